@@ -1,0 +1,92 @@
+//! Step 1: a hostname of its own.
+//!
+//! A process sees the machine through its namespaces, namespaces(7). We make a new UTS namespace, the one that holds
+//! the hostname, and start a command in it: it may call itself what it likes, and the host keeps its name.
+//! unshare(2), uts_namespaces(7), sethostname(2).
+//!
+//!     cargo xtask run step01 -- hostname
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt, parent_id};
+use std::process::{Command, ExitCode, ExitStatus};
+
+use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::sethostname;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    let result = match args.as_slice() {
+        [mode, program, args @ ..] if mode == "run" => parent(program, args),
+        [mode, program, args @ ..] if mode == "child" => child(program, args),
+        _ => {
+            complain("usage: step01-uts run COMMAND [ARG...]");
+            Ok(2)
+        }
+    };
+    let status = result.unwrap_or_else(|error| {
+        let cure = match error.downcast_ref() {
+            Some(Errno::EPERM) => "; it takes root or a user namespace: `cargo xtask run step01` gets one",
+            _ => "",
+        };
+        complain(&format!("step01-uts: {error:#}{cure}"));
+        125
+    });
+    ExitCode::from(status as u8)
+}
+
+/// Host side: leaves the host's UTS namespace, then runs this same program as `child` and waits for it.
+fn parent(program: &OsStr, args: &[OsString]) -> Result<i32> {
+    unshare(CloneFlags::CLONE_NEWUTS).context("unshare(CLONE_NEWUTS)")?;
+    let status = Command::new("/proc/self/exe")
+        .arg("child")
+        .arg(program)
+        .args(args)
+        .status()
+        .context("execve(\"/proc/self/exe\")")?;
+    Ok(shell_status(status))
+}
+
+/// Container side: names the container, then becomes the command.
+fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
+    // If `run` is killed, so are we, even by the SIGKILL that it has no time to pass on. Only then look whether it lives.
+    set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
+    ensure!(parent_is_run()?, "`child` is for `run` to call; type `step01-uts run COMMAND`");
+    sethostname("mini-docker").context("sethostname(\"mini-docker\")")?;
+
+    let error = Command::new(program).args(args).exec();
+    Ok(not_started(program, &error))
+}
+
+/// Is our parent this same program? Not if `child` was typed by hand; nor if `run` was killed and an init took us in.
+fn parent_is_run() -> Result<bool> {
+    let parent = fs::read_link(format!("/proc/{}/exe", parent_id()));
+    Ok(parent.ok() == Some(env::current_exe()?))
+}
+
+/// As a shell counts: the command's own status, or 128 + n if signal n killed it.
+fn shell_status(status: ExitStatus) -> i32 {
+    status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125)
+}
+
+/// As a shell counts: 127 if there is no such command (or no interpreter for it), 126 if it can't be executed.
+fn not_started(program: &OsStr, error: &io::Error) -> i32 {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    complain(&format!("step01-uts: execve({program:?}): {errno}"));
+    match errno {
+        Errno::ENOENT => 127,
+        Errno::EAGAIN | Errno::ENOMEM => 125,
+        _ => 126,
+    }
+}
+
+/// One line on stderr in one write, so that it stays whole when the command writes there too.
+fn complain(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}

@@ -1,0 +1,140 @@
+//! Step 4: a /proc of its own.
+//!
+//! New since step 3: a proc file system that shows our own PID namespace, so `ps` lists our processes and no others.
+//! proc(5), mount(2), and user_namespaces(7) for which /proc a user may mount.
+//!
+//!     cargo xtask run step04 -- ps -ef
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode, ExitStatus};
+
+use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
+use nix::unistd::{Pid, chdir, chroot, getpgrp, sethostname, tcgetpgrp, tcsetpgrp};
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    let result = match args.as_slice() {
+        [mode, program, args @ ..] if mode == "run" => parent(program, args),
+        [mode, program, args @ ..] if mode == "child" => child(program, args),
+        _ => {
+            complain("usage: step04-proc run COMMAND [ARG...]");
+            Ok(2)
+        }
+    };
+    let status = result.unwrap_or_else(|error| {
+        let cure = match error.downcast_ref() {
+            Some(Errno::EPERM) => "; it takes root or a user namespace: `cargo xtask run step04` gets one",
+            Some(Errno::ENOENT | Errno::ENOTDIR) => "; `cargo xtask rootfs --force` makes ./rootfs anew",
+            _ => "",
+        };
+        complain(&format!("step04-proc: {error:#}{cure}"));
+        125
+    });
+    ExitCode::from(status as u8)
+}
+
+/// Host side: leaves the host's namespaces, then runs this same program as `child` and waits for it.
+fn parent(program: &OsStr, args: &[OsString]) -> Result<i32> {
+    // CLONE_NEWPID does not move us: a process keeps the PID it was born with. It decides where our next child is born.
+    unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)
+        .context("unshare(CLONE_NEWUTS|CLONE_NEWPID|CLONE_NEWNS)")?;
+    let status = Command::new("/proc/self/exe")
+        .arg("child")
+        .arg(program)
+        .args(args)
+        .status()
+        .context("execve(\"/proc/self/exe\")")?;
+    take_back_terminal();
+    Ok(shell_status(status))
+}
+
+/// Container side, PID 1 of the new PID namespace: moves in, starts the command and reaps until it ends.
+fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
+    // If `run` is killed, so are we, even by the SIGKILL that it has no time to pass on. Only then look whether it lives.
+    set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
+    ensure!(parent_is_run()?, "`child` is for `run` to call; type `step04-proc run COMMAND`");
+    sethostname("mini-docker").context("sethostname(\"mini-docker\")")?;
+    // A copy of a shared mount is shared too, and systemd shares `/`: what we mounted would show on the host.
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+        .context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
+    // In a user namespace a new /proc must have the old one's atime flag, or it is EPERM. On WSL2 that is noatime.
+    let noatime = statvfs("/proc").is_ok_and(|proc| proc.flags().contains(FsFlags::ST_NOATIME));
+    chroot("./rootfs").context("chroot(\"./rootfs\")")?;
+    // chroot moves only the root. While our working directory is outside of it, `..` leads further out.
+    chdir("/").context("chdir(\"/\")")?;
+    // What /proc shows is the PID namespace of the process that mounts it: ours, as we are process 1 of it.
+    let mut flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    flags.set(MsFlags::MS_NOATIME, noatime);
+    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>)
+        .context("mount(\"proc\", \"/proc\", \"proc\", MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL)")?;
+
+    let mut command = match Command::new(program)
+        .args(args)
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .envs(env::var_os("TERM").map(|term| ("TERM", term)))
+        .spawn()
+    {
+        Ok(command) => command,
+        Err(error) => return Ok(not_started(program, &error)),
+    };
+    // Orphans become children of process 1, and only it can reap them. WNOWAIT: see first whose end it is.
+    while let Ok(dead) = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
+        && dead.pid() != Some(Pid::from_raw(command.id() as i32))
+    {
+        waitpid(dead.pid(), None).context("wait4")?;
+    }
+    // When we return, process 1 ends, and the kernel kills whatever is left in its namespace.
+    Ok(shell_status(command.wait().context("wait4")?))
+}
+
+/// Is our parent this same program? Not if `child` was typed by hand; nor if `run` was killed and an init took us in.
+/// getppid(2) answers 0 for a parent outside our PID namespace, but /proc is the host's and numbers us as the host does.
+fn parent_is_run() -> Result<bool> {
+    let status = fs::read_to_string("/proc/self/status").context("open(\"/proc/self/status\")")?;
+    let parent_id = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap_or_default();
+    let parent = fs::read_link(format!("/proc/{parent_id}/exe"));
+    Ok(parent.ok() == Some(env::current_exe()?))
+}
+
+/// An interactive shell moves the terminal to its own process group. At its end it can't give it back to ours, which has
+/// no number in its PID namespace, and a terminal held by a dead group fails every read with EIO.
+fn take_back_terminal() {
+    if tcgetpgrp(io::stdin()).is_ok_and(|group| killpg(group, None) == Err(Errno::ESRCH)) {
+        // We ask from the background, which stops the asker (SIGTTOU) unless it blocks that.
+        let _ = SigSet::from(Signal::SIGTTOU).thread_block();
+        let _ = tcsetpgrp(io::stdin(), getpgrp());
+    }
+}
+
+/// As a shell counts: the command's own status, or 128 + n if signal n killed it.
+fn shell_status(status: ExitStatus) -> i32 {
+    status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125)
+}
+
+/// As a shell counts: 127 if there is no such command (or no interpreter for it), 126 if it can't be executed.
+fn not_started(program: &OsStr, error: &io::Error) -> i32 {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    complain(&format!("step04-proc: execve({program:?}): {errno}"));
+    match errno {
+        Errno::ENOENT => 127,
+        Errno::EAGAIN | Errno::ENOMEM => 125,
+        _ => 126,
+    }
+}
+
+/// One line on stderr in one write, so that it stays whole when the command writes there too.
+fn complain(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}

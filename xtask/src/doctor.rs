@@ -1,0 +1,204 @@
+//! `cargo xtask doctor`: what this machine can and can't do, a line each, with the command that mends it.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use nix::sys::statvfs::statvfs;
+use nix::sys::utsname::uname;
+use nix::unistd::geteuid;
+
+use crate::privilege::{self, Privilege, on_path};
+use crate::{rootfs, steps, workspace};
+
+/// Below this, a build may fill the disk.
+const NEEDED_SPACE: u64 = 500 << 20;
+
+/// Prints what it finds.
+///
+/// # Errors
+/// When it can't look; not when what it finds is bad.
+///
+/// Returns success only if every step can run here.
+pub fn run() -> Result<ExitCode> {
+    machine();
+    let all_run = rights()?;
+    traces();
+    programs();
+    places();
+    println!();
+    if all_run {
+        println!("Every step can run here: `cargo xtask run step01`.");
+        Ok(ExitCode::SUCCESS)
+    } else {
+        println!("Not every step can run here; the lines marked FAIL say why.");
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+fn ok(what: &str, found: &str) {
+    println!("  ok   {what:<16} {found}");
+}
+
+fn note(what: &str, found: &str) {
+    println!("  note {what:<16} {found}");
+}
+
+fn fail(what: &str, found: &str) {
+    println!("  FAIL {what:<16} {found}");
+}
+
+/// The container that we run in ourselves, if it is one of the known.
+pub fn container() -> Option<&'static str> {
+    // Each leaves its mark: docker, podman, systemd-nspawn and lxc.
+    if Path::new("/.dockerenv").exists() {
+        return Some("a Docker container");
+    }
+    if Path::new("/run/.containerenv").exists() {
+        return Some("a Podman container");
+    }
+    let kind = fs::read_to_string("/run/systemd/container").unwrap_or_default();
+    (!kind.is_empty() || env::var_os("container").is_some()).then_some("a container")
+}
+
+fn machine() {
+    let kernel =
+        uname().map(|it| format!("{} on {}", it.release().display(), it.machine().display())).unwrap_or_default();
+    ok("kernel", &kernel);
+    let version = fs::read_to_string("/proc/version").unwrap_or_default().to_lowercase();
+    if version.contains("microsoft") {
+        let is_2 = version.contains("wsl2") || version.contains("microsoft-standard");
+        if is_2 { ok("WSL", "2") } else { fail("WSL", "1, which has no namespaces: `wsl --set-version DISTRO 2`") }
+    }
+    if let Some(container) = container() {
+        note("inside", &format!("{container}; namespaces may be forbidden here"));
+    }
+}
+
+/// Tries every way, and tells which steps each of them reaches. Can every step run?
+fn rights() -> Result<bool> {
+    let is_root = geteuid().is_root();
+    let ways = if is_root { [Some(Privilege::Root), Some(Privilege::User)] } else { [Some(Privilege::User), None] };
+    let sudo = !is_root && on_path("sudo").is_some();
+    let mut best = None;
+    for way in ways.into_iter().flatten() {
+        let what = if way == Privilege::Root { "root" } else { "user namespace" };
+        match privilege::probe(way)? {
+            None => {
+                ok(what, "can do all that steps 1 to 4 ask of the kernel");
+                best = best.or(Some(u32::MAX));
+            }
+            Some(refused) => {
+                let reach = refused.stage.step.saturating_sub(1);
+                let advice = privilege::advice(way, refused);
+                let line = format!("{}: {}. {advice}", refused.stage.call, refused.errno);
+                // With root or sudo at hand this way is not needed.
+                if best.is_some() || sudo {
+                    note(what, &line)
+                } else {
+                    fail(what, &line)
+                }
+                best = best.max(Some(reach));
+            }
+        }
+    }
+    if sudo {
+        note("sudo", "is there: `cargo xtask run --privilege sudo step04` builds as you and runs as root");
+    }
+    // sudo can't be tried without a password, so it is taken at its word.
+    let reach = if sudo { u32::MAX } else { best.unwrap_or(0) };
+    let mut all_run = true;
+    for step in steps::all()? {
+        if step.number <= reach {
+            ok(&step.name, &step.title);
+        } else {
+            all_run = false;
+            fail(&step.name, "can't run here, see above");
+        }
+    }
+    Ok(all_run)
+}
+
+/// What a step with a missing line can have left on a machine, and how `/` is mounted, which decides what it leaves.
+fn traces() {
+    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match hostname.trim() {
+        "mini-docker" => {
+            note("hostname", "mini-docker: did a step rename this machine? `sudo hostname \"$(cat /etc/hostname)\"`")
+        }
+        name => ok("hostname", name),
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let fields: Vec<Vec<&str>> = mounts.lines().map(|line| line.split(' ').collect()).collect();
+    // Its optional fields, before the lone hyphen, hold `shared:N`: proc_pid_mountinfo(5).
+    let root = fields.iter().rfind(|fields| fields.get(4) == Some(&"/"));
+    match root.map(|fields| fields.iter().take_while(|field| **field != "-").any(|field| field.starts_with("shared:")))
+    {
+        Some(true) => {
+            ok("mount of /", "shared, as systemd has it: without MS_PRIVATE a container's mounts would show here")
+        }
+        Some(false) => ok("mount of /", "private: a forgotten MS_PRIVATE would not show here"),
+        None => note("mount of /", "not a mount point: is this a chroot?"),
+    }
+    let ours = workspace::rootfs();
+    let left: Vec<&str> =
+        fields.iter().filter_map(|it| it.get(4).copied()).filter(|it| Path::new(it).starts_with(&ours)).collect();
+    for point in left {
+        note("left mounted", &format!("{point}: `sudo umount {point}`"));
+    }
+}
+
+fn programs() {
+    let needed = [("curl", "downloads Alpine"), ("tar", "unpacks Alpine"), ("sha512sum", "verifies Alpine")];
+    for (program, use_) in needed {
+        match on_path(program) {
+            Some(path) => ok(program, &path.display().to_string()),
+            None => note(
+                program,
+                &format!("is not there ({use_}): install it, or the rootfs is made of this machine's programs"),
+            ),
+        }
+    }
+}
+
+fn places() {
+    let root = workspace::root();
+    if let Ok(disk) = statvfs(root) {
+        // f_bavail counts in fragments: statvfs(3).
+        let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+        let line = format!("{} MiB free in {}", free >> 20, root.display());
+        if free < NEEDED_SPACE {
+            note("disk", &format!("{line}: a build needs {}", NEEDED_SPACE >> 20))
+        } else {
+            ok("disk", &line)
+        }
+    }
+    let ours = workspace::rootfs();
+    match (ours.symlink_metadata().is_ok(), rootfs::stamp(&ours)) {
+        (false, _) => ok("rootfs", "not there yet: `cargo xtask rootfs` makes it, and so does the first run of step 3"),
+        (true, Some(stamp)) => ok("rootfs", &format!("made from {stamp}")),
+        (true, None) => note("rootfs", "not of our making; `cargo xtask rootfs --force` replaces it"),
+    }
+    if !geteuid().is_root()
+        && let Some(file) = [workspace::target(), ours].iter().find_map(|folder| owned_by_root(folder))
+    {
+        note(
+            "root's files",
+            &format!("such as {}: `sudo chown -R \"$(id -u):$(id -g)\" target rootfs`", file.display()),
+        );
+    }
+}
+
+/// A file of root's in a folder of ours, which a later build could not replace: the mark of a `sudo cargo`.
+fn owned_by_root(folder: &Path) -> Option<PathBuf> {
+    fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+        let metadata = entry.path().symlink_metadata().ok()?;
+        if metadata.uid() == 0 {
+            return Some(entry.path());
+        }
+        if metadata.is_dir() { owned_by_root(&entry.path()) } else { None }
+    })
+}

@@ -1,0 +1,254 @@
+//! The throwaway host: a machine to break, made of the very namespaces that the book teaches.
+//!
+//! It is named `host`, its `/` is shared as systemd's is, and it has processes of its own: an init and eight daemons that
+//! do nothing. A program on it sees the files of the real machine, and of everything else only what is thrown away with
+//! it: what it renames, mounts or leaves running is gone when its command ends. An ordinary user may have one, for it
+//! lies in a user namespace.
+//!
+//! ```text
+//! xtask host           unshare(USER|UTS|NS|PID), maps, `/` private and then shared, sethostname; waits for:
+//! ├─ /sbin/init        process 1: mounts its /proc, starts the daemons, reaps; dies with its parent, and all with it
+//! │  ├─ /sbin/journald
+//! │  └─ …
+//! └─ COMMAND           born in the same namespaces
+//! ```
+
+use std::env;
+use std::ffi::{CString, OsStr, OsString};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_name;
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::wait::wait;
+use nix::unistd::{geteuid, getpgrp, pause, sethostname, tcgetpgrp, tcsetpgrp};
+
+use crate::privilege::{self, Privilege, exit_code};
+use crate::{rootfs, workspace};
+
+/// The name of the throwaway host.
+pub const HOSTNAME: &str = "host";
+
+/// Its process 1.
+const INIT: &str = "/sbin/init";
+
+/// Its other processes. Eight, so that low process numbers are taken, as on any machine.
+const DAEMONS: [&str; 8] = [
+    "/sbin/journald",
+    "/sbin/udevd",
+    "/sbin/networkd",
+    "/sbin/dbus-daemon",
+    "/sbin/cron",
+    "/sbin/logind",
+    "/sbin/rsyslogd",
+    "/sbin/timesyncd",
+];
+
+/// What `xtask host` was asked for.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// [`Privilege::User`] or [`Privilege::Root`]; `None` takes the first where it works, for its safety.
+    pub privilege: Option<Privilege>,
+    /// The program and its arguments; empty means a shell.
+    pub command: Vec<OsString>,
+}
+
+/// Runs a command on a throwaway host of its own, and passes on its exit status. This process must have one thread.
+///
+/// # Errors
+/// When the kernel refuses a call, which the error names.
+pub fn run(options: Options) -> Result<ExitCode> {
+    let user = match options.privilege {
+        None => !geteuid().is_root() || privilege::probe(Privilege::User)?.is_none(),
+        Some(privilege) => privilege == Privilege::User,
+    };
+    // Before, for when init has mounted its /proc we are not in it, and so have no /proc/self.
+    let environment = environment()?;
+    let rights = if user { Privilege::User } else { Privilege::Root };
+    let mut init = build(user).with_context(|| match privilege::probe(rights) {
+        Ok(Some(refused)) => privilege::advice(rights, refused),
+        _ => "making the throwaway host".into(),
+    })?;
+
+    let command = if options.command.is_empty() { vec!["sh".into()] } else { options.command };
+    let result = Command::new(&command[0]).args(&command[1..]).env_clear().envs(environment).status();
+    take_back_terminal();
+    init.kill()?;
+    init.wait()?;
+    match result {
+        Ok(status) => Ok(exit_code(status)),
+        Err(error) => {
+            eprintln!("xtask host: {}: {error}", command[0].display());
+            Ok(ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }))
+        }
+    }
+}
+
+/// Moves this process into the namespaces of a new throwaway host, and starts the host's process 1.
+fn build(user: bool) -> Result<Child> {
+    if user {
+        privilege::enter_user_namespace()?;
+    }
+    unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
+        .context("unshare(CLONE_NEWUTS|CLONE_NEWNS|CLONE_NEWPID)")?;
+    sethostname(HOSTNAME).context("sethostname")?;
+    // First leave the real machine's peer group, or what is mounted here would show there. Then found one of our own.
+    for propagation in [MsFlags::MS_PRIVATE, MsFlags::MS_SHARED] {
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | propagation, None::<&str>)
+            .with_context(|| format!("mount(NULL, \"/\", NULL, MS_REC|{propagation:?}, NULL)"))?;
+    }
+    let mut init = Command::new("/proc/self/exe")
+        .arg0(INIT)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting the throwaway host's init")?;
+    let mut answer = String::new();
+    BufReader::new(init.stdout.take().context("init has no stdout")?).read_line(&mut answer)?;
+    ensure!(answer == "ready\n", "{}", if answer.is_empty() { "the host's init died" } else { answer.trim() });
+    Ok(init)
+}
+
+/// The environment of a command on the throwaway host: the same for everyone, and the steps' programs on its PATH.
+fn environment() -> Result<Vec<(&'static str, OsString)>> {
+    let mut path = vec![workspace::programs()?];
+    path.extend(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from));
+    // Last, for a machine whose programs lie elsewhere, such as NixOS.
+    path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    Ok(vec![
+        ("PATH", env::join_paths(path).context("the path of the target folder has a colon in it")?),
+        ("TERM", env::var_os("TERM").unwrap_or_else(|| "dumb".into())),
+        ("HOME", "/root".into()),
+        ("LC_ALL", "C".into()),
+        ("PS1", "host$ ".into()),
+    ])
+}
+
+/// What this program is to play on the throwaway host, if it was started as its init or one of its daemons.
+pub fn part() -> Option<OsString> {
+    env::args_os().next().filter(|name| name == INIT || DAEMONS.iter().any(|daemon| name == daemon))
+}
+
+/// Plays that part, until killed.
+pub fn play(part: &OsStr) -> ExitCode {
+    let comm = Path::new(part).file_name().unwrap_or_default().as_encoded_bytes();
+    let _ = CString::new(comm).map(|comm| set_name(&comm));
+    if part != INIT {
+        loop {
+            pause();
+        }
+    }
+    let answer = settle().map_or_else(|error| format!("{error:#}"), |()| "ready".into());
+    let _ = writeln!(io::stdout(), "{answer}");
+    loop {
+        // Every orphan of the host is ours to reap; without a child left there would be none to come.
+        if wait() == Err(Errno::ECHILD) {
+            pause();
+        }
+    }
+}
+
+/// What process 1 does first: its own /proc, and the daemons.
+fn settle() -> Result<()> {
+    privilege::die_with_parent()?;
+    let flags = privilege::proc_flags() - MsFlags::MS_RDONLY;
+    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).context("mount(\"proc\", \"/proc\", \"proc\")")?;
+    for daemon in DAEMONS {
+        let mut command = Command::new("/proc/self/exe");
+        #[expect(clippy::zombie_processes, reason = "init reaps them all, in `play`")]
+        command.arg0(daemon).stdin(Stdio::null()).stdout(Stdio::null()).spawn().context(daemon)?;
+    }
+    Ok(())
+}
+
+/// As in the steps: the shell that ended may have left the terminal to its own, now dead, process group.
+fn take_back_terminal() {
+    if tcgetpgrp(io::stdin()).is_ok_and(|group| killpg(group, None) == Err(Errno::ESRCH)) {
+        let _ = SigSet::from(Signal::SIGTTOU).thread_block();
+        let _ = tcsetpgrp(io::stdin(), getpgrp());
+    }
+}
+
+/// For tests: the ways to a throwaway host in a folder with a rootfs, each command on a host of its own.
+#[derive(Clone, Debug)]
+pub struct Host {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl Host {
+    /// A throwaway host whose commands start in a folder with a pristine rootfs.
+    ///
+    /// # Panics
+    /// When the machine can't have one. A test that can't run is a failure, and says what to do.
+    pub fn new() -> Host {
+        let room = rootfs::test_room().unwrap_or_else(|error| panic!("{error:#}"));
+        Host { program: program().to_owned(), folder: room }
+    }
+
+    /// The same, with another working directory.
+    pub fn in_folder(self, folder: &Path) -> Host {
+        Host { folder: folder.to_owned(), ..self }
+    }
+
+    /// The folder that commands start in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A command on the throwaway host, by name (the steps' programs are on its PATH) or by path.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("host");
+        // How `cargo xtask test --privilege` asks for hosts that are root's own, without a user namespace.
+        if let Some(privilege) = env::var_os(PRIVILEGE) {
+            command.arg("--privilege").arg(privilege);
+        }
+        // A backtrace in an error message would depend on who runs the tests.
+        command.arg("--").arg(program).current_dir(&self.folder).env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    /// A shell script on the throwaway host.
+    pub fn sh(&self, script: &str) -> Command {
+        let mut command = self.command("sh");
+        command.args(["-c", script]);
+        command
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Host::new()
+    }
+}
+
+/// The variable by which `cargo xtask test --privilege root` reaches [`Host`].
+pub const PRIVILEGE: &str = "MINI_DOCKER_TEST_PRIVILEGE";
+
+/// The xtask program, built from the present source: a bare `cargo test` does not build it.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| build_program().unwrap_or_else(|error| panic!("{error:#}")))
+}
+
+fn build_program() -> Result<PathBuf> {
+    let programs = workspace::programs()?;
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.args(["build", "--quiet", "--package", "xtask"]).current_dir(workspace::root());
+    if programs.ends_with("release") {
+        cargo.arg("--release");
+    }
+    if !cargo.status().context("cargo build --package xtask")?.success() {
+        bail!("cargo build --package xtask failed");
+    }
+    Ok(programs.join("xtask"))
+}

@@ -1,0 +1,23 @@
+//! The workshop's tool, as a library: what its command line runs, and what the tests of the steps run on.
+//!
+//! A room each: [`workspace`] knows places, [`steps`] the steps, [`rootfs`] where `./rootfs` comes from, [`privilege`]
+//! how a command gets the rights it needs, [`host`] the throwaway host; the rest are the tasks.
+
+pub mod ci;
+pub mod rootfs;
+pub mod steps;
+pub mod test;
+pub mod workspace;
+
+#[cfg(target_os = "linux")]
+pub mod doctor;
+#[cfg(target_os = "linux")]
+pub mod host;
+#[cfg(target_os = "linux")]
+pub mod privilege;
+#[cfg(target_os = "linux")]
+pub mod run;
+#[cfg(target_os = "linux")]
+pub mod terminal;
+#[cfg(target_os = "linux")]
+pub mod transcript;

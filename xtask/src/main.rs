@@ -1,0 +1,185 @@
+//! The workshop's tool: `cargo xtask run step03`. This file is its command line; each arm is a task of the library.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    linux::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    eprintln!(
+        "xtask: containers are made of Linux's namespaces, so the steps run on Linux only.\n\
+         On macOS use a Linux virtual machine: Lima (`limactl start --mount-writable`), Colima or OrbStack.\n\
+         On Windows use WSL 2 (`wsl --install`). Anywhere: open the repository in a GitHub Codespace."
+    );
+    ExitCode::FAILURE
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::env;
+    use std::ffi::OsString;
+    use std::process::ExitCode;
+
+    use anyhow::Result;
+    use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+    use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+    use xtask::privilege::Privilege;
+    use xtask::rootfs::Source;
+    use xtask::steps::{self, Step};
+    use xtask::{ci, doctor, host, privilege, rootfs, run, test};
+
+    pub(super) fn main() -> ExitCode {
+        if let Some(part) = host::part() {
+            return host::play(&part);
+        }
+        let mut args = env::args_os().skip(1);
+        if let (Some(first), Some(kind)) = (args.next(), args.next())
+            && first == privilege::PROBE
+        {
+            return privilege::probe_here(&kind);
+        }
+        let matches = command_line().get_matches();
+        dispatch(&matches).unwrap_or_else(|error| {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        })
+    }
+
+    fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {
+        match matches.subcommand().expect("clap requires one") {
+            ("run", it) => run::run(&run::Options {
+                step: it.get_one::<Step>("step").expect("clap requires it").clone(),
+                command: command(it),
+                privilege: privilege(it),
+                release: it.get_flag("release"),
+            }),
+            ("rootfs", it) => rootfs::run(&rootfs::Options {
+                source: it.get_one("source").cloned(),
+                mirror: it.get_one("mirror").cloned(),
+                sha512: it.get_one("sha512").cloned(),
+                force: it.get_flag("force"),
+            }),
+            ("doctor", _) => doctor::run(),
+            ("host", it) => host::run(host::Options { privilege: privilege(it), command: command(it) }),
+            ("test", it) => test::run(&test::Options {
+                step: it.get_one("step").cloned(),
+                source: it.get_one("source").cloned(),
+                privilege: it.get_one("privilege").cloned(),
+                cargo_args: command(it),
+            }),
+            ("ci", _) => ci::run(),
+            (other, _) => unreachable!("clap knows no command {other}"),
+        }
+    }
+
+    fn command(matches: &ArgMatches) -> Vec<OsString> {
+        matches.get_many("command").unwrap_or_default().cloned().collect()
+    }
+
+    fn privilege(matches: &ArgMatches) -> Option<Privilege> {
+        match matches.get_one::<String>("privilege")?.as_str() {
+            "root" => Some(Privilege::Root),
+            "user" => Some(Privilege::User),
+            "sudo" => Some(Privilege::Sudo),
+            _ => None,
+        }
+    }
+
+    fn command_line() -> Command {
+        let step = || {
+            Arg::new("step").value_name("STEP").value_parser(|name: &str| steps::find(name).map_err(|e| e.to_string()))
+        };
+        let source = || {
+            Arg::new("source").long("source").value_name("SOURCE").value_parser(OsStringValueParser::new().map(Source::from)).help(
+                "alpine (downloaded, verified, kept), busybox or host (made of this machine's programs), or the path of a \
+                 tarball or folder [default: the first of alpine, busybox, host that can be had]",
+            )
+        };
+        let privilege = |values: &[&'static str], help: &'static str| {
+            Arg::new("privilege")
+                .long("privilege")
+                .value_name("HOW")
+                .value_parser(PossibleValuesParser::new(values.to_vec()))
+                .help(help)
+        };
+        let command = || {
+            Arg::new("command")
+                .value_name("COMMAND")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .value_parser(value_parser!(OsString))
+        };
+        Command::new("cargo xtask")
+            .bin_name("cargo xtask")
+            .about("Build a container in four steps, and see what each one does")
+            .after_help("Start with `cargo xtask run step01`; if something does not work, `cargo xtask doctor` says why.")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(
+                Command::new("run")
+                    .about("Run a step, with a shell in it unless you name a command")
+                    .arg(step().required(true).help("step01 to step04; 1 and step01-uts name the same"))
+                    .arg(privilege(
+                        &["auto", "user", "root", "sudo"],
+                        "Where the rights come from: a user namespace, being root, or sudo for the step's program alone \
+                         [default: root if you are, else user, else sudo]",
+                    ))
+                    .arg(Arg::new("release").long("release").action(ArgAction::SetTrue).help("Build with optimizations"))
+                    .arg(command().help("What to run in it, with its arguments [default: a shell]"))
+                    .after_help("Example: cargo xtask run step04 -- ps -ef"),
+            )
+            .subcommand(
+                Command::new("rootfs")
+                    .about("Make ./rootfs, the files of the container in steps 3 and 4")
+                    .arg(source())
+                    .arg(
+                        Arg::new("mirror")
+                            .long("mirror")
+                            .value_name("URL")
+                            .help("Download Alpine from here, for example https://mirror.example.org/alpine"),
+                    )
+                    .arg(
+                        Arg::new("sha512")
+                            .long("sha512")
+                            .value_name("SUM")
+                            .help("The SHA-512 that the tarball must have, instead of the pinned one"),
+                    )
+                    .arg(
+                        Arg::new("force")
+                            .long("force")
+                            .action(ArgAction::SetTrue)
+                            .help("Replace what is there, even if this program did not make it"),
+                    ),
+            )
+            .subcommand(Command::new("doctor").about("Say what this machine can and can't do, and what would mend that"))
+            .subcommand(
+                Command::new("host")
+                    .about("Open a shell on a throwaway host, with the steps' programs on its PATH and nothing to break")
+                    .arg(privilege(&["auto", "user", "root"], "Make it in a user namespace, or as root [default: user if possible]"))
+                    .arg(command().help("What to run on it, with its arguments [default: a shell]"))
+                    .after_help("Example: cargo xtask host -- ps -e -o pid,args"),
+            )
+            .subcommand(
+                Command::new("test")
+                    .about("Run every test, or those of one step")
+                    .arg(step().help("Only the tests of this step"))
+                    .arg(source())
+                    .arg(privilege(&["user", "root"], "Make the throwaway hosts in user namespaces, or as root"))
+                    .arg(command().last(true).value_name("ARG").help("More arguments for `cargo test`")),
+            )
+            .subcommand(Command::new("ci").about("Run everything that must hold before a change lands"))
+            .mut_subcommands(|it| it.disable_version_flag(true))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        #[test]
+        fn the_command_line_is_well_formed() {
+            super::command_line().debug_assert();
+        }
+    }
+}

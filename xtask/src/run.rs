@@ -1,0 +1,104 @@
+//! `cargo xtask run`: builds a step, gets what it needs, and becomes it.
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use duct::cmd;
+
+use crate::privilege::{self, Privilege};
+use crate::steps::Step;
+use crate::{rootfs, workspace};
+
+/// What `xtask run` was asked for.
+#[derive(Debug)]
+pub struct Options {
+    /// The step to run.
+    pub step: Step,
+    /// The program and its arguments; empty means an interactive shell.
+    pub command: Vec<OsString>,
+    /// The only way to use for the rights; `None` finds one.
+    pub privilege: Option<Privilege>,
+    /// Build with optimizations.
+    pub release: bool,
+}
+
+/// Runs the step's program in the workspace's folder, in this process: its exit status and its terminal are ours. Returns
+/// only if that fails.
+///
+/// # Errors
+/// When the step can't be built, there is no rootfs to be had, or no way to the rights.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let step = &options.step;
+    if !build(step, options.release)? {
+        // The compiler said why.
+        return Ok(ExitCode::FAILURE);
+    }
+    if step.needs_rootfs() {
+        rootfs::ensure()?;
+    }
+    let privilege = privilege::choose(options.privilege, step.number)?;
+
+    let folder = if options.release { "release" } else { "debug" };
+    let program = workspace::target().join(folder).join(&step.name);
+    let mut command = match privilege {
+        Privilege::Sudo => Command::new("sudo"),
+        Privilege::Root | Privilege::User => Command::new(&program),
+    };
+    if privilege == Privilege::Sudo {
+        command.arg("--").arg(&program);
+    }
+    command.arg("run");
+    if options.command.is_empty() {
+        command.arg(shell(step));
+    }
+    command.args(&options.command).current_dir(workspace::root());
+    leave_cargos_environment(&mut command);
+    if privilege == Privilege::User {
+        privilege::enter_user_namespace()?;
+    }
+    let error = command.exec();
+    Err(error).with_context(|| format!("execve({:?})", command.get_program()))
+}
+
+/// In a step without a root of its own, the user's usual shell, whose prompt may show the new hostname; else Alpine's.
+fn shell(step: &Step) -> OsString {
+    let usual = env::var_os("SHELL").filter(|shell| !step.needs_rootfs() && Path::new(shell).is_file());
+    usual.unwrap_or_else(|| "/bin/sh".into())
+}
+
+/// Was it built?
+fn build(step: &Step, release: bool) -> Result<bool> {
+    let mut args = vec!["build", "--quiet", "--package", &step.name];
+    if release {
+        args.push("--release");
+    }
+    let cargo = cmd(workspace::cargo(), args).dir(workspace::root()).unchecked();
+    Ok(cargo.run().context("starting cargo")?.status.success())
+}
+
+/// `cargo run` tells a program about its package and adds to the library path. The step's program should see what it would
+/// see if it were started by hand.
+fn leave_cargos_environment(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"CARGO") {
+            command.env_remove(name);
+        }
+    }
+    if let Some(path) = env::var_os("LD_LIBRARY_PATH") {
+        let target = workspace::target();
+        let is_cargos = |folder: &Path| {
+            folder.starts_with(&target)
+                || folder.components().any(|it| it.as_os_str() == "rustlib")
+                || folder.components().any(|it| it.as_os_str() == "toolchains")
+        };
+        let rest: Vec<_> = env::split_paths(&path).filter(|folder| !is_cargos(folder)).collect();
+        match env::join_paths(rest) {
+            Ok(rest) if !rest.is_empty() => command.env("LD_LIBRARY_PATH", rest),
+            _ => command.env_remove("LD_LIBRARY_PATH"),
+        };
+    }
+}

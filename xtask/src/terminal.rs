@@ -1,0 +1,114 @@
+//! For tests: a program at a terminal, and someone who types.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::pty::{Winsize, openpty};
+
+/// How long an answer may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A pseudoterminal, pty(7), that is the controlling terminal of one program.
+#[derive(Debug)]
+pub struct Terminal {
+    keyboard: File,
+    /// The program's side, for its settings.
+    device: File,
+    screen: Arc<Mutex<String>>,
+    child: Child,
+}
+
+impl Terminal {
+    /// Starts `command` in a session of its own with a terminal of 24 lines and 80 columns.
+    ///
+    /// # Errors
+    /// When there is no pseudoterminal, or no setsid(1) of util-linux.
+    pub fn open(command: &Command) -> Result<Terminal> {
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(&size, None).context("openpty")?;
+        let (keyboard, device) = (File::from(pty.master), File::from(pty.slave));
+        // Making a terminal the controlling one is an ioctl between fork and exec, which std has no safe way to do.
+        let mut setsid = Command::new("setsid");
+        setsid.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
+        if let Some(folder) = command.get_current_dir() {
+            setsid.current_dir(folder);
+        }
+        setsid.env("TERM", "dumb").env_remove("RUST_BACKTRACE");
+        let stdio = || device.try_clone().map(Stdio::from);
+        let child = setsid.stdin(stdio()?).stdout(stdio()?).stderr(stdio()?).spawn().context("setsid")?;
+
+        let screen = Arc::new(Mutex::new(String::new()));
+        let (mut output, written) = (keyboard.try_clone()?, Arc::clone(&screen));
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // At the end of the last program a terminal reads as EIO, not as end of file.
+            while let Ok(length @ 1..) = output.read(&mut bytes) {
+                written.lock().expect("no reader panics").push_str(&String::from_utf8_lossy(&bytes[..length]));
+            }
+        });
+        Ok(Terminal { keyboard, device, screen, child })
+    }
+
+    /// Types `keys`, as they are: `"\n"` is Enter, `"\x03"` Ctrl-C, `"\x1a"` Ctrl-Z.
+    ///
+    /// # Panics
+    /// When the terminal is gone.
+    pub fn type_keys(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("the terminal takes keys");
+    }
+
+    /// Waits until `text` shows, and takes it and all before it from the screen.
+    ///
+    /// # Panics
+    /// When it does not show in time; the message holds the screen.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let mut screen = self.screen.lock().expect("no reader panics");
+            if let Some(at) = screen.find(text) {
+                return screen.drain(..at + text.len()).collect();
+            }
+            assert!(start.elapsed() < PATIENCE, "waited for {text:?}, but the terminal shows:\n{screen}");
+            drop(screen);
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Makes the window `columns` wide, which the kernel tells the foreground process group by SIGWINCH.
+    ///
+    /// # Panics
+    /// When stty(1) fails.
+    pub fn resize(&mut self, columns: u16) {
+        let device = self.device.try_clone().expect("the terminal is open");
+        let stty = Command::new("stty").args(["cols", &columns.to_string()]).stdin(device).status();
+        assert!(stty.expect("there is an stty").success());
+    }
+
+    /// Waits for the program to end.
+    ///
+    /// # Panics
+    /// When it does not end in time; the message holds the screen.
+    pub fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return status;
+            }
+            let screen = self.screen.lock().expect("no reader panics").clone();
+            assert!(start.elapsed() < PATIENCE, "the program does not end; the terminal shows:\n{screen}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,79 @@
+//! `cargo xtask test`: a rootfs, then every test; and a look at this machine before and after.
+
+use std::ffi::OsString;
+use std::fs;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::rootfs::{self, Source};
+use crate::steps::Step;
+use crate::workspace;
+
+/// What `xtask test` was asked for.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Only the tests of this step; `None` means the whole workspace.
+    pub step: Option<Step>,
+    /// What the tests' rootfs is made from; `None` takes the first source that can be had.
+    pub source: Option<Source>,
+    /// The throwaway hosts' privilege, `user` or `root`; `None` leaves it to them.
+    pub privilege: Option<String>,
+    /// For `cargo test`, after its own.
+    pub cargo_args: Vec<OsString>,
+}
+
+/// Runs the tests. Its exit status is cargo's.
+///
+/// # Errors
+/// When there is no rootfs to be had, or this machine is not as it was before the tests.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let room = match &options.source {
+        None => rootfs::test_room()?,
+        Some(source) => {
+            let name = match source {
+                Source::Alpine => "alpine",
+                Source::Busybox => "busybox",
+                Source::Host => "host",
+                Source::Path(_) => "path",
+            };
+            let room = workspace::test_room(name);
+            let force = matches!(source, Source::Path(_));
+            let source = Some(source.clone());
+            rootfs::make(&room.join("rootfs"), &rootfs::Options { source, force, ..Default::default() })?;
+            room
+        }
+    };
+    if let Some(stamp) = rootfs::stamp(&room.join("rootfs")) {
+        eprintln!("test: on a rootfs from {stamp}");
+    }
+
+    let before = Machine::look();
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.arg("test").current_dir(workspace::root()).env(rootfs::TEST_ROOM, &room);
+    match &options.step {
+        Some(step) => cargo.args(["--package", &step.name]),
+        None => cargo.arg("--workspace"),
+    };
+    if let Some(privilege) = &options.privilege {
+        cargo.env("MINI_DOCKER_TEST_PRIVILEGE", privilege);
+    }
+    let status = cargo.args(&options.cargo_args).status().context("starting cargo")?;
+    let after = Machine::look();
+    ensure!(before == after, "the tests changed this machine: before {before:#?}, after {after:#?}");
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What no test may change on the real machine.
+#[derive(Debug, PartialEq, Eq)]
+struct Machine {
+    hostname: String,
+    mounts: String,
+}
+
+impl Machine {
+    fn look() -> Machine {
+        let read = |file| fs::read_to_string(file).unwrap_or_default();
+        Machine { hostname: read("/proc/sys/kernel/hostname"), mounts: read("/proc/self/mountinfo") }
+    }
+}
