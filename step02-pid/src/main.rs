@@ -21,23 +21,21 @@ use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::{Pid, getpgrp, sethostname, tcgetpgrp, tcsetpgrp};
 
+const NAME: &str = env!("CARGO_BIN_NAME");
+
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
     let result = match args.as_slice() {
         [mode, program, args @ ..] if mode == "run" => parent(program, args),
         [mode, program, args @ ..] if mode == "child" => child(program, args),
-        _ => {
-            complain("usage: step02-pid run COMMAND [ARG...]");
-            Ok(2)
-        }
+        _ => Ok(fail(2, &format!("usage: {NAME} run COMMAND [ARG...]"))),
     };
     let status = result.unwrap_or_else(|error| {
         let cure = match error.downcast_ref() {
-            Some(Errno::EPERM) => "; it takes root or a user namespace: `cargo xtask run step02` gets one",
+            Some(Errno::EPERM) => "; this takes root or a user namespace: `cargo xtask run` gets one",
             _ => "",
         };
-        complain(&format!("step02-pid: {error:#}{cure}"));
-        125
+        fail(125, &format!("{error:#}{cure}"))
     });
     ExitCode::from(status as u8)
 }
@@ -61,7 +59,7 @@ fn parent(program: &OsStr, args: &[OsString]) -> Result<i32> {
 fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
     // If `run` is killed, so are we, even by the SIGKILL that it has no time to pass on. Only then look whether it lives.
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
-    ensure!(parent_is_run()?, "`child` is for `run` to call; type `step02-pid run COMMAND`");
+    ensure!(parent_is_run()?, "`child` is for `run` to call; say `run`");
     sethostname("mini-docker").context("sethostname(\"mini-docker\")")?;
 
     let mut command = match Command::new(program).args(args).spawn() {
@@ -105,15 +103,16 @@ fn shell_status(status: ExitStatus) -> i32 {
 /// As a shell counts: 127 if there is no such command (or no interpreter for it), 126 if it can't be executed.
 fn not_started(program: &OsStr, error: &io::Error) -> i32 {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-    complain(&format!("step02-pid: execve({program:?}): {errno}"));
-    match errno {
+    let status = match errno {
         Errno::ENOENT => 127,
         Errno::EAGAIN | Errno::ENOMEM => 125,
         _ => 126,
-    }
+    };
+    fail(status, &format!("execve({program:?}): {errno}"))
 }
 
-/// One line on stderr in one write, so that it stays whole when the command writes there too.
-fn complain(line: &str) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+/// Says why on stderr, in one write, so that the line stays whole when the command writes there too.
+fn fail(status: i32, why: &str) -> i32 {
+    let _ = io::stderr().write_all(format!("{NAME}: {why}\n").as_bytes());
+    status
 }

@@ -21,7 +21,7 @@ pub fn run() -> Result<ExitCode> {
     for source in [Source::Busybox, Source::Host] {
         tests(&format!("tests, on {source}"), &test::Options { source: Some(source), ..Default::default() })?;
     }
-    if is_root() {
+    if test::is_root() {
         let privilege = Some("root".to_owned());
         tests("tests, on hosts without a user namespace", &test::Options { privilege, ..Default::default() })?;
     }
@@ -46,8 +46,4 @@ fn tests(what: &str, options: &test::Options) -> Result<()> {
     heading(what);
     ensure!(test::run(options)? == ExitCode::SUCCESS, "{what}: failed");
     Ok(())
-}
-
-fn is_root() -> bool {
-    cmd!("id", "-u").read().is_ok_and(|uid| uid == "0")
 }

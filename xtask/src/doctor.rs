@@ -168,7 +168,7 @@ fn places() {
     let root = workspace::root();
     if let Ok(disk) = statvfs(root) {
         // f_bavail counts in fragments: statvfs(3).
-        let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+        let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
         let line = format!("{} MiB free in {}", free >> 20, root.display());
         if free < NEEDED_SPACE {
             note("disk", &format!("{line}: a build needs {}", NEEDED_SPACE >> 20))

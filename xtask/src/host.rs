@@ -163,7 +163,6 @@ fn settle() -> Result<()> {
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).context("mount(\"proc\", \"/proc\", \"proc\")")?;
     for daemon in DAEMONS {
         let mut command = Command::new("/proc/self/exe");
-        #[expect(clippy::zombie_processes, reason = "init reaps them all, in `play`")]
         command.arg0(daemon).stdin(Stdio::null()).stdout(Stdio::null()).spawn().context(daemon)?;
     }
     Ok(())
@@ -182,6 +181,7 @@ fn take_back_terminal() {
 pub struct Host {
     program: PathBuf,
     folder: PathBuf,
+    privilege: Option<OsString>,
 }
 
 impl Host {
@@ -191,7 +191,8 @@ impl Host {
     /// When the machine can't have one. A test that can't run is a failure, and says what to do.
     pub fn new() -> Host {
         let room = rootfs::test_room().unwrap_or_else(|error| panic!("{error:#}"));
-        Host { program: program().to_owned(), folder: room }
+        // How `cargo xtask test --privilege` asks for hosts that are root's own, without a user namespace.
+        Host { program: program().to_owned(), folder: room, privilege: env::var_os(PRIVILEGE) }
     }
 
     /// The same, with another working directory.
@@ -199,17 +200,26 @@ impl Host {
         Host { folder: folder.to_owned(), ..self }
     }
 
+    /// The same, without a user namespace; only root can have it.
+    pub fn as_root(self) -> Host {
+        Host { privilege: Some("root".into()), ..self }
+    }
+
     /// The folder that commands start in.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Is its rootfs made of a BusyBox, as Alpine's is? Otherwise of this machine's own programs.
+    pub fn has_busybox(&self) -> bool {
+        self.folder.join("rootfs/bin/busybox").exists()
     }
 
     /// A command on the throwaway host, by name (the steps' programs are on its PATH) or by path.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("host");
-        // How `cargo xtask test --privilege` asks for hosts that are root's own, without a user namespace.
-        if let Some(privilege) = env::var_os(PRIVILEGE) {
+        if let Some(privilege) = &self.privilege {
             command.arg("--privilege").arg(privilege);
         }
         // A backtrace in an error message would depend on who runs the tests.

@@ -10,6 +10,8 @@ pub mod test;
 pub mod workspace;
 
 #[cfg(target_os = "linux")]
+pub mod contract;
+#[cfg(target_os = "linux")]
 pub mod doctor;
 #[cfg(target_os = "linux")]
 pub mod host;

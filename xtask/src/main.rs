@@ -169,7 +169,7 @@ mod linux {
                     .arg(step().help("Only the tests of this step"))
                     .arg(source())
                     .arg(privilege(&["user", "root"], "Make the throwaway hosts in user namespaces, or as root"))
-                    .arg(command().last(true).value_name("ARG").help("More arguments for `cargo test`")),
+                    .arg(command().trailing_var_arg(false).last(true).value_name("ARG").help("More arguments for `cargo test`")),
             )
             .subcommand(Command::new("ci").about("Run everything that must hold before a change lands"))
             .mut_subcommands(|it| it.disable_version_flag(true))

@@ -13,7 +13,7 @@ use nix::pty::{Winsize, openpty};
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A pseudoterminal, pty(7), that is the controlling terminal of one program.
+/// A pseudoterminal, pty(7), with one program at it.
 #[derive(Debug)]
 pub struct Terminal {
     keyboard: File,
@@ -24,23 +24,18 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts `command` in a session of its own with a terminal of 24 lines and 80 columns.
+    /// Starts `command` with stdin, stdout and stderr on a terminal of 24 lines and 80 columns. To have it as its controlling
+    /// terminal is up to the command: see setsid(1) `--ctty`.
     ///
     /// # Errors
-    /// When there is no pseudoterminal, or no setsid(1) of util-linux.
-    pub fn open(command: &Command) -> Result<Terminal> {
+    /// When there is no pseudoterminal, or the command does not start.
+    pub fn open(command: &mut Command) -> Result<Terminal> {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).context("openpty")?;
         let (keyboard, device) = (File::from(pty.master), File::from(pty.slave));
-        // Making a terminal the controlling one is an ioctl between fork and exec, which std has no safe way to do.
-        let mut setsid = Command::new("setsid");
-        setsid.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
-        if let Some(folder) = command.get_current_dir() {
-            setsid.current_dir(folder);
-        }
-        setsid.env("TERM", "dumb").env_remove("RUST_BACKTRACE");
         let stdio = || device.try_clone().map(Stdio::from);
-        let child = setsid.stdin(stdio()?).stdout(stdio()?).stderr(stdio()?).spawn().context("setsid")?;
+        let child =
+            command.stdin(stdio()?).stdout(stdio()?).stderr(stdio()?).spawn().context("starting the command")?;
 
         let screen = Arc::new(Mutex::new(String::new()));
         let (mut output, written) = (keyboard.try_clone()?, Arc::clone(&screen));

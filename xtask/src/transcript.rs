@@ -1,20 +1,30 @@
 //! Transcripts: what a person types on the throwaway host, and what the host answers. They are the tests' snapshots and
 //! the book's terminal blocks, so one is the same on every machine.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::Stdio;
+
 use crate::host::Host;
 
-/// Runs each line with the shell of one throwaway host, in order, and returns what a terminal would have shown: every line
-/// behind its prompt, then what it wrote to stdout and stderr. `$?` passes from line to line.
+/// Types each line to the shell of one throwaway host, and returns what a terminal would have shown: every line behind its
+/// prompt, then what it wrote to stdout and stderr. `$?` passes from line to line.
 ///
 /// # Panics
 /// When the host can't be started, or the shell ends before the last line.
 pub fn transcript(host: &Host, lines: &[&str]) -> String {
-    // `status` is a function so that the prompt's printf does not hide the last line's `$?`.
-    const SCRIPT: &str = r#"exec 2>&1
-        last=0; status() { return $last; }
-        for line do printf '$ %s\n' "$line"; status; eval "$line"; last=$?; done
-        exit 0"#;
-    let output = host.sh(SCRIPT).arg("sh").args(lines).output().expect("the throwaway host starts");
+    // By the shell's stdin, not its arguments, which `ps` would show. `last` keeps the prompt's printf out of `$?`.
+    let mut script = "exec 2>&1; status=0; last() { return $status; }\n".to_owned();
+    for line in lines {
+        let quoted = format!("'{}'", line.replace('\'', r"'\''"));
+        let _ = writeln!(script, "printf '$ %s\\n' {quoted}; last; eval {quoted} </dev/null; status=$?");
+    }
+    script.push_str("exit 0\n");
+    let mut shell = host.command("sh");
+    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut shell = shell.spawn().expect("the throwaway host starts");
+    shell.stdin.take().expect("is piped").write_all(script.as_bytes()).expect("the shell reads its script");
+    let output = shell.wait_with_output().expect("the throwaway host ends");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     redact(&text)

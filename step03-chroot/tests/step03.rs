@@ -1,0 +1,96 @@
+//! What a person sees at step 3.
+#![cfg(target_os = "linux")]
+
+use assert_cmd::Command;
+use xtask::host::Host;
+use xtask::transcript::transcript;
+
+xtask::contract! {
+    the_exit_status_is_what_a_shell_would_report,
+    input_output_and_arguments_pass_through,
+    bad_input_gets_one_line_and_a_cure,
+    a_bad_rootfs_gets_one_line_and_a_cure,
+    a_killed_run_leaves_nothing_behind,
+    what_the_command_leaves_running_ends_with_it,
+    orphans_are_reaped,
+    a_shell_has_job_control,
+    a_shell_follows_the_window,
+}
+
+#[test]
+fn the_hostname_is_the_containers_own() {
+    let lines = ["step03-chroot run hostname", "hostname"];
+    insta::assert_snapshot!("hostname", transcript(&Host::new(), &lines));
+}
+
+#[test]
+fn the_root_is_the_rootfs() {
+    insta::assert_snapshot!("ls", transcript(&Host::new(), &["step03-chroot run ls /"]));
+    // The control: step 2 shows the host's root, which is another folder.
+    let inode = |step: &str| Host::new().sh(&format!("{step} run ls -di /")).output().unwrap().stdout;
+    assert_ne!(inode("step02-pid"), inode("step03-chroot"));
+}
+
+#[test]
+fn the_working_directory_is_the_root() {
+    let lines = ["step03-chroot run pwd", "step03-chroot run ls"];
+    insta::assert_snapshot!("pwd", transcript(&Host::new(), &lines));
+}
+
+#[test]
+fn the_way_up_ends_at_the_root() {
+    let up = "ls -di / .. ../../../../../..";
+    let output = Host::new().sh(&format!("step03-chroot run {up}")).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let inodes: Vec<&str> = text.split_whitespace().step_by(2).collect();
+    assert_eq!(inodes, [inodes[0]; 3], "{text}");
+    // The control: on the host, in the same folder, the way up leads elsewhere.
+    let output = Host::new().sh("ls -di . ..").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let inodes: Vec<&str> = text.split_whitespace().step_by(2).collect();
+    assert_ne!(inodes[0], inodes[1], "{text}");
+}
+
+#[test]
+fn there_is_no_bash() {
+    let lines = ["step03-chroot run /bin/bash", "echo $?"];
+    insta::assert_snapshot!("bash", transcript(&Host::new(), &lines));
+}
+
+#[test]
+fn without_proc_there_are_no_processes_to_list() {
+    let host = Host::new();
+    if host.has_busybox() {
+        insta::assert_snapshot!("ps", transcript(&host, &["step03-chroot run ps -o pid,args"]));
+    } else {
+        // procps-ng's ps says what is missing instead of printing only its header.
+        let output = host.sh("step03-chroot run ps").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.stdout.is_empty() && text.contains("mount -t proc"), "{text}");
+    }
+}
+
+#[test]
+fn the_environment_is_the_containers_own() {
+    let env = |step: &str| {
+        let output = Host::new().sh(&format!("export SECRET=1 TERM=xterm; {step} run env")).output().unwrap();
+        let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(
+        env("step03-chroot"),
+        ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"]
+    );
+    // The control: step 2 passes everything on.
+    assert!(env("step02-pid").contains(&"SECRET=1".to_owned()));
+}
+
+#[test]
+fn the_command_is_found_on_the_containers_path() {
+    // Arch's PATH has no /bin, where Alpine's sh is.
+    Command::from_std(Host::new().sh("step=$(command -v step03-chroot); PATH=/usr/bin; $step run sh -c 'echo found'"))
+        .assert()
+        .success()
+        .stdout("found\n");
+}

@@ -1,0 +1,101 @@
+//! What a person sees at step 4.
+#![cfg(target_os = "linux")]
+
+use assert_cmd::Command;
+use xtask::host::Host;
+use xtask::transcript::transcript;
+
+xtask::contract! {
+    the_exit_status_is_what_a_shell_would_report,
+    input_output_and_arguments_pass_through,
+    bad_input_gets_one_line_and_a_cure,
+    a_bad_rootfs_gets_one_line_and_a_cure,
+    a_killed_run_leaves_nothing_behind,
+    what_the_command_leaves_running_ends_with_it,
+    orphans_are_reaped,
+    a_shell_has_job_control,
+    a_shell_follows_the_window,
+}
+
+#[test]
+fn it_is_a_container() {
+    let lines = [
+        "step04-proc run whoami",
+        "step04-proc run hostname",
+        "step04-proc run ps -o pid,args",
+        "step04-proc run ls",
+        "hostname",
+    ];
+    insta::assert_snapshot!("container", transcript(&Host::new(), &lines));
+}
+
+#[test]
+fn ps_lists_process_1_the_command_and_itself() {
+    let host = Host::new();
+    // By its path, for a BusyBox shell may run its own ps without an execve.
+    let output = host.sh("step04-proc run sh -c '/bin/ps -o pid,args; exit'").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 4, "{text}");
+    assert_eq!(rows[0], ["PID", "COMMAND"]);
+    assert_eq!(rows[1][..5], ["1", "/proc/self/exe", "child", "sh", "-c"]);
+    assert_eq!(rows[2][..3], ["2", "sh", "-c"]);
+    assert_eq!(rows[3][1..], ["/bin/ps", "-o", "pid,args"]);
+    // The control: on step 2's /proc there are the host's nine, and more.
+    let output = host.sh("step02-pid run ps -e -o pid,args | grep -c '[0-9] /sbin/'").output().unwrap();
+    assert_eq!(output.stdout, b"9\n");
+}
+
+#[test]
+fn ps_ef_is_the_one_of_the_notes() {
+    // procps-ng and the several builds of BusyBox show other columns: the user and the command are among all of them.
+    let output = Host::new().sh("step04-proc run ps -ef").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 3, "{text}");
+    for (row, end) in [(&rows[1], "/proc/self/exe child ps -ef"), (&rows[2], "ps -ef")] {
+        assert!(row.contains(&"root") && row.join(" ").ends_with(end), "{text}");
+    }
+    assert!(!rows[2].contains(&"child"), "{text}");
+}
+
+#[test]
+fn proc_is_our_own_and_protected() {
+    let mounts = Host::new().sh("step04-proc run grep ' /proc ' /proc/mounts").output().unwrap().stdout;
+    let mounts = String::from_utf8_lossy(&mounts);
+    let options: Vec<&str> = mounts.split_whitespace().nth(3).unwrap_or_default().split(',').collect();
+    assert_eq!(options[..4], ["ro", "nosuid", "nodev", "noexec"], "{mounts}");
+    let script = "step04-proc run sh -c 'echo other >/proc/sys/kernel/hostname'";
+    Command::from_std(Host::new().sh(script)).assert().failure();
+    // The control: on the host the same file can be written.
+    Command::from_std(Host::new().sh("echo other >/proc/sys/kernel/hostname")).assert().success();
+}
+
+/// The mounts below rootfs/ that the host sees after `script`, on a host whose `/` is shared, as systemd has it.
+fn mounts_after(script: &str) -> String {
+    let output =
+        Host::new().sh(&format!("{script}; grep -c '/rootfs/proc ' /proc/self/mountinfo; exit 0")).output().unwrap();
+    assert_eq!(output.stderr, b"");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn nothing_is_mounted_on_the_host() {
+    assert_eq!(mounts_after("grep -q ' / / .* shared:' /proc/self/mountinfo && step04-proc run true"), "0\n");
+    // The control: a mount namespace with shared mounts leaves its /proc there.
+    assert_eq!(mounts_after("unshare --mount --propagation unchanged mount -t proc proc rootfs/proc"), "1\n");
+}
+
+#[test]
+#[ignore = "needs root, who alone can make the host's /proc noatime"]
+fn a_user_namespace_gets_proc_though_the_hosts_is_noatime() {
+    // As on WSL 2.
+    let inside = |command: &str| {
+        let script = format!("mount -o remount,noatime /proc && unshare --user --map-root-user --mount {command}");
+        Command::from_std(Host::new().as_root().sh(&script)).assert()
+    };
+    inside("step04-proc run ps -o pid").success();
+    // The control: the kernel refuses a /proc with another atime flag.
+    inside("--pid --fork mount -t proc -o relatime proc rootfs/proc").failure();
+    inside("--pid --fork mount -t proc -o noatime proc rootfs/proc").success();
+}
