@@ -65,10 +65,10 @@ fn proc_is_our_own_and_protected() {
     let mounts = String::from_utf8_lossy(&mounts);
     let options: Vec<&str> = mounts.split_whitespace().nth(3).unwrap_or_default().split(',').collect();
     assert_eq!(options[..4], ["ro", "nosuid", "nodev", "noexec"], "{mounts}");
-    let script = "step04-proc run sh -c 'echo other >/proc/sys/kernel/hostname'";
-    Command::from_std(Host::new().sh(script)).assert().failure();
-    // The control: on the host the same file can be written.
-    Command::from_std(Host::new().sh("echo other >/proc/sys/kernel/hostname")).assert().success();
+    let rename = "sh -c 'echo other >/proc/self/comm'";
+    Command::from_std(Host::new().sh(&format!("step04-proc run {rename}"))).assert().failure();
+    // The control: on the host's /proc, which can be written, it works.
+    Command::from_std(Host::new().sh(rename)).assert().success();
 }
 
 /// The mounts below rootfs/ that the host sees after `script`, on a host whose `/` is shared, as systemd has it.

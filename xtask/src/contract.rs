@@ -10,7 +10,7 @@ use std::process::{Output, Stdio};
 use crate::host::Host;
 use crate::terminal::Terminal;
 
-/// Makes a test of each function of [`crate::contract`], for the step of this package.
+/// Makes a test of each function of [`mod@crate::contract`], for the step of this package.
 #[macro_export]
 macro_rules! contract {
     ($($promise:ident),* $(,)?) => {

@@ -167,7 +167,8 @@ fn programs() {
 fn places() {
     let root = workspace::root();
     if let Ok(disk) = statvfs(root) {
-        // f_bavail counts in fragments: statvfs(3).
+        // f_bavail counts in fragments, statvfs(3); on 32-bit machines both are u32.
+        #[allow(clippy::useless_conversion)]
         let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
         let line = format!("{} MiB free in {}", free >> 20, root.display());
         if free < NEEDED_SPACE {

@@ -205,6 +205,11 @@ impl Host {
         Host { privilege: Some("root".into()), ..self }
     }
 
+    /// The same, in a user namespace, even if the tests are asked to do without.
+    pub fn as_user(self) -> Host {
+        Host { privilege: Some("user".into()), ..self }
+    }
+
     /// The folder that commands start in.
     pub fn folder(&self) -> &Path {
         &self.folder

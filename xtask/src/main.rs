@@ -21,6 +21,7 @@ fn main() -> ExitCode {
 mod linux {
     use std::env;
     use std::ffi::OsString;
+    use std::path::PathBuf;
     use std::process::ExitCode;
 
     use anyhow::Result;
@@ -61,6 +62,7 @@ mod linux {
                 mirror: it.get_one("mirror").cloned(),
                 sha512: it.get_one("sha512").cloned(),
                 force: it.get_flag("force"),
+                to: it.get_one("to").cloned(),
             }),
             ("doctor", _) => doctor::run(),
             ("host", it) => host::run(host::Options { privilege: privilege(it), command: command(it) }),
@@ -153,6 +155,13 @@ mod linux {
                             .long("force")
                             .action(ArgAction::SetTrue)
                             .help("Replace what is there, even if this program did not make it"),
+                    )
+                    .arg(
+                        Arg::new("to")
+                            .long("to")
+                            .value_name("FOLDER")
+                            .value_parser(value_parser!(PathBuf))
+                            .help("Make it here [default: rootfs, beside the steps]"),
                     ),
             )
             .subcommand(Command::new("doctor").about("Say what this machine can and can't do, and what would mend that"))

@@ -62,10 +62,11 @@ const FOLDERS: [(&str, u32); 17] = [
 
 /// What a rootfs made of this machine's programs gets, if the machine has it.
 const PROGRAMS: &str = "awk basename cat chmod chroot clear cp cut date dd df dirname du echo env expr false find free \
-    grep head hostname id ip kill less ln ls mkdir mknod more mount mv nproc ps pwd readlink rm rmdir sed seq setsid sh \
+    grep head hostname id ip kill less ln ls mkdir mknod more mount mv nproc printf ps pwd readlink rm rmdir sed seq setsid sh \
     sleep sort stat stty tail tee test touch tr true tty umount uname uniq unshare vi wc which whoami xargs yes";
 /// What the book and the tests can't do without.
-const NEEDED: [&str; 10] = ["cat", "env", "grep", "hostname", "ls", "ps", "readlink", "sh", "sleep", "whoami"];
+const NEEDED: [&str; 12] =
+    ["cat", "env", "grep", "hostname", "ls", "printf", "ps", "readlink", "stty", "sh", "sleep", "whoami"];
 
 /// Says, inside a rootfs, that we made it and from what.
 const STAMP: &str = "etc/mini-docker";
@@ -116,14 +117,17 @@ pub struct Options {
     pub sha512: Option<String>,
     /// Replace a rootfs that is there, even one that we did not make.
     pub force: bool,
+    /// Where to make it; `None` means `./rootfs`.
+    pub to: Option<PathBuf>,
 }
 
-/// `cargo xtask rootfs`: makes `./rootfs`, or says that it is there.
+/// `cargo xtask rootfs`: makes a rootfs, or says that it is there.
 ///
 /// # Errors
 /// When no source can be had, or a rootfs that we did not make is in the way.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    make(&workspace::rootfs(), options)?;
+    let goal = options.to.clone().unwrap_or_else(workspace::rootfs);
+    make(&std::path::absolute(goal)?, options)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -306,8 +310,8 @@ fn alpine_tarball(options: &Options) -> Result<PathBuf> {
     result.map(|()| tarball)
 }
 
-/// Downloads with curl(1). It gives up on a server that does not answer for 5 seconds, or sends less than 1 KiB a second for
-/// 15 seconds.
+/// Downloads with curl(1). It gives up on a server that can't be reached in 5 seconds, or sends less than 1 KiB a second for
+/// 10 seconds.
 fn download(url: &str, part: &Path, any_protocol: bool) -> Result<()> {
     let terminal = io::stderr().is_terminal();
     if terminal {
@@ -316,7 +320,7 @@ fn download(url: &str, part: &Path, any_protocol: bool) -> Result<()> {
     // A mirror of one's own may speak plain HTTP, for the sum is checked anyway.
     let protocols = if any_protocol { "=https,http" } else { "=https" };
     let common = ["--fail", "--location", "--proto", protocols, "--connect-timeout", "5"];
-    let limits = ["--speed-limit", "1024", "--speed-time", "15"];
+    let limits = ["--speed-limit", "1024", "--speed-time", "10"];
     let how = if terminal { ["--progress-bar"].as_slice() } else { &["--silent", "--show-error"] };
     let args = [&common, limits.as_slice(), how].concat();
     let args = args.into_iter().map(OsStr::new).chain([OsStr::new("--output"), part.as_os_str(), OsStr::new(url)]);
