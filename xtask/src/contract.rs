@@ -158,13 +158,14 @@ const LOOK: &str = r#"
 pub fn a_killed_run_leaves_nothing_behind(step: &str) {
     let host = Host::new();
     for signal in ["KILL", "TERM", "INT", "HUP", "QUIT"] {
-        // In the foreground, for a shell's background jobs ignore INT and QUIT.
+        // In the foreground, and with env: a shell's background jobs ignore INT and QUIT, and we may be one ourselves.
         let script = format!(
             r#"{LOOK}
             ulimit -c 0
             before=$(cat /proc/self/mountinfo)
-            (until_some 'sleep 4242'; kill -{signal} $(pids '{step} run sleep 4242')) &
-            {step} run sleep 4242 2>/dev/null
+            (until_some 'sleep 4242'; kill -{signal} $(pids '{step} run sleep 4242')
+             (until_none 'sleep 4242') || kill -KILL $(pids 'sleep 4242')) &
+            env --default-signal {step} run sleep 4242 2>/dev/null
             echo status $(kill -l $?)
             until_none 'sleep 4242'
             until_none '/proc/self/exe child sleep 4242'

@@ -3,12 +3,11 @@
 //! A room each: [`workspace`] knows places, [`steps`] the steps, [`rootfs`] where `./rootfs` comes from, [`privilege`]
 //! how a command gets the rights it needs, [`host`] the throwaway host; the rest are the tasks.
 
-pub mod ci;
-pub mod rootfs;
 pub mod steps;
-pub mod test;
 pub mod workspace;
 
+#[cfg(target_os = "linux")]
+pub mod ci;
 #[cfg(target_os = "linux")]
 pub mod contract;
 #[cfg(target_os = "linux")]
@@ -18,8 +17,12 @@ pub mod host;
 #[cfg(target_os = "linux")]
 pub mod privilege;
 #[cfg(target_os = "linux")]
+pub mod rootfs;
+#[cfg(target_os = "linux")]
 pub mod run;
 #[cfg(target_os = "linux")]
 pub mod terminal;
+#[cfg(target_os = "linux")]
+pub mod test;
 #[cfg(target_os = "linux")]
 pub mod transcript;
