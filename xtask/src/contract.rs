@@ -209,8 +209,12 @@ pub fn orphans_are_reaped(step: &str) {
 fn interactive(step: &str) -> Terminal {
     let script = format!("{step} run sh; echo back: $?; read line; echo got $line");
     // A session of its own on the host, as a login has; its shell has no job control, and takes the terminal as it finds it.
+    // --default-signal: whoever runs the tests in the background ignores INT, and so would all of this.
     let mut command = Host::new().command("setsid");
-    Terminal::open(command.args(["--ctty", "--wait", "sh", "-c", &script]).env("TERM", "dumb")).unwrap()
+    Terminal::open(
+        command.args(["--ctty", "--wait", "env", "--default-signal", "sh", "-c", &script]).env("TERM", "dumb"),
+    )
+    .unwrap()
 }
 
 /// An interactive shell has job control, and Ctrl-C and Ctrl-Z reach what runs in its foreground, and only that.
