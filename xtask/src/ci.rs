@@ -1,12 +1,14 @@
 //! `cargo xtask ci`: everything that must hold before a change lands. `.ci/run` and the workflows on GitHub call this, and
 //! hold nothing of it themselves.
 
-use std::process::ExitCode;
+use std::fs;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use duct::cmd;
 
-use crate::rootfs::Source;
+use crate::rootfs::{self, Source};
+use crate::transcript::typed_to;
 use crate::{test, workspace};
 
 /// Runs all checks, each under a heading, and stops at the first that fails.
@@ -25,8 +27,24 @@ pub fn run() -> Result<ExitCode> {
         let privilege = Some("root".to_owned());
         tests("tests, on hosts without a user namespace", &test::Options { privilege, ..Default::default() })?;
     }
+    readme()?;
     heading("all is well");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Types the commands of the README's demo, and compares what they say.
+fn readme() -> Result<()> {
+    heading("the README's demo");
+    let readme = fs::read_to_string(workspace::root().join("README.md"))?;
+    let demo = readme.split_once("```console\n").and_then(|(_, rest)| rest.split_once("```")).map(|(demo, _)| demo);
+    let demo = demo.context("README.md has no console block")?;
+    let lines: Vec<&str> = demo.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    ensure!(!lines.is_empty(), "README.md's console block has no command");
+    // So that the demo shows no line about making it.
+    rootfs::ensure()?;
+    let actual = typed_to(Command::new("sh").current_dir(workspace::root()), &lines)?;
+    ensure!(actual == demo, "README.md's demo differs; it would now be:\n{actual}");
+    Ok(())
 }
 
 fn heading(what: &str) {

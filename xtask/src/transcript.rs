@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
 
 use crate::host::Host;
 
@@ -13,21 +15,27 @@ use crate::host::Host;
 /// # Panics
 /// When the host can't be started, or the shell ends before the last line.
 pub fn transcript(host: &Host, lines: &[&str]) -> String {
+    typed_to(&mut host.command("sh"), lines).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// The same for any shell.
+///
+/// # Errors
+/// When the shell can't be started, or ends before the last line.
+pub fn typed_to(shell: &mut Command, lines: &[&str]) -> Result<String> {
     // By the shell's stdin, not its arguments, which `ps` would show. `last` keeps the prompt's printf out of `$?`.
     let mut script = "exec 2>&1; status=0; last() { return $status; }\n".to_owned();
     for line in lines {
         let quoted = format!("'{}'", line.replace('\'', r"'\''"));
-        let _ = writeln!(script, "printf '$ %s\\n' {quoted}; last; eval {quoted} </dev/null; status=$?");
+        writeln!(script, "printf '$ %s\\n' {quoted}; last; eval {quoted} </dev/null; status=$?")?;
     }
     script.push_str("exit 0\n");
-    let mut shell = host.command("sh");
-    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut shell = shell.spawn().expect("the throwaway host starts");
-    shell.stdin.take().expect("is piped").write_all(script.as_bytes()).expect("the shell reads its script");
-    let output = shell.wait_with_output().expect("the throwaway host ends");
+    let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    shell.stdin.take().context("is piped")?.write_all(script.as_bytes())?;
+    let output = shell.wait_with_output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    redact(&text)
+    ensure!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(redact(&text))
 }
 
 /// The single place for what may differ between machines and does not matter:
@@ -46,7 +54,7 @@ pub fn redact(text: &str) -> String {
         match words.as_slice() {
             ["lib64"] => {}
             [pid, rest @ ..] if in_table => lines.push(format!("{pid:>5} {}", rest.join(" "))),
-            _ => lines.push(line.trim_end().to_owned()),
+            _ => lines.push(line.trim_end().replace(" /lib64 ", " ")),
         }
     }
     lines.join("\n") + "\n"
@@ -66,6 +74,11 @@ mod tests {
 
     #[test]
     fn outside_a_process_table_blanks_stay() {
-        assert_eq!(redact("a  b\n 1  2\nlib\nlib64\nmedia\n"), "a  b\n 1  2\nlib\nmedia\n");
+        assert_eq!(redact("a  b\n 1  2\n"), "a  b\n 1  2\n");
+    }
+
+    #[test]
+    fn only_alpines_folders_are_shown() {
+        assert_eq!(redact("lib\nlib64\nmedia\n/lib /lib64 /media\n"), "lib\nmedia\n/lib /media\n");
     }
 }

@@ -19,7 +19,11 @@ fn text(bytes: &[u8]) -> String {
 
 /// A shell script on a throwaway host that can call cargo, as `xtask run` does.
 fn on_host(script: &str) -> Output {
-    let mut shell = Host::new().command("env");
+    on(&Host::new(), script)
+}
+
+fn on(host: &Host, script: &str) -> Output {
+    let mut shell = host.command("env");
     // CARGO names the cargo that runs this test; it needs its home, and a rustc, which lies where this PATH says.
     for name in ["HOME", "PATH", "CARGO", "CARGO_HOME", "RUSTUP_HOME"] {
         if let Some(value) = env::var_os(name) {
@@ -108,7 +112,7 @@ fn a_user_namespace_or_sudo_can_be_chosen() {
 fn where_nothing_works_the_refused_call_and_a_cure_are_named() {
     // A limit that counts in a user namespace, and forbids the next one in it.
     let script = format!("echo 0 >/proc/sys/user/max_uts_namespaces; {XTASK} run 1 true");
-    let output = Host::new().as_user().sh(&script).output().unwrap();
+    let output = on(&Host::new().as_user(), &script);
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(error.contains("unshare(CLONE_NEWUTS): ENOSPC") && error.contains("`sudo sysctl"), "{error}");
@@ -128,7 +132,7 @@ fn the_doctor_says_that_every_step_can_run() {
 #[test]
 fn the_doctor_says_what_can_not_run() {
     let script = format!("echo 0 >/proc/sys/user/max_pid_namespaces; {XTASK} doctor");
-    let output = Host::new().as_user().sh(&script).output().unwrap();
+    let output = on(&Host::new().as_user(), &script);
     let report = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{report}");
     assert!(report.contains("FAIL root") && report.contains("unshare(CLONE_NEWPID|CLONE_NEWNS): ENOSPC"), "{report}");
