@@ -249,6 +249,8 @@ fn fill(new: &Path, source: &Source, options: &Options) -> Result<()> {
             unpack(path, new)?;
         }
     }
+    // A tarball may have an entry for the top folder itself.
+    fs::set_permissions(new, Permissions::from_mode(0o755))?;
     make_harmless(new)?;
     // symlink_metadata: /bin/sh is an absolute link, which would be followed into this machine's own /bin.
     let has_shell = ["bin/sh", "usr/bin/sh"].iter().any(|file| new.join(file).symlink_metadata().is_ok());
@@ -394,7 +396,7 @@ fn make_harmless(folder: &Path) -> Result<()> {
         if kind.is_block_device() || kind.is_char_device() {
             fs::remove_file(&path)?;
         } else if kind.is_dir() {
-            // Its owner must be able to empty it again.
+            // Or we could not look into it.
             fs::set_permissions(&path, Permissions::from_mode(mode | 0o500))?;
             make_harmless(&path)?;
         } else if kind.is_file() && mode & 0o6000 != 0 {
@@ -494,6 +496,17 @@ fn remove(folder: &Path) -> Result<()> {
     let result =
         if folder.is_symlink() || !folder.is_dir() { fs::remove_file(folder) } else { fs::remove_dir_all(folder) };
     result.with_context(|| format!("removing {0}: if root made it, `sudo rm -r {0}`", folder.display()))
+}
+
+fn make_writable(folder: &Path) -> io::Result<()> {
+    let mode = folder.metadata()?.permissions().mode();
+    fs::set_permissions(folder, Permissions::from_mode(mode | 0o700))?;
+    for entry in fs::read_dir(folder)?.flatten() {
+        if entry.file_type()?.is_dir() {
+            make_writable(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Deleting a folder with a mount in it would reach into what is mounted.

@@ -251,6 +251,23 @@ fn a_tarball_or_a_folder_can_be_named() {
 }
 
 #[test]
+fn folders_that_can_not_be_written_to_can_be_replaced() {
+    let place = Place::new();
+    tarball(&place);
+    let source = place.0.join("folder");
+    fs::set_permissions(source.join("bin"), fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o555)).unwrap();
+    for _ in 0..2 {
+        let output = place.run(&["--force", "--source", source.to_str().unwrap()]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        place.assert_tidy();
+    }
+    for folder in [source.clone(), source.join("bin"), place.rootfs().join("bin")] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
 fn what_is_no_rootfs_is_refused() {
     let place = Place::new();
     for (source, reason) in [
