@@ -493,8 +493,12 @@ fn remove(folder: &Path) -> Result<()> {
         return Ok(());
     }
     refuse_mounts(folder)?;
-    let result =
-        if folder.is_symlink() || !folder.is_dir() { fs::remove_file(folder) } else { fs::remove_dir_all(folder) };
+    let result = if folder.is_symlink() || !folder.is_dir() {
+        fs::remove_file(folder)
+    } else {
+        // A folder that its owner may not write to can't be emptied.
+        fs::remove_dir_all(folder).or_else(|_| make_writable(folder).and_then(|()| fs::remove_dir_all(folder)))
+    };
     result.with_context(|| format!("removing {0}: if root made it, `sudo rm -r {0}`", folder.display()))
 }
 
