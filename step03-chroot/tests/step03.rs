@@ -71,6 +71,19 @@ fn without_proc_there_are_no_processes_to_list() {
 }
 
 #[test]
+fn a_mount_inside_does_not_show_on_the_host() {
+    let mounted_after = |command: &str| {
+        let look = "grep -c '/rootfs/mnt ' /proc/self/mountinfo; exit 0";
+        let output = Host::new().sh(&format!("{command} && {look}")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(mounted_after("step03-chroot run mount -t tmpfs none /mnt"), "0\n");
+    // The control: a mount namespace alone is a copy whose mounts are shared with the host's.
+    let shared = "unshare --mount --propagation unchanged mount -t tmpfs none rootfs/mnt";
+    assert_eq!(mounted_after(shared), "1\n");
+}
+
+#[test]
 fn the_environment_is_the_containers_own() {
     let env = |step: &str| {
         let output = Host::new().sh(&format!("export SECRET=1 TERM=xterm; {step} run env")).output().unwrap();

@@ -177,17 +177,21 @@ pub fn a_killed_run_leaves_nothing_behind(step: &str) {
     }
 }
 
+/// A command that makes an orphan, `sleep 4242`, and stays as `sleep 4243`. Not `sleep 4242 &`, which a BusyBox shell does not
+/// start without a /dev/null: a child kills its parent instead.
+const MAKE_AN_ORPHAN: &str = r#"sh -c 'sh -c "$1"; exec sleep 4243' sh 'sh -c "kill -9 \$PPID; exec sleep 4242"; :'"#;
+
 /// When the command ends, what it left running ends with it.
 pub fn what_the_command_leaves_running_ends_with_it(step: &str) {
-    // Not `sleep 4242 &`, which a BusyBox shell does not start without a /dev/null: a child kills its parent instead.
     let script = format!(
         r#"{LOOK}
-        {step} run sh -c 'sh -c "$1"; echo command ends' sh 'sh -c "kill -9 \$PPID; exec sleep 4242"; :'
+        {step} run {MAKE_AN_ORPHAN} 2>/dev/null &
+        until_some 'sleep 4242'; until_some 'sleep 4243'
+        kill -KILL $(pids 'sleep 4243'); wait $!; echo status $?
         until_none 'sleep 4242'"#
     );
     let output = Host::new().sh(&script).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("command ends") && output.status.success(), "{text} {}", stderr(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "status 137\n", "{}", stderr(&output));
 }
 
 /// Process 1 reaps the orphans of its namespace while the command runs.
@@ -195,12 +199,13 @@ pub fn orphans_are_reaped(step: &str) {
     let script = format!(
         r#"{LOOK}
         zombies() {{ grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null; }}
-        {step} run sh -c 'sh -c "$1"; sleep 4242' sh 'sh -c "kill -9 \$PPID; exec sleep 0.1"; :' 2>/dev/null &
-        until_some 'sleep 0.1'; until_some 'sleep 4242'; until_none 'sleep 0.1'
+        {step} run {MAKE_AN_ORPHAN} 2>/dev/null &
+        until_some 'sleep 4242'; until_some 'sleep 4243'
+        kill -KILL $(pids 'sleep 4242'); until_none 'sleep 4242'
         # Whoever reaps may take a moment.
-        n=0; while [ -n "$(zombies)" ] && [ $n -lt 100 ]; do n=$((n+1)); sleep 0.01; done
+        n=0; while [ -n "$(zombies)" ] && [ $n -lt 200 ]; do n=$((n+1)); sleep 0.01; done
         for z in $(zombies); do grep -h -e Name -e State -e PPid $z; done
-        echo looked"#
+        until_some 'sleep 4243'; echo looked"#
     );
     let output = Host::new().sh(&script).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "looked\n", "{}", stderr(&output));
