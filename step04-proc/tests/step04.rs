@@ -13,6 +13,7 @@ xtask::contract! {
     a_killed_run_leaves_nothing_behind,
     what_the_command_leaves_running_ends_with_it,
     orphans_are_reaped,
+    the_environment_is_the_containers_own,
     a_shell_has_job_control,
     a_shell_follows_the_window,
 }

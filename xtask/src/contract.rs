@@ -211,6 +211,19 @@ pub fn orphans_are_reaped(step: &str) {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "looked\n", "{}", stderr(&output));
 }
 
+/// From step 3 on, the host's environment stays outside; the terminal's name comes along.
+pub fn the_environment_is_the_containers_own(step: &str) {
+    let env = |step: &str| {
+        let output = Host::new().sh(&format!("export SECRET=1 TERM=xterm; {step} run env")).output().unwrap();
+        let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(env(step), ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"]);
+    // The control: step 2 passes everything on.
+    assert!(env("step02-pid").contains(&"SECRET=1".to_owned()));
+}
+
 fn interactive(step: &str) -> Terminal {
     let script = format!("{step} run sh; echo back: $?; read line; echo got $line");
     // A session of its own on the host, as a login has; its shell has no job control, and takes the terminal as it finds it.
