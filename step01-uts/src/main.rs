@@ -2,7 +2,7 @@
 //!
 //! A process sees the machine through its namespaces, namespaces(7). We make a new UTS namespace, the one that holds
 //! the hostname, and start a command in it: it may call itself what it likes, and the host keeps its name.
-//! unshare(2), uts_namespaces(7), sethostname(2).
+//! That takes root, or a user namespace, which `cargo xtask` makes around us. unshare(2), sethostname(2).
 //!
 //!     cargo xtask run step01 -- hostname
 
@@ -17,8 +17,8 @@ use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
-use nix::unistd::sethostname;
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{getpgrp, sethostname, tcgetpgrp};
 
 const NAME: &str = env!("CARGO_BIN_NAME");
 
@@ -42,20 +42,27 @@ fn main() -> ExitCode {
 /// Host side: leaves the host's UTS namespace, then runs this same program as `child` and waits for it.
 fn parent(program: &OsStr, args: &[OsString]) -> Result<i32> {
     unshare(CloneFlags::CLONE_NEWUTS).context("unshare(CLONE_NEWUTS)")?;
-    let status = Command::new("/proc/self/exe")
+    // The child has work to do before the command starts, and Rust has no safe fork: so it is this same program again.
+    let mut child = Command::new("/proc/self/exe")
         .arg("child")
         .arg(program)
         .args(args)
-        .status()
+        .spawn()
         .context("execve(\"/proc/self/exe\")")?;
+    // Ctrl-C reaches all that is in the terminal's foreground, so us, too. What it means is for the command to say.
+    if tcgetpgrp(io::stdin()) == Ok(getpgrp()) {
+        SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block().context("rt_sigprocmask(SIG_BLOCK)")?;
+    }
+    let status = child.wait().context("wait4")?;
     Ok(shell_status(status))
 }
 
-/// Container side: names the container, then becomes the command.
+/// Container side: names the container, then becomes the command. What the command starts in turn is not ours to end: that
+/// takes a PID namespace, the next step.
 fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
-    // If `run` is killed, so are we, even by the SIGKILL that it has no time to pass on. Only then look whether it lives.
+    // If `run` dies, so do we, even of a SIGKILL that it can't pass on. Only then see whether it still lives.
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
-    ensure!(parent_is_run()?, "`child` is for `run` to call; say `run`");
+    ensure!(parent_is_run()?, "`child` is for `run` to start; type `run`");
     sethostname("mini-docker").context("sethostname(\"mini-docker\")")?;
 
     let error = Command::new(program).args(args).exec();
@@ -76,12 +83,12 @@ fn shell_status(status: ExitStatus) -> i32 {
 /// As a shell counts: 127 if there is no such command (or no interpreter for it), 126 if it can't be executed.
 fn not_started(program: &OsStr, error: &io::Error) -> i32 {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-    let status = match errno {
-        Errno::ENOENT => 127,
-        Errno::EAGAIN | Errno::ENOMEM => 125,
-        _ => 126,
+    let (status, meaning) = match errno {
+        Errno::ENOENT => (127, "; there is no such command in here"),
+        Errno::EAGAIN | Errno::ENOMEM => (125, ""),
+        _ => (126, ""),
     };
-    fail(status, &format!("execve({program:?}): {errno}"))
+    fail(status, &format!("execve({program:?}): {errno}{meaning}"))
 }
 
 /// Says why on stderr, in one write, so that the line stays whole when the command writes there too.

@@ -12,6 +12,7 @@ xtask::contract! {
     a_killed_run_leaves_nothing_behind,
     orphans_are_reaped,
     a_shell_has_job_control,
+    the_command_may_handle_ctrl_c,
     a_shell_follows_the_window,
 }
 

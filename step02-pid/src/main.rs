@@ -1,7 +1,7 @@
 //! Step 2: a process table of its own.
 //!
 //! New since step 1: a PID namespace, in which we are process 1 and the host's processes are out of reach, and a mount
-//! namespace, which starts as a copy of the host's mounts: /proc too, so `ps` still lists the host.
+//! namespace, which starts as a copy of the host's mounts: /proc too, so `ps -e` still lists the host.
 //! pid_namespaces(7), mount_namespaces(7), waitid(2).
 //!
 //!     cargo xtask run step02 -- grep NSpid /proc/self/status
@@ -19,7 +19,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
-use nix::unistd::{Pid, getpgrp, sethostname, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{getpgrp, sethostname, tcgetpgrp, tcsetpgrp};
 
 const NAME: &str = env!("CARGO_BIN_NAME");
 
@@ -45,35 +45,45 @@ fn parent(program: &OsStr, args: &[OsString]) -> Result<i32> {
     // CLONE_NEWPID does not move us: a process keeps the PID it was born with. It decides where our next child is born.
     unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)
         .context("unshare(CLONE_NEWUTS|CLONE_NEWPID|CLONE_NEWNS)")?;
-    let status = Command::new("/proc/self/exe")
+    // The child has work to do before the command starts, and Rust has no safe fork: so it is this same program again.
+    let mut child = Command::new("/proc/self/exe")
         .arg("child")
         .arg(program)
         .args(args)
-        .status()
+        .spawn()
         .context("execve(\"/proc/self/exe\")")?;
+    // Ctrl-C reaches all that is in the terminal's foreground, so us, too. What it means is for the command to say.
+    if tcgetpgrp(io::stdin()) == Ok(getpgrp()) {
+        SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block().context("rt_sigprocmask(SIG_BLOCK)")?;
+    }
+    let status = child.wait().context("wait4")?;
     take_back_terminal();
     Ok(shell_status(status))
 }
 
 /// Container side, PID 1 of the new PID namespace: names the container, starts the command and reaps until it ends.
 fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
-    // If `run` is killed, so are we, even by the SIGKILL that it has no time to pass on. Only then look whether it lives.
+    // If `run` dies, so do we, even of a SIGKILL that it can't pass on. Only then see whether it still lives.
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
-    ensure!(parent_is_run()?, "`child` is for `run` to call; say `run`");
+    ensure!(parent_is_run()?, "`child` is for `run` to start; type `run`");
     sethostname("mini-docker").context("sethostname(\"mini-docker\")")?;
 
     let mut command = match Command::new(program).args(args).spawn() {
         Ok(command) => command,
         Err(error) => return Ok(not_started(program, &error)),
     };
-    // Orphans become children of process 1, and only it can reap them. WNOWAIT: see first whose end it is.
-    while let Ok(dead) = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
-        && dead.pid() != Some(Pid::from_raw(command.id() as i32))
-    {
-        waitpid(dead.pid(), None).context("wait4")?;
-    }
+    let status = loop {
+        // WNOWAIT only looks, so that the command is left for std to collect.
+        let dead = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).ok().and_then(|dead| dead.pid());
+        if let Some(status) = command.try_wait().context("wait4")? {
+            break status;
+        }
+        // Orphans become children of process 1, and nobody else can reap them. (None, any child: nix knows no pid for one
+        // that a real-time signal killed.)
+        let _ = waitpid(dead, None);
+    };
     // When we return, process 1 ends, and the kernel kills whatever is left in its namespace.
-    Ok(shell_status(command.wait().context("wait4")?))
+    Ok(shell_status(status))
 }
 
 /// Is our parent this same program? Not if `child` was typed by hand; nor if `run` was killed and an init took us in.
@@ -103,12 +113,12 @@ fn shell_status(status: ExitStatus) -> i32 {
 /// As a shell counts: 127 if there is no such command (or no interpreter for it), 126 if it can't be executed.
 fn not_started(program: &OsStr, error: &io::Error) -> i32 {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-    let status = match errno {
-        Errno::ENOENT => 127,
-        Errno::EAGAIN | Errno::ENOMEM => 125,
-        _ => 126,
+    let (status, meaning) = match errno {
+        Errno::ENOENT => (127, "; there is no such command in here"),
+        Errno::EAGAIN | Errno::ENOMEM => (125, ""),
+        _ => (126, ""),
     };
-    fail(status, &format!("execve({program:?}): {errno}"))
+    fail(status, &format!("execve({program:?}): {errno}{meaning}"))
 }
 
 /// Says why on stderr, in one write, so that the line stays whole when the command writes there too.

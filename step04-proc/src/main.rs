@@ -20,7 +20,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
-use nix::unistd::{Pid, chdir, chroot, getpgrp, sethostname, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{chdir, chroot, getpgrp, sethostname, tcgetpgrp, tcsetpgrp};
 
 const NAME: &str = env!("CARGO_BIN_NAME");
 
@@ -34,7 +34,9 @@ fn main() -> ExitCode {
     let status = result.unwrap_or_else(|error| {
         let cure = match error.downcast_ref() {
             Some(Errno::EPERM) => "; this takes root or a user namespace: `cargo xtask run` gets one",
-            Some(Errno::ENOENT | Errno::ENOTDIR) => "; `cargo xtask rootfs --force` makes ./rootfs anew",
+            Some(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => {
+                "; is ./rootfs whole? `cargo xtask rootfs` makes one in the project's folder, and with --force anew"
+            }
             _ => "",
         };
         fail(125, &format!("{error:#}{cure}"))
@@ -47,31 +49,38 @@ fn parent(program: &OsStr, args: &[OsString]) -> Result<i32> {
     // CLONE_NEWPID does not move us: a process keeps the PID it was born with. It decides where our next child is born.
     unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)
         .context("unshare(CLONE_NEWUTS|CLONE_NEWPID|CLONE_NEWNS)")?;
-    let status = Command::new("/proc/self/exe")
+    // The child has work to do before the command starts, and Rust has no safe fork: so it is this same program again.
+    let mut child = Command::new("/proc/self/exe")
         .arg("child")
         .arg(program)
         .args(args)
-        .status()
+        .spawn()
         .context("execve(\"/proc/self/exe\")")?;
+    // Ctrl-C reaches all that is in the terminal's foreground, so us, too. What it means is for the command to say.
+    if tcgetpgrp(io::stdin()) == Ok(getpgrp()) {
+        SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block().context("rt_sigprocmask(SIG_BLOCK)")?;
+    }
+    let status = child.wait().context("wait4")?;
     take_back_terminal();
     Ok(shell_status(status))
 }
 
 /// Container side, PID 1 of the new PID namespace: moves in, starts the command and reaps until it ends.
 fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
-    // If `run` is killed, so are we, even by the SIGKILL that it has no time to pass on. Only then look whether it lives.
+    // If `run` dies, so do we, even of a SIGKILL that it can't pass on. Only then see whether it still lives.
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
-    ensure!(parent_is_run()?, "`child` is for `run` to call; say `run`");
+    ensure!(parent_is_run()?, "`child` is for `run` to start; type `run`");
     sethostname("mini-docker").context("sethostname(\"mini-docker\")")?;
-    // A copy of a shared mount is shared too, and systemd shares `/`: what we mounted would show on the host.
+    // A copy of a shared mount is shared too, and systemd shares `/`: what is mounted in here would show on the host.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
     // In a user namespace a new /proc must have the old one's atime flag, or it is EPERM. On WSL2 that is noatime.
     let noatime = statvfs("/proc").is_ok_and(|proc| proc.flags().contains(FsFlags::ST_NOATIME));
     chroot("./rootfs").context("chroot(\"./rootfs\")")?;
-    // chroot moves only the root. While our working directory is outside of it, `..` leads further out.
+    // chroot moves only the root. As long as our working directory is outside of it, `..` leads further out.
     chdir("/").context("chdir(\"/\")")?;
-    // What /proc shows is the PID namespace of the process that mounts it: ours, as we are process 1 of it.
+    // It shows the PID namespace of the process that mounts it, so ours. The flags are what runtimes use, and read-only
+    // besides: through /proc/sys a root could change the host's kernel.
     let mut flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     flags.set(MsFlags::MS_NOATIME, noatime);
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>)
@@ -87,14 +96,18 @@ fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
         Ok(command) => command,
         Err(error) => return Ok(not_started(program, &error)),
     };
-    // Orphans become children of process 1, and only it can reap them. WNOWAIT: see first whose end it is.
-    while let Ok(dead) = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
-        && dead.pid() != Some(Pid::from_raw(command.id() as i32))
-    {
-        waitpid(dead.pid(), None).context("wait4")?;
-    }
+    let status = loop {
+        // WNOWAIT only looks, so that the command is left for std to collect.
+        let dead = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).ok().and_then(|dead| dead.pid());
+        if let Some(status) = command.try_wait().context("wait4")? {
+            break status;
+        }
+        // Orphans become children of process 1, and nobody else can reap them. (None, any child: nix knows no pid for one
+        // that a real-time signal killed.)
+        let _ = waitpid(dead, None);
+    };
     // When we return, process 1 ends, and the kernel kills whatever is left in its namespace.
-    Ok(shell_status(command.wait().context("wait4")?))
+    Ok(shell_status(status))
 }
 
 /// Is our parent this same program? Not if `child` was typed by hand; nor if `run` was killed and an init took us in.
@@ -124,12 +137,12 @@ fn shell_status(status: ExitStatus) -> i32 {
 /// As a shell counts: 127 if there is no such command (or no interpreter for it), 126 if it can't be executed.
 fn not_started(program: &OsStr, error: &io::Error) -> i32 {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-    let status = match errno {
-        Errno::ENOENT => 127,
-        Errno::EAGAIN | Errno::ENOMEM => 125,
-        _ => 126,
+    let (status, meaning) = match errno {
+        Errno::ENOENT => (127, "; there is no such command in here"),
+        Errno::EAGAIN | Errno::ENOMEM => (125, ""),
+        _ => (126, ""),
     };
-    fail(status, &format!("execve({program:?}): {errno}"))
+    fail(status, &format!("execve({program:?}): {errno}{meaning}"))
 }
 
 /// Says why on stderr, in one write, so that the line stays whole when the command writes there too.

@@ -11,10 +11,12 @@ xtask::contract! {
     bad_input_gets_one_line_and_a_cure,
     a_bad_rootfs_gets_one_line_and_a_cure,
     a_killed_run_leaves_nothing_behind,
+    a_killed_run_takes_the_whole_family_with_it,
     what_the_command_leaves_running_ends_with_it,
     orphans_are_reaped,
     the_environment_is_the_containers_own,
     a_shell_has_job_control,
+    the_command_may_handle_ctrl_c,
     a_shell_follows_the_window,
 }
 

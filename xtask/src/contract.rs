@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
@@ -129,12 +130,18 @@ pub fn a_bad_rootfs_gets_one_line_and_a_cure(step: &str) {
     let folder = Folder::new(&format!("bad-rootfs-{step}"));
     let host = Host::new().in_folder(&folder.0);
     let rootfs = folder.0.join("rootfs");
-    let cure = "`cargo xtask rootfs --force`";
+    let cure = "`cargo xtask rootfs` makes one";
     assert_one_line(&run(&host, step, &["true"]), 125, &["chroot(\"./rootfs\"): ENOENT", cure]);
     fs::write(&rootfs, "a file").unwrap();
     assert_one_line(&run(&host, step, &["true"]), 125, &["chroot(\"./rootfs\"): ENOTDIR", cure]);
     fs::remove_file(&rootfs).unwrap();
     fs::create_dir(&rootfs).unwrap();
+    // As a rootfs of root's is to an ordinary user: root itself without the capability to look into every folder.
+    fs::set_permissions(&rootfs, fs::Permissions::from_mode(0o000)).unwrap();
+    let powerless = ["--bounding-set=-dac_override,-dac_read_search", step, "run", "true"];
+    let output = host.command("setpriv").args(powerless).output().unwrap();
+    fs::set_permissions(&rootfs, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_one_line(&output, 125, &["chroot(\"./rootfs\"): EACCES", cure]);
     // Step 4 wants a /proc to mount on; step 3 gets to the command, which is not there.
     let output = run(&host, step, &["true"]);
     match stderr(&output).contains("mount(") {
@@ -147,7 +154,7 @@ pub fn a_bad_rootfs_gets_one_line_and_a_cure(step: &str) {
 const LOOK: &str = r#"
     # The PIDs of all processes whose command line is $1.
     pids() { for p in /proc/[0-9]*; do
-        [ "$(tr '\0' ' ' <$p/cmdline 2>/dev/null)" = "$1 " ] && echo ${p#/proc/}
+        [ "$(tr '\0' ' ' 2>/dev/null <$p/cmdline)" = "$1 " ] && echo ${p#/proc/}
     done; }
     # Waits, bounded, until there is such a process, or none.
     until_some() { n=0; while [ -z "$(pids "$1")" ]; do n=$((n+1)); [ $n -gt 500 ] && echo "no $1" && exit 1; sleep 0.01; done; }
@@ -166,7 +173,7 @@ pub fn a_killed_run_leaves_nothing_behind(step: &str) {
             (until_some 'sleep 4242'; kill -{signal} $(pids '{step} run sleep 4242')
              (until_none 'sleep 4242') || kill -KILL $(pids 'sleep 4242')) &
             env --default-signal {step} run sleep 4242 2>/dev/null
-            echo status $(kill -l $?)
+            echo status $(kill -l $(($? - 128)))
             until_none 'sleep 4242'
             until_none '/proc/self/exe child sleep 4242'
             [ "$before" = "$(cat /proc/self/mountinfo)" ] && echo no mount left"#
@@ -175,6 +182,17 @@ pub fn a_killed_run_leaves_nothing_behind(step: &str) {
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(text, format!("status {signal}\nno mount left\n"), "{signal}: {}", stderr(&output));
     }
+}
+
+/// From step 2 on, what the command started dies, too, when `run` is killed.
+pub fn a_killed_run_takes_the_whole_family_with_it(step: &str) {
+    let script = format!(
+        r#"{LOOK}
+        {step} run sh -c 'sleep 4242; :' 2>/dev/null &
+        until_some 'sleep 4242'; kill -KILL $!; until_none 'sleep 4242'; echo none left"#
+    );
+    let output = Host::new().sh(&script).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "none left\n", "{}", stderr(&output));
 }
 
 /// A command that makes an orphan, `sleep 4242`, and stays as `sleep 4243`. Not `sleep 4242 &`, which a BusyBox shell does not
@@ -196,12 +214,19 @@ pub fn what_the_command_leaves_running_ends_with_it(step: &str) {
 
 /// Process 1 reaps the orphans of its namespace while the command runs.
 pub fn orphans_are_reaped(step: &str) {
+    // Signal 40 is a real-time one: nix has no name for it, and so no status for what it killed.
+    for signal in ["KILL", "40"] {
+        orphans_killed_by_this_are_reaped(step, signal);
+    }
+}
+
+fn orphans_killed_by_this_are_reaped(step: &str, signal: &str) {
     let script = format!(
         r#"{LOOK}
         zombies() {{ grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null; }}
         {step} run {MAKE_AN_ORPHAN} 2>/dev/null &
         until_some 'sleep 4242'; until_some 'sleep 4243'
-        kill -KILL $(pids 'sleep 4242'); until_none 'sleep 4242'
+        kill -{signal} $(pids 'sleep 4242'); until_none 'sleep 4242'
         # Whoever reaps may take a moment.
         n=0; while [ -n "$(zombies)" ] && [ $n -lt 200 ]; do n=$((n+1)); sleep 0.01; done
         for z in $(zombies); do grep -h -e Name -e State -e PPid $z; done
@@ -252,12 +277,29 @@ pub fn a_shell_has_job_control(step: &str) {
     terminal.type_keys("echo status $?\n");
     let shown = terminal.wait_for("status 130");
     assert!(!shown.contains("job control turned off"), "{shown}");
-    // Not its status: from step 2 on, a dash that can't give back the terminal makes that 2.
-    terminal.type_keys("exit\n");
-    terminal.wait_for("back: ");
+    // From step 2 on, a dash that can't give back the terminal says so, and makes its status 2.
+    terminal.type_keys("exit 5\n");
+    let shown = terminal.wait_for("back: ");
+    terminal.wait_for(if shown.contains("Cannot set tty process group") { "2" } else { "5" });
     terminal.type_keys("the terminal works\n");
     terminal.wait_for("got the terminal works");
     assert!(terminal.wait().success());
+}
+
+/// What Ctrl-C means is for the command to say, though `run` is in the foreground, too.
+pub fn the_command_may_handle_ctrl_c(step: &str) {
+    let script = format!(
+        r#"{step} run sh -c 'trap "echo cleaned up; exit 6" INT; echo rea""dy; while :; do sleep 0.1; done'; echo back: $?"#
+    );
+    let mut command = Host::new().command("setsid");
+    // The outer shell would end at the same Ctrl-C, did it not handle it.
+    let script = format!("trap : INT; {script}");
+    command.args(["--ctty", "--wait", "env", "--default-signal", "sh", "-c", &script]);
+    let mut terminal = Terminal::open(&mut command).unwrap();
+    terminal.wait_for("ready");
+    terminal.type_keys("\x03");
+    terminal.wait_for("cleaned up");
+    terminal.wait_for("back: 6");
 }
 
 /// A shell learns the size of the window, and that it changed.

@@ -12,7 +12,7 @@ use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
 
 use crate::privilege::{self, Privilege, on_path};
-use crate::{rootfs, steps, workspace};
+use crate::{mounts, rootfs, steps, workspace};
 
 /// Below this, a build may fill the disk.
 const NEEDED_SPACE: u64 = 500 << 20;
@@ -28,7 +28,7 @@ pub fn run() -> Result<ExitCode> {
     let all_run = rights()?;
     traces();
     programs();
-    places();
+    let all_run = places() && all_run;
     println!();
     if all_run {
         println!("Every step can run here: `cargo xtask run step01`.");
@@ -74,42 +74,47 @@ fn machine() {
         if is_2 { ok("WSL", "2") } else { fail("WSL", "1, which has no namespaces: `wsl --set-version DISTRO 2`") }
     }
     if let Some(container) = container() {
-        note("inside", &format!("{container}; namespaces may be forbidden here"));
+        note("inside", &format!("{container}; the next lines say what it allows"));
     }
 }
 
 /// Tries every way, and tells which steps each of them reaches. Can every step run?
 fn rights() -> Result<bool> {
     let is_root = geteuid().is_root();
-    let ways = if is_root { [Some(Privilege::Root), Some(Privilege::User)] } else { [Some(Privilege::User), None] };
-    let sudo = !is_root && on_path("sudo").is_some();
-    let mut best = None;
-    for way in ways.into_iter().flatten() {
-        let what = if way == Privilege::Root { "root" } else { "user namespace" };
-        match privilege::probe(way)? {
-            None => {
+    let mut ways = if is_root { vec![Privilege::Root, Privilege::User] } else { vec![Privilege::User] };
+    if !is_root && on_path("sudo").is_some() {
+        ways.push(Privilege::Sudo);
+    }
+    // The number of the last step that some way reaches.
+    let mut reach = 0;
+    for way in ways {
+        let what = match way {
+            Privilege::Root => "root",
+            Privilege::User => "user namespace",
+            Privilege::Sudo => "sudo",
+        };
+        match privilege::probe(way) {
+            Ok(None) => {
                 ok(what, "can do all that steps 1 to 4 ask of the kernel");
-                best = best.or(Some(u32::MAX));
+                reach = u32::MAX;
             }
-            Some(refused) => {
-                let reach = refused.stage.step.saturating_sub(1);
+            Ok(Some(refused)) => {
                 let advice = privilege::advice(way, refused);
                 let line = format!("{}: {}. {advice}", refused.stage.call, refused.errno);
-                // With root or sudo at hand this way is not needed.
-                if best.is_some() || sudo {
+                // What another way can do, this one need not.
+                if reach == u32::MAX {
                     note(what, &line)
                 } else {
                     fail(what, &line)
                 }
-                best = best.max(Some(reach));
+                reach = reach.max(refused.stage.step.saturating_sub(1));
             }
+            Err(_) if way == Privilege::Sudo => {
+                note(what, "asks for a password, or is not for you: `sudo -v`, and then this again, will tell");
+            }
+            Err(error) => return Err(error),
         }
     }
-    if sudo {
-        note("sudo", "is there: `cargo xtask run --privilege sudo step04` builds as you and runs as root");
-    }
-    // sudo can't be tried without a password, so it is taken at its word.
-    let reach = if sudo { u32::MAX } else { best.unwrap_or(0) };
     let mut all_run = true;
     for step in steps::all()? {
         if step.number <= reach {
@@ -143,11 +148,8 @@ fn traces() {
         Some(false) => ok("mount of /", "private: a forgotten MS_PRIVATE would not show here"),
         None => note("mount of /", "not a mount point: is this a chroot?"),
     }
-    let ours = workspace::rootfs();
-    let left: Vec<&str> =
-        fields.iter().filter_map(|it| it.get(4).copied()).filter(|it| Path::new(it).starts_with(&ours)).collect();
-    for point in left {
-        note("left mounted", &format!("{point}: `sudo umount {point}`"));
+    for point in mounts::below(&workspace::rootfs()).unwrap_or_default() {
+        note("left mounted", &format!("{0}: `sudo umount {0}`", point.display()));
     }
 }
 
@@ -164,7 +166,8 @@ fn programs() {
     }
 }
 
-fn places() {
+/// Is there a rootfs to run in, or can one be made?
+fn places() -> bool {
     let root = workspace::root();
     if let Ok(disk) = statvfs(root) {
         // f_bavail counts in fragments, statvfs(3); on 32-bit machines both are u32.
@@ -178,10 +181,14 @@ fn places() {
         }
     }
     let ours = workspace::rootfs();
-    match (ours.symlink_metadata().is_ok(), rootfs::stamp(&ours)) {
-        (false, _) => ok("rootfs", "not there yet: `cargo xtask rootfs` makes it, and so does the first run of step 3"),
-        (true, Some(stamp)) => ok("rootfs", &format!("made from {stamp}")),
-        (true, None) => note("rootfs", "not of our making; `cargo xtask rootfs --force` replaces it"),
+    let flaw = rootfs::flaw(&ours);
+    match (flaw, ours.symlink_metadata().is_ok(), rootfs::stamp(&ours)) {
+        (Some(flaw), ..) => fail("rootfs", &format!("{flaw}: `cargo xtask rootfs --force` makes it anew")),
+        (None, false, _) => {
+            ok("rootfs", "not there yet: `cargo xtask rootfs` makes it, and so does the first run of step 3")
+        }
+        (None, true, Some(stamp)) => ok("rootfs", &format!("made from {stamp}")),
+        (None, true, None) => note("rootfs", "not of our making; `cargo xtask rootfs --force` replaces it"),
     }
     if !geteuid().is_root()
         && let Some(file) = [workspace::target(), ours].iter().find_map(|folder| owned_by_root(folder))
@@ -191,6 +198,7 @@ fn places() {
             &format!("such as {}: `sudo chown -R \"$(id -u):$(id -g)\" target rootfs`", file.display()),
         );
     }
+    flaw.is_none()
 }
 
 /// A file of root's in a folder of ours, which a later build could not replace: the mark of a `sudo cargo`.

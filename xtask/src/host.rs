@@ -1,9 +1,8 @@
-//! The throwaway host: a machine to break, made of the very namespaces that the book teaches.
+//! The throwaway host: a machine made of the very namespaces that the book teaches.
 //!
 //! It is named `host`, its `/` is shared as systemd's is, and it has processes of its own: an init and eight daemons that
-//! do nothing. A program on it sees the files of the real machine, and of everything else only what is thrown away with
-//! it: what it renames, mounts or leaves running is gone when its command ends. An ordinary user may have one, for it
-//! lies in a user namespace.
+//! do nothing. What a program on it renames, mounts or leaves running is gone when its command ends. Its files are the real
+//! machine's: what it writes or removes stays so. An ordinary user may have one, for it lies in a user namespace.
 //!
 //! ```text
 //! xtask host           unshare(USER|UTS|NS|PID), maps, `/` private and then shared, sethostname; waits for:
@@ -21,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -31,7 +30,7 @@ use nix::sys::wait::wait;
 use nix::unistd::{geteuid, getpgrp, pause, sethostname, tcgetpgrp, tcsetpgrp};
 
 use crate::privilege::{self, Privilege, exit_code};
-use crate::{rootfs, workspace};
+use crate::{rootfs, steps, workspace};
 
 /// The name of the throwaway host.
 pub const HOSTNAME: &str = "host";
@@ -51,6 +50,11 @@ const DAEMONS: [&str; 8] = [
     "/sbin/timesyncd",
 ];
 
+/// What a person is told who gets a shell on it.
+const GREETING: &str = "\
+A throwaway host. Its name, mounts and processes go when you `exit`; its files
+are your machine's own. The steps are here: `step02-pid run ps -e`, for example.";
+
 /// What `xtask host` was asked for.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -58,6 +62,8 @@ pub struct Options {
     pub privilege: Option<Privilege>,
     /// The program and its arguments; empty means a shell.
     pub command: Vec<OsString>,
+    /// End when the thread that started us ends.
+    pub die_with_parent: bool,
 }
 
 /// Runs a command on a throwaway host of its own, and passes on its exit status. This process must have one thread.
@@ -65,29 +71,55 @@ pub struct Options {
 /// # Errors
 /// When the kernel refuses a call, which the error names.
 pub fn run(options: Options) -> Result<ExitCode> {
+    if options.die_with_parent {
+        privilege::die_with_parent()?;
+    }
     let user = match options.privilege {
+        // As root we can do without, where user namespaces can't be had.
         None => !geteuid().is_root() || privilege::probe(Privilege::User)?.is_none(),
         Some(privilege) => privilege == Privilege::User,
     };
     // Before, for when init has mounted its /proc we are not in it, and so have no /proc/self.
     let environment = environment()?;
     let rights = if user { Privilege::User } else { Privilege::Root };
-    let mut init = build(user).with_context(|| match privilege::probe(rights) {
-        Ok(Some(refused)) => privilege::advice(rights, refused),
-        _ => "making the throwaway host".into(),
-    })?;
+    if let Some(refused) = privilege::probe(rights)? {
+        return Err(privilege::explain(rights, refused).context("no throwaway host"));
+    }
+    let mut init = build(user).context("no throwaway host")?;
 
-    let command = if options.command.is_empty() { vec!["sh".into()] } else { options.command };
-    let result = Command::new(&command[0]).args(&command[1..]).env_clear().envs(environment).status();
+    let is_shell = options.command.is_empty();
+    let command = if is_shell { shell() } else { options.command };
+    if is_shell {
+        terminal_foreground();
+        eprintln!("{GREETING}");
+    }
+    let result = Command::new(&command[0]).args(&command[1..]).env_clear().envs(environment).spawn();
+    // As in the steps: what Ctrl-C means is for the command to say.
+    if tcgetpgrp(io::stdin()) == Ok(getpgrp()) {
+        SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block()?;
+    }
+    let result = result.and_then(|mut command| command.wait());
     take_back_terminal();
     init.kill()?;
     init.wait()?;
+    if is_shell {
+        eprintln!("You left the throwaway host, and it is gone.");
+    }
     match result {
         Ok(status) => Ok(exit_code(status)),
         Err(error) => {
             eprintln!("xtask host: {}: {error}", command[0].display());
             Ok(ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }))
         }
+    }
+}
+
+/// An interactive shell. bash rather than sh: a dash that ends in a PID namespace complains that it can't give back the
+/// terminal, and ends with status 2.
+fn shell() -> Vec<OsString> {
+    match privilege::on_path("bash") {
+        Some(bash) => vec![bash.into(), "--norc".into()],
+        None => vec!["sh".into()],
     }
 }
 
@@ -126,10 +158,19 @@ fn environment() -> Result<Vec<(&'static str, OsString)>> {
     Ok(vec![
         ("PATH", env::join_paths(path).context("the path of the target folder has a colon in it")?),
         ("TERM", env::var_os("TERM").unwrap_or_else(|| "dumb".into())),
-        ("HOME", "/root".into()),
+        // Not the user's, whose shell would read its start files there.
+        ("HOME", "/".into()),
         ("LC_ALL", "C".into()),
-        ("PS1", "host$ ".into()),
+        ("PS1", r"root@\h:\w# ".into()),
+        // So that cargo works there, too.
+        ("CARGO_HOME", home("CARGO_HOME", ".cargo")),
+        ("RUSTUP_HOME", home("RUSTUP_HOME", ".rustup")),
     ])
+}
+
+fn home(name: &str, folder: &str) -> OsString {
+    let default = || Path::new(&env::var_os("HOME").unwrap_or_default()).join(folder).into();
+    env::var_os(name).unwrap_or_else(default)
 }
 
 /// What this program is to play on the throwaway host, if it was started as its init or one of its daemons.
@@ -147,7 +188,10 @@ pub fn play(part: &OsStr) -> ExitCode {
         }
     }
     let answer = settle().map_or_else(|error| format!("{error:#}"), |()| "ready".into());
-    let _ = writeln!(io::stdout(), "{answer}");
+    if writeln!(io::stdout(), "{answer}").is_err() {
+        // Nobody listens: our parent died before we asked to die with it.
+        return ExitCode::FAILURE;
+    }
     loop {
         // Every orphan of the host is ours to reap; without a child left there would be none to come.
         if wait() == Err(Errno::ECHILD) {
@@ -166,6 +210,17 @@ fn settle() -> Result<()> {
         command.arg0(daemon).stdin(Stdio::null()).stdout(Stdio::null()).spawn().context(daemon)?;
     }
     Ok(())
+}
+
+/// Waits, as a shell does, until we are in the terminal's foreground. In a new PID namespace a shell can't: there, its own
+/// process group and that of the foreground are both 0, and it would take the terminal from whoever has it.
+pub fn terminal_foreground() {
+    while tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground != getpgrp()) {
+        // Stops us, until `fg`.
+        if killpg(getpgrp(), Signal::SIGTTIN).is_err() {
+            return;
+        }
+    }
 }
 
 /// As in the steps: the shell that ended may have left the terminal to its own, now dead, process group.
@@ -223,7 +278,7 @@ impl Host {
     /// A command on the throwaway host, by name (the steps' programs are on its PATH) or by path.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("host");
+        command.args(["host", "--die-with-parent"]);
         if let Some(privilege) = &self.privilege {
             command.arg("--privilege").arg(privilege);
         }
@@ -249,7 +304,8 @@ impl Default for Host {
 /// The variable by which `cargo xtask test --privilege root` reaches [`Host`].
 pub const PRIVILEGE: &str = "MINI_DOCKER_TEST_PRIVILEGE";
 
-/// The xtask program, built from the present source: a bare `cargo test` does not build it.
+/// The xtask program. It and all the steps are built from their present source, which a `cargo test` of one package does not
+/// do.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| build_program().unwrap_or_else(|error| panic!("{error:#}")))
@@ -258,12 +314,11 @@ fn program() -> &'static Path {
 fn build_program() -> Result<PathBuf> {
     let programs = workspace::programs()?;
     let mut cargo = Command::new(workspace::cargo());
-    cargo.args(["build", "--quiet", "--package", "xtask"]).current_dir(workspace::root());
-    if programs.ends_with("release") {
-        cargo.arg("--release");
+    cargo.args(["build", "--quiet", "--bins", "--package", "xtask"]).current_dir(workspace::root());
+    for step in steps::all()? {
+        cargo.arg("--package").arg(step.name);
     }
-    if !cargo.status().context("cargo build --package xtask")?.success() {
-        bail!("cargo build --package xtask failed");
-    }
+    cargo.arg("--target-dir").arg(workspace::target()).args(programs.ends_with("release").then_some("--release"));
+    ensure!(cargo.status().context("starting cargo")?.success(), "the steps and xtask can't be built");
     Ok(programs.join("xtask"))
 }

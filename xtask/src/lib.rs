@@ -15,6 +15,8 @@ pub mod doctor;
 #[cfg(target_os = "linux")]
 pub mod host;
 #[cfg(target_os = "linux")]
+pub mod mounts;
+#[cfg(target_os = "linux")]
 pub mod privilege;
 #[cfg(target_os = "linux")]
 pub mod rootfs;

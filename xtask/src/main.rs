@@ -65,7 +65,11 @@ mod linux {
                 to: it.get_one("to").cloned(),
             }),
             ("doctor", _) => doctor::run(),
-            ("host", it) => host::run(host::Options { privilege: privilege(it), command: command(it) }),
+            ("host", it) => host::run(host::Options {
+                privilege: privilege(it),
+                command: command(it),
+                die_with_parent: it.get_flag("die-with-parent"),
+            }),
             ("test", it) => test::run(&test::Options {
                 step: it.get_one("step").cloned(),
                 source: it.get_one("source").cloned(),
@@ -117,6 +121,7 @@ mod linux {
         };
         Command::new("cargo xtask")
             .bin_name("cargo xtask")
+            .version(env!("CARGO_PKG_VERSION"))
             .about("Build a container in four steps, and see what each one does")
             .after_help("Start with `cargo xtask run step01`; if something does not work, `cargo xtask doctor` says why.")
             .subcommand_required(true)
@@ -167,8 +172,14 @@ mod linux {
             .subcommand(Command::new("doctor").about("Say what this machine can and can't do, and what would mend that"))
             .subcommand(
                 Command::new("host")
-                    .about("Open a shell on a throwaway host, with the steps' programs on its PATH and nothing to break")
+                    .about("Open a shell on a throwaway host, with the steps' programs on its PATH; its files are this machine's own")
                     .arg(privilege(&["auto", "user", "root"], "Make it in a user namespace, or as root [default: user if possible]"))
+                    .arg(
+                        Arg::new("die-with-parent")
+                            .long("die-with-parent")
+                            .action(ArgAction::SetTrue)
+                            .help("End when the process that started it ends"),
+                    )
                     .arg(command().help("What to run on it, with its arguments [default: a shell]"))
                     .after_help("Example: cargo xtask host -- ps -e -o pid,args"),
             )
@@ -181,7 +192,6 @@ mod linux {
                     .arg(command().trailing_var_arg(false).last(true).value_name("ARG").help("More arguments for `cargo test`")),
             )
             .subcommand(Command::new("ci").about("Run everything that must hold before a change lands"))
-            .mut_subcommands(|it| it.disable_version_flag(true))
     }
 
     #[cfg(test)]

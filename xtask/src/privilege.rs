@@ -75,14 +75,16 @@ impl Refused {
 /// Costs some milliseconds; whatever it made is gone with the child.
 ///
 /// # Errors
-/// When the child can't be started, or does not answer.
+/// When the child can't be started, or does not answer, as when sudo would ask for a password.
 pub fn probe(privilege: Privilege) -> Result<Option<Refused>> {
     let kind = if privilege == Privilege::User { "user" } else { "root" };
-    let output = Command::new("/proc/self/exe")
-        .args([PROBE, kind])
-        .stdin(Stdio::null())
-        .output()
-        .context("execve(\"/proc/self/exe\")")?;
+    let mut command = Command::new("/proc/self/exe");
+    if privilege == Privilege::Sudo {
+        // -n: fail rather than ask for a password. To sudo, /proc/self/exe would be itself.
+        command = Command::new("sudo");
+        command.args(["-n", "--"]).arg(env::current_exe()?);
+    }
+    let output = command.args([PROBE, kind]).stdin(Stdio::null()).output().context("execve(\"/proc/self/exe\")")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let Some((stage, errno)) = text.trim().split_once(' ') else {
         bail!("the probe of this machine's namespaces said {text:?} {}", String::from_utf8_lossy(&output.stderr));
@@ -190,7 +192,8 @@ pub fn choose(wish: Option<Privilege>, step: u32) -> Result<Privilege> {
     }
 }
 
-fn explain(privilege: Privilege, refused: Refused) -> anyhow::Error {
+/// A refusal as an error: who, what, and what to do about it.
+pub fn explain(privilege: Privilege, refused: Refused) -> anyhow::Error {
     let who = match privilege {
         Privilege::User => "a user namespace can't do this here",
         Privilege::Root | Privilege::Sudo => "root can't do this here",
@@ -217,11 +220,6 @@ pub fn advice(privilege: Privilege, refused: Refused) -> String {
                 `sudo sysctl user.max_user_namespaces=15000` raises the usual one."
             .into();
     }
-    if let Some(container) = crate::doctor::container() {
-        return format!(
-            "This is inside {container}, which forbids it: start that with `--privileged`, or use a virtual machine."
-        );
-    }
     match refused.errno {
         Errno::EINVAL if refused.stage.call.starts_with("mount(NULL") => {
             "Here `/` is no mount point: this is a chroot already. Leave it, or make it one: `mount --bind ROOT ROOT`.".into()
@@ -231,8 +229,11 @@ pub fn advice(privilege: Privilege, refused: Refused) -> String {
         }
         Errno::EPERM if refused.stage.call.starts_with("mount(\"proc\"") && user => {
             "Something is mounted over parts of /proc, see `grep /proc /proc/self/mountinfo`, and a user namespace may not look \
-             behind it: use `--privilege sudo`."
+             behind it: use `--privilege sudo`; or if this is a container, start it with `--privileged`."
                 .into()
+        }
+        _ if crate::doctor::container().is_some() => {
+            "This is inside a container, which may forbid it: start that with `--privileged`, or use a virtual machine.".into()
         }
         _ if user => "Use `--privilege sudo`, or run this as root.".into(),
         _ => "This root lacks the capability CAP_SYS_ADMIN: see `grep CapEff /proc/self/status`.".into(),

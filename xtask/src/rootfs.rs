@@ -8,7 +8,7 @@ use std::env::consts::ARCH;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, Permissions};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use duct::cmd;
 
-use crate::workspace;
+use crate::{mounts, workspace};
 
 /// The release that everything in the book was seen with.
 const ALPINE: &str = "3.19.1";
@@ -90,7 +90,8 @@ impl From<OsString> for Source {
             Some("alpine") => Source::Alpine,
             Some("busybox") => Source::Busybox,
             Some("host") => Source::Host,
-            _ => Source::Path(name.into()),
+            // Absolute, for the stamp tells it, and that is read in any folder.
+            _ => Source::Path(std::path::absolute(&name).unwrap_or(name.into())),
         }
     }
 }
@@ -137,8 +138,25 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 /// When there is none and none can be made.
 pub fn ensure() -> Result<()> {
     let goal = workspace::rootfs();
-    // Whatever it is, the step that is to run in it will say what is wrong with it.
-    if goal.symlink_metadata().is_ok() { Ok(()) } else { make(&goal, &Options::default()) }
+    // Whatever else it is, the step that is to run in it will say what is wrong with it.
+    if is_missing(&goal) { make(&goal, &Options::default()) } else { Ok(()) }
+}
+
+/// Is there nothing, or a folder with nothing in it?
+fn is_missing(goal: &Path) -> bool {
+    goal.symlink_metadata().is_err() || fs::read_dir(goal).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// What is wrong with the rootfs at `goal`, if it is there and something is.
+pub fn flaw(goal: &Path) -> Option<&'static str> {
+    let lacks = |names: &[&str]| names.iter().all(|name| goal.join(name).symlink_metadata().is_err());
+    match () {
+        () if is_missing(goal) => None,
+        () if !goal.is_dir() => Some("is no folder"),
+        () if lacks(&["bin/sh", "usr/bin/sh"]) => Some("has no /bin/sh"),
+        () if !goal.join("proc").is_dir() => Some("has no /proc"),
+        () => None,
+    }
 }
 
 /// The variable by which `cargo xtask test --source` names the folder whose `rootfs/` the tests use.
@@ -158,7 +176,9 @@ pub fn test_room() -> Result<PathBuf> {
 
 /// What `goal` was made from, if we made it.
 pub fn stamp(goal: &Path) -> Option<String> {
-    fs::read_to_string(goal.join(STAMP)).ok().map(|text| text.trim().to_owned())
+    let stamp = goal.join(STAMP);
+    let is_ours = stamp.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+    is_ours.then(|| fs::read_to_string(&stamp).ok()).flatten().map(|text| text.trim().to_owned())
 }
 
 /// Makes a rootfs at `goal`.
@@ -170,40 +190,74 @@ pub fn make(goal: &Path, options: &Options) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let _lock = lock(&folder.join(".rootfs.lock"))?;
 
-    if !options.force && goal.symlink_metadata().is_ok() {
+    if !options.force && !is_missing(goal) {
         let Some(stamp) = stamp(goal) else {
             bail!("{} is there, and not of our making: to replace it, say --force", goal.display());
         };
         // Any will do unless one was named.
         if options.source.as_ref().is_none_or(|source| stamp == source.to_string()) {
-            eprintln!("rootfs: {} is there, made from {stamp}", goal.display());
+            eprintln!("rootfs: {} is there, made from {stamp} (--force makes it anew)", goal.display());
             return Ok(());
         }
     }
 
-    let (new, old) = (folder.join(".rootfs.new"), folder.join(".rootfs.old"));
-    // What an interrupted run left.
-    remove(&new)?;
-    remove(&old)?;
+    let old = folder.join(".rootfs.old");
+    if old.exists() && goal.symlink_metadata().is_err() {
+        // An earlier run was killed between its two renames.
+        fs::rename(&old, goal).with_context(|| format!("moving {} back", old.display()))?;
+    }
+    sweep(folder);
+    // Its own name for each run: a tar may outlive the killed run that started it, and still be writing.
+    let new = folder.join(format!("{NEW}{}", std::process::id()));
     let start = Instant::now();
     let made = fill_from_first(&new, options).and_then(|source| {
-        fs::write(new.join(STAMP), format!("{source}\n"))?;
+        write_stamp(&new, &source)?;
+        replace(goal, &new, &old)?;
         Ok(source)
     });
-    let source = match made {
-        Ok(source) => source,
-        Err(error) => {
-            let _ = remove(&new);
-            return Err(error);
-        }
-    };
-    if goal.symlink_metadata().is_ok() {
-        refuse_mounts(goal)?;
-        fs::rename(goal, &old).with_context(|| format!("moving the old {} away", goal.display()))?;
+    if made.is_err() {
+        let _ = remove(&new);
     }
-    fs::rename(&new, goal).with_context(|| format!("moving the new rootfs to {}", goal.display()))?;
-    eprintln!("rootfs: made {} from {source} in {:.1} s", goal.display(), start.elapsed().as_secs_f64());
+    eprintln!("rootfs: made {} from {} in {:.1} s", goal.display(), made?, start.elapsed().as_secs_f64());
     remove(&old)
+}
+
+/// How the folder of a rootfs in the making begins, beside its goal.
+const NEW: &str = ".rootfs.new.";
+
+/// Removes what interrupted runs left, as far as that can be had.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name == ".rootfs.old" || name.as_encoded_bytes().starts_with(NEW.as_bytes()) {
+            let _ = remove(&entry.path());
+        }
+    }
+}
+
+/// Moves `new` to `goal`, and what was there to `old`. When the second move fails, the first is taken back.
+fn replace(goal: &Path, new: &Path, old: &Path) -> Result<()> {
+    let was_there = goal.symlink_metadata().is_ok();
+    if was_there {
+        if goal.is_dir() {
+            refuse_mounts(goal)?;
+        }
+        fs::rename(goal, old).with_context(|| format!("moving the old {} away", goal.display()))?;
+    }
+    fs::rename(new, goal).with_context(|| format!("moving the new rootfs to {}", goal.display())).inspect_err(|_| {
+        if was_there {
+            let _ = fs::rename(old, goal);
+        }
+    })
+}
+
+/// Stamps a rootfs. What we unpacked may have a link there, which is not to be followed.
+fn write_stamp(new: &Path, source: &Source) -> Result<()> {
+    let stamp = new.join(STAMP);
+    if stamp.symlink_metadata().is_ok() {
+        fs::remove_file(&stamp).context("removing a stamp that was in the source")?;
+    }
+    File::create_new(&stamp).and_then(|mut file| writeln!(file, "{source}")).context("stamping the rootfs")
 }
 
 /// Fills `new` from the source that was named, or from the first that can be had.
@@ -212,14 +266,11 @@ fn fill_from_first(new: &Path, options: &Options) -> Result<Source> {
         fill(new, source, options).with_context(|| format!("no rootfs from {source}"))?;
         return Ok(source.clone());
     }
-    let mut reasons = Vec::new();
     for source in [Source::Alpine, Source::Busybox, Source::Host] {
         match fill(new, &source, options) {
             Ok(()) => return Ok(source),
             Err(error) => {
-                let reason = format!("no rootfs from {source}: {error:#}");
-                eprintln!("rootfs: {reason}");
-                reasons.push(reason);
+                eprintln!("rootfs: no rootfs from {source}: {error:#}; going on without");
                 remove(new)?;
             }
         }
@@ -256,8 +307,12 @@ fn fill(new: &Path, source: &Source, options: &Options) -> Result<()> {
     let has_shell = ["bin/sh", "usr/bin/sh"].iter().any(|file| new.join(file).symlink_metadata().is_ok());
     ensure!(has_shell, "it has no /bin/sh, so it is no root file system");
     // Where step 4 mounts, and where the stamp goes.
-    for folder in ["proc", "etc"] {
-        fs::create_dir_all(new.join(folder)).with_context(|| format!("making {folder}/ in it"))?;
+    for name in ["proc", "etc"] {
+        // Not through a link, which may lead out of it.
+        match new.join(name).symlink_metadata() {
+            Ok(metadata) => ensure!(metadata.is_dir(), "its /{name} is no folder"),
+            Err(_) => fs::create_dir(new.join(name)).with_context(|| format!("making {name}/ in it"))?,
+        }
     }
     Ok(())
 }
@@ -366,17 +421,28 @@ fn missing_program(error: io::Error, program: &str) -> anyhow::Error {
 
 /// Unpacks with tar(1), which keeps out of a tarball's reach what is outside of `new`: absolute names, `..`, links.
 fn unpack(tarball: &Path, new: &Path) -> Result<()> {
-    // Owners can't be had in a user namespace with one user, and modes should not depend on the umask.
-    let tar =
-        cmd!("tar", "-x", "-p", "--no-same-owner", "--exclude=./dev/*", "--exclude=dev/*", "-f", tarball, "-C", new);
-    check_tar(tar.stdin_null())
+    let mut args = TAR_EXTRACT.map(OsString::from).to_vec();
+    // Only root can make devices. Without --anchored, GNU tar would also leave out home/dev/; no other tar has it.
+    if cmd!("tar", "--version").read().is_ok_and(|version| version.contains("GNU tar")) {
+        args.extend(["--anchored", "--exclude=./dev/*", "--exclude=dev/*"].map(OsString::from));
+    }
+    // Absolute, for to tar `a:b` is a file on the machine a.
+    args.extend(["-f".into(), std::path::absolute(tarball)?.into(), "-C".into(), new.into()]);
+    check_tar(cmd("tar", args).stdin_null())
 }
+
+/// Without owners, which a user namespace of one user can't have; with the modes, which should not depend on the umask.
+const TAR_EXTRACT: [&str; 3] = ["-x", "-p", "--no-same-owner"];
 
 /// Copies a folder, links as links and without owners.
 fn copy_folder(folder: &Path, new: &Path) -> Result<()> {
-    let read =
-        cmd!("tar", "-c", "--exclude=./dev/*", "--exclude=./proc/*", "--exclude=./sys/*", "-f", "-", "-C", folder, ".");
-    check_tar(read.pipe(cmd!("tar", "-x", "-p", "--no-same-owner", "-f", "-", "-C", new)))
+    let inside = new.canonicalize()?.starts_with(folder.canonicalize()?);
+    ensure!(!inside, "the rootfs would lie inside of its own source");
+    let read = cmd!("tar", "-c", "-f", "-", "-C", folder, ".");
+    check_tar(read.pipe(cmd(
+        "tar",
+        TAR_EXTRACT.into_iter().map(OsStr::new).chain(["-f", "-", "-C"].map(OsStr::new)).chain([new.as_os_str()]),
+    )))
 }
 
 fn check_tar(tar: duct::Expression) -> Result<()> {
@@ -440,7 +506,9 @@ fn fill_with_busybox(new: &Path) -> Result<()> {
 fn fill_with_programs(new: &Path) -> Result<()> {
     lay_out(new)?;
     for name in PROGRAMS.split_whitespace() {
-        let Some(program) = find(name) else { continue };
+        // A dash complains when it ends in a PID namespace, see host.rs.
+        let file = if name == "sh" { find("bash").or_else(|| find("sh")) } else { find(name) };
+        let Some(program) = file else { continue };
         fs::copy(&program, new.join("bin").join(name)).with_context(|| format!("copying {}", program.display()))?;
         copy_libraries(&program, new)?;
     }
@@ -492,7 +560,9 @@ fn remove(folder: &Path) -> Result<()> {
     if folder.symlink_metadata().is_err() {
         return Ok(());
     }
-    refuse_mounts(folder)?;
+    if folder.is_dir() && !folder.is_symlink() {
+        refuse_mounts(folder)?;
+    }
     let result = if folder.is_symlink() || !folder.is_dir() {
         fs::remove_file(folder)
     } else {
@@ -515,13 +585,8 @@ fn make_writable(folder: &Path) -> io::Result<()> {
 
 /// Deleting a folder with a mount in it would reach into what is mounted.
 fn refuse_mounts(folder: &Path) -> Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    // The fifth field is the mount point, with blanks as \040: proc_pid_mountinfo(5).
-    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(|point| point.replace("\\040", " "));
-    let inside: Vec<String> = points.filter(|point| Path::new(point).starts_with(&folder)).collect();
-    match inside.last() {
-        Some(point) => bail!("something is mounted in the old rootfs: `sudo umount {point}` first"),
+    match mounts::below(folder)?.last() {
+        Some(point) => bail!("something is mounted in the old rootfs: `sudo umount {}` first", point.display()),
         None => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
@@ -11,7 +11,7 @@ use duct::cmd;
 
 use crate::privilege::{self, Privilege};
 use crate::steps::Step;
-use crate::{rootfs, workspace};
+use crate::{host, rootfs, workspace};
 
 /// What `xtask run` was asked for.
 #[derive(Debug)]
@@ -42,8 +42,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let privilege = privilege::choose(options.privilege, step.number)?;
 
-    let folder = if options.release { "release" } else { "debug" };
-    let program = workspace::target().join(folder).join(&step.name);
+    let program = program(step, options.release)?;
     let mut command = match privilege {
         Privilege::Sudo => Command::new("sudo"),
         Privilege::Root | Privilege::User => Command::new(&program),
@@ -57,6 +56,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     command.args(&options.command).current_dir(workspace::root());
     leave_cargos_environment(&mut command);
+    if options.command.is_empty() {
+        host::terminal_foreground();
+    }
     if privilege == Privilege::User {
         privilege::enter_user_namespace()?;
     }
@@ -64,17 +66,27 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Err(error).with_context(|| format!("execve({:?})", command.get_program()))
 }
 
-/// In a step without a root of its own, the user's usual shell, whose prompt may show the new hostname; else Alpine's.
+/// In a step without a root of its own, the user's usual shell, whose prompt may show the new hostname; else the rootfs's.
 fn shell(step: &Step) -> OsString {
-    let usual = env::var_os("SHELL").filter(|shell| !step.needs_rootfs() && Path::new(shell).is_file());
-    usual.unwrap_or_else(|| "/bin/sh".into())
+    if step.needs_rootfs() {
+        return "/bin/sh".into();
+    }
+    let usual = env::var_os("SHELL").filter(|shell| shell != "/bin/sh" && Path::new(shell).is_file());
+    usual.or_else(|| privilege::on_path("bash").map(Into::into)).unwrap_or_else(|| "/bin/sh".into())
+}
+
+fn program(step: &Step, release: bool) -> Result<PathBuf> {
+    Ok(workspace::step_programs(release)?.join(&step.name))
 }
 
 /// Was it built?
 fn build(step: &Step, release: bool) -> Result<bool> {
-    let mut args = vec!["build", "--quiet", "--package", &step.name];
-    if release {
-        args.push("--release");
+    let mut args: Vec<OsString> = ["build", "--quiet", "--package", &step.name].map(OsString::from).into();
+    // Where we look for it, whoever has set or unset CARGO_TARGET_DIR since we were built.
+    args.extend(["--target-dir".into(), workspace::target().into()]);
+    args.extend(release.then(|| "--release".into()));
+    if !program(step, release)?.exists() {
+        eprintln!("xtask: building {}; the first time takes some seconds", step.name);
     }
     let cargo = cmd(workspace::cargo(), args).dir(workspace::root()).unchecked();
     Ok(cargo.run().context("starting cargo")?.status.success())

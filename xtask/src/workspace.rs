@@ -32,10 +32,21 @@ pub fn programs() -> io::Result<PathBuf> {
     Ok(if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder }.to_owned())
 }
 
+/// The step programs' folder: that of [`programs`], or its sibling `release`.
+///
+/// # Errors
+/// Those of [`env::current_exe`].
+pub fn step_programs(release: bool) -> io::Result<PathBuf> {
+    let programs = programs()?;
+    Ok(if release { programs.with_file_name("release") } else { programs })
+}
+
 /// Cargo's target folder, wherever CARGO_TARGET_DIR or the configuration puts it.
 pub fn target() -> PathBuf {
-    let programs = programs().ok();
-    programs.as_deref().and_then(Path::parent).map_or_else(|| root().join("target"), Path::to_owned)
+    // Cargo marks it, and so it is found also where a folder for `--target` lies between.
+    let programs = programs().unwrap_or_default();
+    let marked = programs.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    marked.map_or_else(|| root().join("target"), Path::to_owned)
 }
 
 /// Where downloads are kept from one checkout to the next: `$XDG_CACHE_HOME/mini-docker`, else `~/.cache/mini-docker`, else

@@ -74,7 +74,7 @@ fn a_step_has_many_names() {
 
 #[test]
 fn run_becomes_the_program() {
-    let output = on_host(&format!("{XTASK} run 1 -- sh -c 'hostname; exit 7'"));
+    let output = on_host(&format!("'{XTASK}' run 1 -- sh -c 'hostname; exit 7'"));
     assert_eq!(
         (output.status.code(), text(&output.stdout).as_str()),
         (Some(7), "mini-docker\n"),
@@ -82,13 +82,13 @@ fn run_becomes_the_program() {
         text(&output.stderr)
     );
     // A hyphen behind the command is the command's.
-    let output = on_host(&format!("{XTASK} run step02 sh -c 'echo $$' --help"));
+    let output = on_host(&format!("'{XTASK}' run step02 sh -c 'echo $$' --help"));
     assert_eq!(text(&output.stdout), "2\n", "{}", text(&output.stderr));
 }
 
 #[test]
 fn the_program_does_not_see_cargos_environment() {
-    let script = format!("CARGO_PKG_NAME=x LD_LIBRARY_PATH=/some/target/rustlib/lib:/mine {XTASK} run 1 env");
+    let script = format!("CARGO_PKG_NAME=x LD_LIBRARY_PATH=/some/target/rustlib/lib:/mine '{XTASK}' run 1 env");
     let output = text(&on_host(&script).stdout);
     assert!(!output.contains("CARGO_PKG_NAME"), "{output}");
     assert!(output.contains("LD_LIBRARY_PATH=/mine\n"), "{output}");
@@ -97,13 +97,13 @@ fn the_program_does_not_see_cargos_environment() {
 #[test]
 fn a_user_namespace_or_sudo_can_be_chosen() {
     let output =
-        on_host(&format!("readlink /proc/self/ns/user; {XTASK} run --privilege user 1 readlink /proc/self/ns/user"));
+        on_host(&format!("readlink /proc/self/ns/user; '{XTASK}' run --privilege user 1 readlink /proc/self/ns/user"));
     let output = text(&output.stdout);
     let (outside, inside) = output.trim().split_once('\n').unwrap();
     assert_ne!(outside, inside);
 
     let sudo = r#"place=$(mktemp -d); echo 'echo sudo "$@"' >$place/sudo; chmod +x $place/sudo; PATH=$place:$PATH"#;
-    let output = on_host(&format!("{sudo}; {XTASK} run --privilege sudo 1 id -u; rm -r $place"));
+    let output = on_host(&format!("{sudo}; '{XTASK}' run --privilege sudo 1 id -u; rm -r $place"));
     let output = text(&output.stdout);
     assert!(output.starts_with("sudo -- /") && output.ends_with("/step01-uts run id -u\n"), "{output}");
 }
@@ -111,7 +111,7 @@ fn a_user_namespace_or_sudo_can_be_chosen() {
 #[test]
 fn where_nothing_works_the_refused_call_and_a_cure_are_named() {
     // A limit that counts in a user namespace, and forbids the next one in it.
-    let script = format!("echo 0 >/proc/sys/user/max_uts_namespaces; {XTASK} run 1 true");
+    let script = format!("echo 0 >/proc/sys/user/max_uts_namespaces; '{XTASK}' run 1 true");
     let output = on(&Host::new().as_user(), &script);
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
@@ -131,7 +131,7 @@ fn the_doctor_says_that_every_step_can_run() {
 
 #[test]
 fn the_doctor_says_what_can_not_run() {
-    let script = format!("echo 0 >/proc/sys/user/max_pid_namespaces; {XTASK} doctor");
+    let script = format!("echo 0 >/proc/sys/user/max_pid_namespaces; '{XTASK}' doctor");
     let output = on(&Host::new().as_user(), &script);
     let report = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{report}");

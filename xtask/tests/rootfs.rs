@@ -334,7 +334,7 @@ fn a_full_disk_is_an_error_and_leaves_none() {
     let place = Place::new();
     let xtask = env!("CARGO_BIN_EXE_xtask");
     let script = format!(
-        "mount -t tmpfs -o size=200k none . && cd \"$PWD\" && {xtask} rootfs --source host --to rootfs; echo $?; ls -A"
+        "mount -t tmpfs -o size=200k none . && cd \"$PWD\" && '{xtask}' rootfs --source host --to rootfs; echo $?; ls -A"
     );
     let output = Host::new().in_folder(&place.0).sh(&script).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n.rootfs.lock\n", "{}", stderr(&output));
@@ -346,9 +346,81 @@ fn a_rootfs_with_a_mount_in_it_is_not_removed() {
     let place = Place::new();
     assert!(place.run(&["--source", "host"]).status.success());
     let xtask = env!("CARGO_BIN_EXE_xtask");
-    let script = format!("mount -t tmpfs none rootfs/mnt && {xtask} rootfs --source host --force --to rootfs");
+    // A mount point elsewhere that is not UTF-8 must not hide the one that matters.
+    let odd = "mkdir -p rootfs/$(printf 'us\\351b') && mount -t tmpfs none rootfs/us?b";
+    let script =
+        format!("{odd} && mount -t tmpfs none rootfs/mnt && '{xtask}' rootfs --source host --force --to rootfs");
     let output = Host::new().in_folder(&place.0).sh(&script).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("`sudo umount "), "{}", stderr(&output));
     assert!(place.rootfs().join("bin/ls").is_file());
+}
+
+/// A tarball with `make` run in the folder that it is made of.
+fn crafted(place: &Place, make: &str) -> PathBuf {
+    let folder = place.0.join("folder");
+    fs::create_dir_all(folder.join("bin")).unwrap();
+    fs::write(folder.join("bin/sh"), "").unwrap();
+    let script = format!("{make}; tar -czf ../tarball .");
+    assert!(Command::new("sh").args(["-c", &script]).current_dir(&folder).status().unwrap().success());
+    place.0.join("tarball")
+}
+
+#[test]
+fn links_in_a_tarball_do_not_lead_out_of_it() {
+    for make in [
+        "mkdir etc; ln -s \"$(dirname \"$PWD\")/victim/file\" etc/mini-docker",
+        "ln -s \"$(dirname \"$PWD\")/victim\" etc",
+        "ln -s \"$(dirname \"$PWD\")/victim\" proc",
+    ] {
+        let place = Place::new();
+        let victim = place.0.join("victim");
+        fs::create_dir(&victim).unwrap();
+        fs::write(victim.join("file"), "precious").unwrap();
+        let tarball = crafted(&place, make);
+        let output = place.run(&["--source", tarball.to_str().unwrap()]);
+        assert_eq!(walk(&victim), [victim.join("file")], "{make}: {}", stderr(&output));
+        assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "precious", "{make}");
+        // The first is a rootfs after all; the others have no folder where one must be.
+        assert_eq!(output.status.success(), make.starts_with("mkdir"), "{make}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn only_the_top_dev_is_left_out() {
+    let place = Place::new();
+    let tarball = crafted(&place, "mkdir -p home/me/dev dev; echo mine >home/me/dev/file; touch dev/null");
+    let output = place.run(&["--source", tarball.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(place.rootfs().join("home/me/dev/file")).unwrap(), "mine\n");
+    assert!(!place.rootfs().join("dev/null").exists());
+}
+
+#[test]
+fn a_colon_in_a_name_is_no_machine() {
+    let place = Place::new();
+    fs::rename(crafted(&place, ":"), place.0.join("a:b")).unwrap();
+    let output = place.xtask(&["--source", "a:b"]).current_dir(&place.0).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_folder_does_not_become_its_own_rootfs() {
+    let place = Place::new();
+    let output = place.run(&["--source", place.0.to_str().unwrap()]);
+    assert!(stderr(&output).contains("inside of its own source"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_old_rootfs_that_was_moved_away_comes_back() {
+    let place = Place::new();
+    // As a run leaves it that is killed between its two renames.
+    let old = place.0.join(".rootfs.old");
+    fs::create_dir_all(old.join("etc")).unwrap();
+    fs::write(old.join("etc/mini-docker"), "an old one\n").unwrap();
+    fs::create_dir(place.0.join(".rootfs.new.1")).unwrap();
+    let output = place.run(&["--source", "alpine", "--mirror", "http://127.0.0.1:1/alpine"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(place.rootfs().join("etc/mini-docker")).unwrap(), "an old one\n");
+    place.assert_tidy();
 }
