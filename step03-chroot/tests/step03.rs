@@ -86,7 +86,7 @@ fn a_mount_inside_does_not_show_on_the_host() {
     };
     assert_eq!(mounted_after("step03-chroot run mount -t tmpfs none /mnt"), "0\n");
     // The control: a mount namespace alone is a copy whose mounts are shared with the host's.
-    let shared = "unshare --mount --propagation unchanged mount -t tmpfs none rootfs/mnt";
+    let shared = "/usr/bin/unshare --mount --propagation unchanged mount -t tmpfs none rootfs/mnt";
     assert_eq!(mounted_after(shared), "1\n");
 }
 

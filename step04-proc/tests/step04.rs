@@ -86,7 +86,7 @@ fn mounts_after(script: &str) -> String {
 fn nothing_is_mounted_on_the_host() {
     assert_eq!(mounts_after("grep -q ' / / .* shared:' /proc/self/mountinfo && step04-proc run true"), "0\n");
     // The control: a mount namespace with shared mounts leaves its /proc there.
-    assert_eq!(mounts_after("unshare --mount --propagation unchanged mount -t proc proc rootfs/proc"), "1\n");
+    assert_eq!(mounts_after("/usr/bin/unshare --mount --propagation unchanged mount -t proc proc rootfs/proc"), "1\n");
 }
 
 #[test]
