@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,26 +30,31 @@ pub fn run() -> Result<ExitCode> {
     traces();
     programs();
     let all_run = places() && all_run;
-    println!();
+    print("");
     if all_run {
-        println!("Every step can run here: `cargo xtask run step01`.");
+        print("Every step can run here: `cargo xtask run step01`.");
         Ok(ExitCode::SUCCESS)
     } else {
-        println!("Not every step can run here; the lines marked FAIL say why.");
+        print("Not every step can run here; the lines marked FAIL say why.");
         Ok(ExitCode::FAILURE)
     }
 }
 
+/// Unlike println, does not panic when nobody reads on: `cargo xtask doctor | head`.
+fn print(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 fn ok(what: &str, found: &str) {
-    println!("  ok   {what:<16} {found}");
+    print(&format!("  ok   {what:<16} {found}"));
 }
 
 fn note(what: &str, found: &str) {
-    println!("  note {what:<16} {found}");
+    print(&format!("  note {what:<16} {found}"));
 }
 
 fn fail(what: &str, found: &str) {
-    println!("  FAIL {what:<16} {found}");
+    print(&format!("  FAIL {what:<16} {found}"));
 }
 
 /// The container that we run in ourselves, if it is one of the known.

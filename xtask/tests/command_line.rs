@@ -130,6 +130,15 @@ fn the_doctor_says_that_every_step_can_run() {
 }
 
 #[test]
+fn nobody_needs_to_read_to_the_end() {
+    for command in ["doctor", "--help", "run 1 -- yes", "host -- yes"] {
+        let output = on_host(&format!("'{XTASK}' {command} | head -n 1"));
+        assert!(output.status.success() && !text(&output.stdout).is_empty(), "{command}");
+        assert_eq!(text(&output.stderr), "", "{command}");
+    }
+}
+
+#[test]
 fn the_doctor_says_what_can_not_run() {
     let script = format!("echo 0 >/proc/sys/user/max_pid_namespaces; '{XTASK}' doctor");
     let output = on(&Host::new().as_user(), &script);
