@@ -12,7 +12,7 @@ use nix::sys::statvfs::statvfs;
 use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
 
-use crate::privilege::{self, Privilege, on_path};
+use crate::privilege::{self, Privilege, container, on_path};
 use crate::{mounts, rootfs, steps, workspace};
 
 /// Below this, a build may fill the disk.
@@ -55,19 +55,6 @@ fn note(what: &str, found: &str) {
 
 fn fail(what: &str, found: &str) {
     print(&format!("  FAIL {what:<16} {found}"));
-}
-
-/// The container that we run in ourselves, if it is one of the known.
-pub fn container() -> Option<&'static str> {
-    // Each leaves its mark: docker, podman, systemd-nspawn and lxc.
-    if Path::new("/.dockerenv").exists() {
-        return Some("a Docker container");
-    }
-    if Path::new("/run/.containerenv").exists() {
-        return Some("a Podman container");
-    }
-    let kind = fs::read_to_string("/run/systemd/container").unwrap_or_default();
-    (!kind.is_empty() || env::var_os("container").is_some()).then_some("a container")
 }
 
 fn machine() {

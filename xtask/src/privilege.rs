@@ -232,12 +232,25 @@ pub fn advice(privilege: Privilege, refused: Refused) -> String {
              behind it: use `--privilege sudo`; or if this is a container, start it with `--privileged`."
                 .into()
         }
-        _ if crate::doctor::container().is_some() => {
+        _ if container().is_some() => {
             "This is inside a container, which may forbid it: start that with `--privileged`, or use a virtual machine.".into()
         }
         _ if user => "Use `--privilege sudo`, or run this as root.".into(),
         _ => "This root lacks the capability CAP_SYS_ADMIN: see `grep CapEff /proc/self/status`.".into(),
     }
+}
+
+/// The container that we run in ourselves, if it is one of the known.
+pub fn container() -> Option<&'static str> {
+    // Each leaves its mark: docker, podman, systemd-nspawn and lxc.
+    if Path::new("/.dockerenv").exists() {
+        return Some("a Docker container");
+    }
+    if Path::new("/run/.containerenv").exists() {
+        return Some("a Podman container");
+    }
+    let kind = fs::read_to_string("/run/systemd/container").unwrap_or_default();
+    (!kind.is_empty() || env::var_os("container").is_some()).then_some("a container")
 }
 
 /// Where the program `name` is on the PATH.

@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use duct::cmd;
+use nix::sys::utsname::uname;
 
 use crate::{mounts, workspace};
 
@@ -326,9 +327,9 @@ fn alpine_arch() -> Result<&'static str> {
         "x86_64" => "x86_64",
         "x86" => "x86",
         "aarch64" => "aarch64",
-        // Rust's name covers both; /proc/cpuinfo of an ARMv6 has no thumb-2 and no vfpv3.
-        "arm" if cfg!(target_feature = "v7") => "armv7",
-        "arm" => "armhf",
+        // Rust's name covers both; the kernel's tells: armv6l, armv7l, and armv8l or aarch64 on a 64-bit machine.
+        "arm" if uname()?.machine().as_encoded_bytes().starts_with(b"armv6") => "armhf",
+        "arm" => "armv7",
         "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
         "s390x" => "s390x",
         other => bail!("Alpine 3.19 has no release for {other}"),
