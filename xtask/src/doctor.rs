@@ -1,6 +1,5 @@
 //! `cargo xtask doctor`: what this machine can and can't do, a line each, with the command that mends it.
 
-use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
