@@ -45,3 +45,16 @@ fn kill_still_reaches_the_host() {
     let lines = ["step01-uts run sh -c 'kill -0 9 && echo I could kill process 9'"];
     insta::assert_snapshot!("kill", transcript(&Host::new(), &lines));
 }
+
+#[test]
+fn without_rights_the_refused_call_is_named() {
+    // Root without CAP_SYS_ADMIN is refused what an ordinary user is refused.
+    let lines = ["setpriv --bounding-set=-sys_admin step01-uts run hostname", "echo $?"];
+    insta::assert_snapshot!("eperm", transcript(&Host::new(), &lines));
+}
+
+#[test]
+fn a_container_in_a_container_has_a_third_name() {
+    let lines = ["step01-uts run sh -c 'hostname other; step01-uts run hostname; hostname'; hostname"];
+    insta::assert_snapshot!("names", transcript(&Host::new(), &lines));
+}

@@ -67,3 +67,15 @@ fn process_1_does_not_obey_its_own_namespace() {
     let script = "step02-pid run sh -c 'kill -TERM 1; kill -KILL 1; echo still here'";
     Command::from_std(Host::new().sh(script)).assert().success().stdout("still here\n").stderr("");
 }
+
+#[test]
+fn the_same_processes_have_other_numbers_inside() {
+    let lines = ["step02-pid run sh -c 'echo I am $$, and my parent is $PPID'"];
+    insta::assert_snapshot!("numbers", transcript(&Host::new(), &lines));
+}
+
+#[test]
+fn killing_process_1_from_inside_does_nothing() {
+    let lines = ["step02-pid run sh -c 'kill -KILL 1; echo still here'"];
+    insta::assert_snapshot!("unkillable", transcript(&Host::new(), &lines));
+}

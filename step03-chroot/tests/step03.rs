@@ -98,3 +98,15 @@ fn the_command_is_found_on_the_containers_path() {
         .success()
         .stdout("found\n");
 }
+
+#[test]
+fn outside_of_the_projects_folder_there_is_no_rootfs() {
+    let lines = ["cd /", "step03-chroot run ls"];
+    insta::assert_snapshot!("no-rootfs", transcript(&Host::new(), &lines));
+}
+
+#[test]
+fn dev_is_empty_and_the_environment_short() {
+    let lines = ["step03-chroot run ls /dev", "TERM=xterm step03-chroot run env"];
+    insta::assert_snapshot!("bare", transcript(&Host::new(), &lines));
+}

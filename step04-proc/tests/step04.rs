@@ -102,3 +102,26 @@ fn a_user_namespace_gets_proc_though_the_hosts_is_noatime() {
     inside("--pid --fork mount -t proc -o relatime proc rootfs/proc").failure();
     inside("--pid --fork mount -t proc -o noatime proc rootfs/proc").success();
 }
+
+#[test]
+fn a_mount_leaks_where_the_root_is_shared_and_not_made_private() {
+    let lines = [
+        "grep -c rootfs/proc /proc/mounts",
+        "step04-proc run true; grep -c rootfs/proc /proc/mounts",
+        "/usr/bin/unshare --mount --propagation unchanged mount -t proc proc rootfs/proc",
+        "grep -c rootfs/proc /proc/mounts",
+    ];
+    insta::assert_snapshot!("leak", transcript(&Host::new(), &lines));
+}
+
+#[test]
+fn the_exit_status_is_the_commands_own() {
+    let lines = [
+        "step04-proc run sh -c 'exit 7'; echo $?",
+        "step04-proc run sh -c 'kill -TERM $$'; echo $?",
+        "step04-proc run no-such-command; echo $?",
+        "step04-proc run /etc/passwd; echo $?",
+        "step04-proc; echo $?",
+    ];
+    insta::assert_snapshot!("exit-status", transcript(&Host::new(), &lines));
+}

@@ -1,0 +1,33 @@
+//! What the chapter on the rootfs shows of a real Alpine. `cargo xtask test` runs these where it has one, and says so where
+//! it has not; any release of 3.19 will do.
+#![cfg(target_os = "linux")]
+
+mod on_alpine {
+    use xtask::host::Host;
+    use xtask::transcript::transcript;
+
+    #[test]
+    #[ignore = "needs an Alpine rootfs: cargo xtask test --source alpine, or the path of a minirootfs"]
+    fn a_rootfs_is_folders_links_and_files() {
+        let lines = [
+            "ls -F rootfs",
+            "find rootfs -type d | wc -l",
+            "find rootfs -type l | wc -l",
+            // Without the stamp that xtask adds.
+            "find rootfs -type f ! -path '*/etc/mini-docker' | wc -l",
+        ];
+        insta::assert_snapshot!("files", transcript(&Host::new(), &lines));
+    }
+
+    #[test]
+    #[ignore = "needs an Alpine rootfs: cargo xtask test --source alpine, or the path of a minirootfs"]
+    fn nearly_every_command_is_a_link_to_busybox() {
+        let lines = [
+            "readlink rootfs/bin/sh rootfs/bin/ls rootfs/bin/ps",
+            "find rootfs -lname /bin/busybox | wc -l",
+            "ls rootfs/bin | grep -c .",
+            "grep ^NAME= rootfs/etc/os-release",
+        ];
+        insta::assert_snapshot!("busybox", transcript(&Host::new(), &lines));
+    }
+}
