@@ -311,7 +311,8 @@ fn program() -> &'static Path {
     PROGRAM.get_or_init(|| build_program().unwrap_or_else(|error| panic!("{error:#}")))
 }
 
-fn build_program() -> Result<PathBuf> {
+/// Builds xtask and all the steps, in one go: the same features of the libraries, so nothing is built twice.
+pub(crate) fn build_program() -> Result<PathBuf> {
     let programs = workspace::programs()?;
     let mut cargo = Command::new(workspace::cargo());
     cargo.args(["build", "--quiet", "--bins", "--package", "xtask"]).current_dir(workspace::root());

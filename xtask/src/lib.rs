@@ -9,6 +9,8 @@ pub mod workspace;
 #[cfg(target_os = "linux")]
 pub mod ci;
 #[cfg(target_os = "linux")]
+pub mod compare;
+#[cfg(target_os = "linux")]
 pub mod contract;
 #[cfg(target_os = "linux")]
 pub mod doctor;

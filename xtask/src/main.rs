@@ -27,10 +27,11 @@ mod linux {
     use anyhow::Result;
     use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
     use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+    use xtask::compare::Color;
     use xtask::privilege::Privilege;
     use xtask::rootfs::Source;
     use xtask::steps::{self, Step};
-    use xtask::{ci, doctor, host, privilege, rootfs, run, test};
+    use xtask::{ci, compare, doctor, host, privilege, rootfs, run, test};
 
     pub(super) fn main() -> ExitCode {
         if let Some(part) = host::part() {
@@ -42,8 +43,12 @@ mod linux {
         {
             return privilege::probe_here(&kind);
         }
-        let matches = command_line().get_matches();
-        dispatch(&matches).unwrap_or_else(|error| {
+        let args: Vec<OsString> = env::args_os().skip(1).collect();
+        let result = match args.split_first() {
+            Some((first, rest)) if first == compare::LOOK => compare::look(rest),
+            _ => dispatch(&command_line().get_matches()),
+        };
+        result.unwrap_or_else(|error| {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
         })
@@ -76,6 +81,12 @@ mod linux {
                 privilege: it.get_one("privilege").cloned(),
                 cargo_args: command(it),
             }),
+            ("compare", it) => compare::run(&compare::Options {
+                json: it.get_flag("json"),
+                color: color(it),
+                real: it.get_flag("real"),
+                privilege: privilege(it),
+            }),
             ("ci", _) => ci::run(),
             (other, _) => unreachable!("clap knows no command {other}"),
         }
@@ -91,6 +102,14 @@ mod linux {
             "user" => Some(Privilege::User),
             "sudo" => Some(Privilege::Sudo),
             _ => None,
+        }
+    }
+
+    fn color(matches: &ArgMatches) -> Color {
+        match matches.get_one::<String>("color").map(String::as_str) {
+            Some("always") => Color::Always,
+            Some("never") => Color::Never,
+            _ => Color::Auto,
         }
     }
 
@@ -190,6 +209,25 @@ mod linux {
                     .arg(source())
                     .arg(privilege(&["user", "root"], "Make the throwaway hosts in user namespaces, or as root"))
                     .arg(command().trailing_var_arg(false).last(true).value_name("ARG").help("More arguments for `cargo test`")),
+            )
+            .subcommand(
+                Command::new("compare")
+                    .about("Ask the same questions on the host and inside each step, and print what is shared and what is new")
+                    .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON instead of a table"))
+                    .arg(
+                        Arg::new("color")
+                            .long("color")
+                            .value_name("WHEN")
+                            .value_parser(PossibleValuesParser::new(["auto", "always", "never"]))
+                            .help("When to colour the table [default: auto, on a terminal]"),
+                    )
+                    .arg(Arg::new("real").long("real").action(ArgAction::SetTrue).help(
+                        "Compare with this machine, instead of with a throwaway host for each step",
+                    ))
+                    .arg(privilege(
+                        &["auto", "user", "root", "sudo"],
+                        "Where the rights come from, as in `run`; sudo only with --real",
+                    )),
             )
             .subcommand(Command::new("ci").about("Run everything that must hold before a change lands"))
     }

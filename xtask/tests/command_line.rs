@@ -36,7 +36,7 @@ fn on(host: &Host, script: &str) -> Output {
 #[test]
 fn every_command_explains_itself() {
     let help = text(&xtask(&["--help"]).stdout);
-    for command in ["run", "rootfs", "doctor", "host", "test", "ci"] {
+    for command in ["run", "rootfs", "doctor", "host", "test", "compare", "ci"] {
         assert!(help.contains(&format!("  {command} ")), "{help}");
         let output = xtask(&[command, "--help"]);
         assert!(output.status.success());
@@ -131,7 +131,7 @@ fn the_doctor_says_that_every_step_can_run() {
 
 #[test]
 fn nobody_needs_to_read_to_the_end() {
-    for command in ["doctor", "--help", "run 1 -- yes", "host -- yes"] {
+    for command in ["doctor", "--help", "compare", "run 1 -- yes", "host -- yes"] {
         let output = on_host(&format!("'{XTASK}' {command} | head -n 1"));
         assert!(output.status.success() && !text(&output.stdout).is_empty(), "{command}");
         assert_eq!(text(&output.stderr), "", "{command}");
