@@ -1,0 +1,53 @@
+//! What a chroot does not stop.
+#![cfg(target_os = "linux")]
+
+use xtask::escape;
+use xtask::transcript::transcript;
+
+#[test]
+fn a_root_climbs_out_of_the_chroot() {
+    let attack = [
+        // The control: without the attack, the container has a /mnt of its own.
+        "step03-chroot run ls /mnt",
+        "step03-chroot run /tmp/escape ls /mnt",
+        "step03-chroot run /tmp/escape cat /mnt/secret",
+    ];
+    insta::assert_snapshot!("chroot", transcript(&escape::host(), &[&escape::SET_UP[..], &attack].concat()));
+}
+
+/// What the attack says in a root that was changed by the shell line `enter`, which goes on with `$attack`.
+fn attack_in(enter: &str) -> (Option<i32>, String) {
+    // That there is a hole proves that it came so far.
+    let attack = "attack='cd /; /tmp/escape ls /mnt; ls /tmp'; export attack";
+    // pivot_root(2) wants a mount point that is not shared, and umount(8) looks into /proc.
+    let unshare = "unshare --mount --propagation private sh -c";
+    let prepare = "mount --rbind rootfs rootfs && mount --rbind /proc rootfs/proc && cd rootfs";
+    let script = format!("{}; {attack}; {unshare} '{prepare} && {enter}'", escape::SET_UP.join(" && "));
+    let output = escape::host().sh(&script).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn after_pivot_root_there_is_nothing_to_climb_to() {
+    let pivot = r#"mkdir tmp/old && pivot_root . tmp/old && umount -l /tmp/old && rmdir /tmp/old && eval "$attack""#;
+    assert_eq!(attack_in(pivot), (Some(0), "escape\nhole\n".into()));
+    // The control: the same with chroot.
+    let chroot = r#"chroot . sh -c "$attack""#;
+    assert_eq!(attack_in(chroot), (Some(0), "secret\nescape\nhole\n".into()));
+}
+
+#[test]
+#[ignore = "needs root, who alone can become another user"]
+fn who_is_not_root_does_not_get_out() {
+    let attack_as = |user: &str| {
+        let set_up = escape::SET_UP.join(" && ");
+        let script = format!("{set_up} && chroot --userspec={user} rootfs /tmp/escape ls /mnt");
+        let output = escape::host().as_root().sh(&script).output().unwrap();
+        (output.stdout, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (shown, why) = attack_as("65534:65534");
+    assert!(shown.is_empty() && why.contains("Operation not permitted"), "{why}");
+    // The control.
+    assert_eq!(attack_as("0:0"), (b"secret\n".to_vec(), String::new()));
+}

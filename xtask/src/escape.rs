@@ -1,0 +1,47 @@
+//! For tests: a throwaway host on which the way out of a chroot, `step03-chroot/examples/escape.rs`, can be shown.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+
+use anyhow::{Context, Result};
+
+use crate::host::Host;
+use crate::workspace;
+
+/// What a person types first: it puts a file on the host, and the program where the container finds it.
+///
+/// All of it goes with the throwaway host, also what lies below rootfs/, which is a tmpfs. The program is linked statically,
+/// for a rootfs need not have our C library. That takes a libc.a: on Debian it comes with the linker, Fedora calls it
+/// glibc-static.
+pub const SET_UP: [&str; 4] = [
+    "mount -t tmpfs tmpfs /mnt",
+    "echo 'only the host has this' >/mnt/secret",
+    "mount -t tmpfs tmpfs rootfs/tmp",
+    "rustc -C target-feature=+crt-static -o rootfs/tmp/escape step03-chroot/examples/escape.rs",
+];
+
+/// A host whose commands start in a folder that has, besides a rootfs, what [`SET_UP`] needs of the workspace.
+///
+/// # Panics
+/// When the machine can't have one.
+pub fn host() -> Host {
+    let host = Host::new();
+    // The second tells a rustup which rustc to use.
+    for name in ["step03-chroot", "rust-toolchain.toml"] {
+        link(&host, name).unwrap_or_else(|error| panic!("{error:#}"));
+    }
+    host
+}
+
+fn link(host: &Host, name: &str) -> Result<()> {
+    let (source, link) = (workspace::root().join(name), host.folder().join(name));
+    // Another checkout may have left it there.
+    if fs::read_link(&link).is_ok_and(|it| it != source) {
+        fs::remove_file(&link).with_context(|| format!("unlink({link:?})"))?;
+    }
+    match symlink(&source, &link) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error).context(format!("symlink({link:?})")),
+        _ => Ok(()),
+    }
+}
