@@ -1,0 +1,249 @@
+//! The built pages, read as a browser would: every link and fragment leads somewhere, and nothing is left over.
+//!
+//! `print.html` is left out: mdBook makes it of the same chapters, with links and ids rewritten.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::html::{Token, decode, tokens};
+use crate::problem::{Problem, line_of};
+
+/// The chapter that a page was made of.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// As problems name it.
+    pub file: String,
+    /// As it was written.
+    pub text: String,
+    /// How many `{{#` readers are meant to see.
+    pub braces: usize,
+}
+
+/// What a page has to say.
+#[derive(Debug, Default)]
+struct Page {
+    ids: HashSet<String>,
+    /// Attribute and value.
+    links: Vec<(String, String)>,
+    /// A message, and what to look for in the source, best first.
+    faults: Vec<(String, Vec<String>)>,
+}
+
+/// Checks every page below `folder`. `sources` are by page; `site` is the path the 404 page counts from.
+///
+/// # Errors
+/// When the pages can't be read.
+pub fn pages(folder: &Path, sources: &HashMap<String, Source>, site: Option<&str>) -> Result<Vec<Problem>> {
+    let mut files = HashSet::new();
+    list(folder, "", &mut files).with_context(|| format!("listing {}", folder.display()))?;
+    let mut pages = HashMap::new();
+    for file in files.iter().filter(|file| file.ends_with(".html") && *file != "print.html") {
+        let html = fs::read_to_string(folder.join(file)).with_context(|| format!("reading {file}"))?;
+        pages.insert(file.as_str(), read(&html, sources.get(file).map_or(0, |source| source.braces)));
+    }
+    let mut problems = Vec::new();
+    for (name, page) in &pages {
+        let mut report = |message: String, needles: &[&str]| {
+            problems.push(match sources.get(*name) {
+                Some(source) => {
+                    Problem { file: source.file.clone(), line: line_of(&source.text, needles), message }
+                }
+                None => Problem::of_file(format!("{name} (made by mdBook)"), message),
+            });
+        };
+        for (message, needles) in &page.faults {
+            report(message.clone(), &needles.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        for (attribute, link) in &page.links {
+            let base = if *name == "404.html" { site } else { None };
+            let Err(why) = resolve(name, link, base, &files, &pages) else { continue };
+            // mdBook writes .html where the text says .md.
+            let as_written = link.replace(".html", ".md");
+            let fragment = link.find('#').map_or("", |at| &link[at..]);
+            let what = if attribute == "src" { "image or file" } else { "link" };
+            report(format!("dead {what} `{link}`: {why}"), &[&as_written, link, fragment]);
+        }
+    }
+    Ok(problems)
+}
+
+/// The files below a folder, as addresses.
+fn list(folder: &Path, prefix: &str, files: &mut HashSet<String>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), &format!("{name}/"), files)?;
+        } else {
+            files.insert(name);
+        }
+    }
+    Ok(())
+}
+
+fn read(html: &str, expected_braces: usize) -> Page {
+    let mut page = Page::default();
+    let (mut braces, mut in_code, mut in_pre) = (0, 0_usize, 0_usize);
+    let tokens = tokens(html);
+    for (index, (_, token)) in tokens.iter().enumerate() {
+        match token {
+            Token::Open { name, attributes, empty } => {
+                for (key, value) in attributes {
+                    match *key {
+                        "id" if !page.ids.insert(value.to_string()) => page.faults.push((
+                            format!("the id `{value}` is twice on the page"),
+                            vec![format!("id=\"{value}\""), format!("{{#{value}"), value.to_string()],
+                        )),
+                        "href" | "xlink:href" | "src" | "data" | "poster" => {
+                            page.links.push((if *key == "href" { "href" } else { "src" }.to_owned(), value.to_string()));
+                        }
+                        _ => {}
+                    }
+                    if value.contains("{{#") {
+                        page.faults.push((format!("`{value}` is left over"), vec![value.to_string(), "{{#".to_owned()]));
+                    }
+                }
+                if name == "code" && in_pre > 0 && is_empty(&tokens[index + 1..]) {
+                    page.faults.push(("an empty code block".to_owned(), vec!["```\n```".to_owned()]));
+                }
+                in_pre += usize::from(name == "pre" && !empty);
+                in_code += usize::from(name == "code" && !empty);
+            }
+            Token::Close(name) => {
+                in_pre = in_pre.saturating_sub(usize::from(name == "pre"));
+                in_code = in_code.saturating_sub(usize::from(name == "code"));
+            }
+            Token::Text(text) => {
+                let text = decode(text);
+                braces += text.matches("{{#").count();
+                for kind in ["[!NOTE]", "[!TIP]", "[!IMPORTANT]", "[!WARNING]", "[!CAUTION]"] {
+                    if in_code + in_pre == 0 && text.to_ascii_uppercase().contains(kind) {
+                        let message = format!("`{kind}` is shown as it is: it must be the whole first line of a quote");
+                        page.faults.push((message, vec![kind.to_owned(), kind.to_ascii_lowercase()]));
+                    }
+                }
+            }
+            Token::Raw(_) => {}
+        }
+    }
+    if braces > expected_braces {
+        page.faults.push(("a directive, `{{#`, is left over".to_owned(), vec!["{{#".to_owned()]));
+    }
+    page
+}
+
+/// Is there nothing before the element's end?
+fn is_empty(tokens: &[(usize, Token<'_>)]) -> bool {
+    for (_, token) in tokens {
+        match token {
+            Token::Close(name) if name == "code" => return true,
+            Token::Text(text) if !decode(text).trim().is_empty() => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
+/// Where does a link of a page lead? Links out of the book are not followed: a book must build without a network.
+fn resolve(
+    page: &str,
+    link: &str,
+    site: Option<&str>,
+    files: &HashSet<String>,
+    pages: &HashMap<&str, Page>,
+) -> Result<(), String> {
+    let scheme = link.split_once(':').is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    });
+    if scheme || link.starts_with("//") {
+        return Ok(());
+    }
+    let (address, fragment) = link.split_once('#').map_or((link, None), |(address, fragment)| (address, Some(fragment)));
+    let address = percent_decoded(address.split('?').next().unwrap_or_default());
+    let relative = match site {
+        Some(site) => address.strip_prefix(site).unwrap_or(&address),
+        None => &address,
+    };
+    if relative.starts_with('/') {
+        return Err("it begins with `/`, but the book may not be at the top of its site".to_owned());
+    }
+    let mut parts: Vec<&str> = if relative.is_empty() { page.split('/').collect() } else { folder_of(page) };
+    for part in relative.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop().ok_or("it leaves the book")?;
+            }
+            part => parts.push(part),
+        }
+    }
+    let mut target = parts.join("/");
+    if !files.contains(&target) {
+        let index = if target.is_empty() { "index.html".to_owned() } else { format!("{target}/index.html") };
+        if !files.contains(&index) {
+            return Err("there is no such page or file in the book".to_owned());
+        }
+        target = index;
+    }
+    let Some(fragment) = fragment.map(percent_decoded).filter(|fragment| !fragment.is_empty() && fragment != "top") else {
+        return Ok(());
+    };
+    match pages.get(target.as_str()) {
+        Some(page) if !page.ids.contains(&fragment) => Err(format!("no heading or element there has the id `{fragment}`")),
+        _ => Ok(()),
+    }
+}
+
+fn folder_of(page: &str) -> Vec<&str> {
+    let mut parts: Vec<&str> = page.split('/').collect();
+    parts.pop();
+    parts
+}
+
+/// `%20` and so on, replaced.
+pub fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match byte.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_where_a_browser_would_go() {
+        let files: HashSet<String> =
+            ["index.html", "a.html", "b/index.html", "b/c.html", "b/é.png"].map(str::to_owned).into();
+        let page = |ids: &[&str]| Page { ids: ids.iter().map(|id| (*id).to_owned()).collect(), ..Page::default() };
+        let pages =
+            HashMap::from([("a.html", page(&["x"])), ("b/c.html", page(&["ü"])), ("b/index.html", page(&[])), ("index.html", page(&[]))]);
+        let go = |link| resolve("b/c.html", link, None, &files, &pages);
+        for good in
+            ["", "#", "#top", "#%C3%BC", "../a.html#x", "c.html#ü", ".", "./", "..", "../b/", "%C3%A9.png", "https://x", "mailto:a@b", "c.html?q#ü"]
+        {
+            assert_eq!(go(good), Ok(()), "{good}");
+        }
+        for dead in ["#x", "../a.html#y", "a.html", "../../a.html", "/a.html", "d/", "é.jpg"] {
+            assert!(go(dead).is_err(), "{dead}");
+        }
+        assert_eq!(resolve("404.html", "/s/a.html", Some("/s/"), &files, &pages), Ok(()));
+    }
+}

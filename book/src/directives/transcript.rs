@@ -1,0 +1,60 @@
+//! `{{#transcript step02-pid/tests/snapshots/step02__ps.snap}}`: what a test saw, as a terminal shows it.
+
+use std::fmt::Write as _;
+
+use crate::directives::Setting;
+use crate::html::escape;
+
+const PROMPT: &str = "$ ";
+
+/// The block that takes the directive's place.
+///
+/// # Errors
+/// What is wrong with the snapshot.
+pub fn render(setting: &Setting<'_>, path: &str) -> Result<String, String> {
+    render_beginning(setting, path, PROMPT)
+}
+
+/// The same, for a snapshot that must begin in a certain way.
+///
+/// # Errors
+/// What is wrong with the snapshot.
+pub fn render_beginning(setting: &Setting<'_>, path: &str, beginning: &str) -> Result<String, String> {
+    let new = setting.places.inside("", &format!("{path}.new"))?;
+    if new.exists() {
+        return Err(format!("{path} has a pending {path}.new beside it: review that first"));
+    }
+    let text = setting.places.read("", path)?.replace("\r\n", "\n");
+    // insta's header has three lines, or four, or five.
+    let header = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n"));
+    let (_, body) = header.ok_or_else(|| format!("{path} does not begin with insta's header"))?;
+    let body = body.trim_end_matches('\n');
+    if !body.starts_with(beginning) {
+        return Err(format!("{path} does not begin with `{beginning}`: who reads it must see what was typed"));
+    }
+    if let Some(control) = body.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err(format!("{path} holds the control character {control:?}; let the test take it out"));
+    }
+    Ok(terminal(body))
+}
+
+/// HTML in one line. The prompt is no text to select or to read out, and the script of the theme copies what is typed.
+fn terminal(body: &str) -> String {
+    let first = body.lines().next().unwrap_or_default().trim_start_matches(PROMPT);
+    let mut html = format!(
+        "<div class=\"terminal-box\"><pre class=\"terminal\" tabindex=\"0\" role=\"group\" aria-label=\"Terminal: {}\">",
+        escape(first)
+    );
+    for (index, line) in body.lines().enumerate() {
+        html.push_str(if index == 0 { "" } else { "&#10;" });
+        let _ = match line.strip_prefix(PROMPT) {
+            Some(typed) => write!(
+                html,
+                "<span class=\"prompt\" aria-hidden=\"true\">$ </span><kbd class=\"typed\">{}</kbd>",
+                escape(typed)
+            ),
+            None => write!(html, "{}", escape(line)),
+        };
+    }
+    html + "</pre></div>"
+}

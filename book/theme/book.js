@@ -1,0 +1,103 @@
+// What this book adds to mdBook: a button that copies what is typed, and what keyboards and screen readers miss in 0.5.4.
+// The book reads well without it.
+(() => {
+    "use strict";
+
+    const copy = async text => {
+        if (navigator.clipboard) {
+            return navigator.clipboard.writeText(text);
+        }
+        // A page that came over plain HTTP has no clipboard.
+        const area = document.createElement("textarea");
+        area.value = text;
+        area.style.position = "fixed";
+        document.body.append(area);
+        area.select();
+        const copied = document.execCommand("copy");
+        area.remove();
+        if (!copied) {
+            throw new Error("the browser does not allow it");
+        }
+    };
+
+    for (const box of document.querySelectorAll(".terminal-box")) {
+        const typed = [...box.querySelectorAll(".typed")].map(line => line.textContent);
+        const button = document.createElement("button");
+        button.type = "button";
+        button.className = "copy-typed";
+        button.textContent = "Copy";
+        button.setAttribute("aria-label", typed.length === 1 ? "Copy the command" : "Copy the commands");
+        const status = document.createElement("span");
+        status.className = "sr-only";
+        status.setAttribute("role", "status");
+        status.style.cssText = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)";
+        button.addEventListener("click", async () => {
+            let said = "Copied";
+            try {
+                await copy(typed.join("\n"));
+            } catch {
+                said = "Not copied";
+            }
+            button.textContent = said;
+            status.textContent = said;
+            setTimeout(() => {
+                button.textContent = "Copy";
+                status.textContent = "";
+            }, 1500);
+        });
+        box.classList.add("has-copy");
+        box.append(button, status);
+    }
+
+    // Keys that belong to what is focused: mdBook turns the page at arrow left and right, which here scroll.
+    for (const pre of document.querySelectorAll("pre[tabindex]")) {
+        pre.addEventListener("keydown", event => {
+            if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+                event.stopPropagation();
+            }
+        });
+    }
+
+    // What scrolls sideways must be reachable by keyboard.
+    const scrollable = () => {
+        for (const box of document.querySelectorAll(".table-wrapper, pre > code")) {
+            if (box.scrollWidth > box.clientWidth) {
+                box.tabIndex = 0;
+            } else {
+                box.removeAttribute("tabindex");
+            }
+        }
+    };
+    scrollable();
+    addEventListener("resize", scrollable);
+
+    // The sidebar's toggle is a label, which no keyboard reaches: make it the button it looks like.
+    const toggle = document.getElementById("mdbook-sidebar-toggle");
+    if (toggle) {
+        toggle.setAttribute("role", "button");
+        toggle.tabIndex = 0;
+        toggle.addEventListener("keydown", event => {
+            if (event.key === "Enter" || event.key === " ") {
+                event.preventDefault();
+                toggle.click();
+            }
+        });
+    }
+
+    // A second first-level heading above each chapter's own: the book's title in the bar is none of the page's outline.
+    document.querySelector("h1.menu-title")?.setAttribute("role", "presentation");
+
+    // Names for what has none.
+    document.getElementById("mdbook-searchbar")?.setAttribute("aria-label", "Search this book");
+    document.getElementById("mdbook-searchbar")?.setAttribute("aria-describedby", "mdbook-searchresults-header");
+    const pages = document.querySelectorAll("nav[aria-label='Page navigation']");
+    pages.forEach((nav, index) => nav.setAttribute("aria-label", index ? "Chapters before and after" : "Page navigation"));
+
+    // A popup menu's items are reached by arrow keys, and its button says whether it is open; the list itself is in no
+    // reading order while it is closed.
+    const help = document.getElementById("mdbook-help-popup");
+    if (help) {
+        help.setAttribute("role", "dialog");
+        help.setAttribute("aria-label", "Keyboard shortcuts");
+    }
+})();
