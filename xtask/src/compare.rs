@@ -176,7 +176,7 @@ fn column(name: &str, xtask: &Path, real: bool, rights: Option<Privilege>) -> Re
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("execve({:?})", command.get_program()))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", said.trim().trim_start_matches("xtask: "));
+    ensure!(output.status.success(), "{}", said.trim().trim_start_matches("xtask: ").replace('\n', "; "));
     let text = String::from_utf8(output.stdout)?;
     let answers = text.lines().filter_map(|line| line.split_once(' ')).map(|(key, value)| (key.into(), value.into()));
     Ok(Column { name: name.to_owned(), answers: answers.collect() })

@@ -227,7 +227,11 @@ mod linux {
                     .arg(privilege(
                         &["auto", "user", "root", "sudo"],
                         "Where the rights come from, as in `run`; sudo only with --real",
-                    )),
+                    ))
+                    .after_help(
+                        "host's: the same as the host's. `kill` counts which of the host's processes a signal would reach. mounts reach \
+                         host: would something mounted inside show outside? The namespaces are read outside, from /proc/PID/ns.",
+                    ),
             )
             .subcommand(Command::new("ci").about("Run everything that must hold before a change lands"))
     }
