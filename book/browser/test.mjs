@@ -138,7 +138,7 @@ try {
   // The search finds a word of a chapter, and its result leads there.
   await resize(1440);
   await open("index.html");
-  await run("document.dispatchEvent(new KeyboardEvent('keydown', { key: 's', bubbles: true }));");
+  await run("document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 's', bubbles: true, composed: true }))");
   await until("return document.querySelector('#mdbook-searchbar')?.offsetParent !== null", "the search opens by a key");
   await run("const bar = document.querySelector('#mdbook-searchbar'); bar.value = 'chroot';" +
     " bar.dispatchEvent(new Event('input', { bubbles: true })); bar.dispatchEvent(new KeyboardEvent('keyup', { key: 't' }));");
