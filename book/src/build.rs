@@ -61,7 +61,8 @@ impl Drop for Built {
 pub fn build(places: &Places, site: Option<&str>) -> Result<Built> {
     Problems::none_in(pending_snapshots(places)?)?;
     let settings = places.book().join("book.toml");
-    let mut config = Config::from_disk(&settings).map_err(|error| Problem::of_file("book/book.toml", format!("{error:#}")))
+    let mut config = Config::from_disk(&settings)
+        .map_err(|error| Problem::of_file("book/book.toml", format!("{error:#}")))
         .map_err(Problems::from)?;
     // Ours replace mdBook's, which pass over what they can't find.
     config.build.use_default_preprocessors = false;
@@ -81,9 +82,8 @@ pub fn build(places: &Places, site: Option<&str>) -> Result<Built> {
 
     Problems::none_in(missing_chapters(places, &text_folder))?;
     let (book, _) = warnings::caught(|| MDBook::load_with_config(places.book(), config));
-    let mut book = book.map_err(|error| {
-        Problems::from(Problem::of_file(format!("{text_name}/SUMMARY.md"), format!("{error:#}")))
-    })?;
+    let mut book = book
+        .map_err(|error| Problems::from(Problem::of_file(format!("{text_name}/SUMMARY.md"), format!("{error:#}"))))?;
     book.with_preprocessor(IndexPreprocessor::new());
 
     let setting = Setting { places, repository: html.git_repository_url.as_deref() };
@@ -123,7 +123,7 @@ fn pending_snapshots(places: &Places) -> Result<Vec<Problem>> {
     let files = places.files().context("looking for pending snapshots")?;
     let names = files.iter().map(|path| places.name(path));
     let pending = names.filter(|name| name.ends_with(".snap.new") || name.ends_with(".pending-snap"));
-    Ok(pending.map(|name| Problem::of_file(name, "a pending snapshot: review it, then accept or remove it")).collect())
+    Ok(pending.map(|name| Problem::at(name, 1, "a pending snapshot: review it, then accept or remove it")).collect())
 }
 
 /// mdBook names a missing chapter, too, but only the first, and without the line.
@@ -147,9 +147,7 @@ fn missing_chapters(places: &Places, text_folder: &Path) -> Vec<Problem> {
 /// mdBook's warnings name the chapter in backticks, and mostly the tag that is wrong.
 fn of_warning(said: &str, text_name: &str, sources: &HashMap<String, Source>) -> Problem {
     let named: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
-    let source = sources.values().find(|source| {
-        named.iter().any(|name| source.file == format!("{text_name}/{name}"))
-    });
+    let source = sources.values().find(|source| named.iter().any(|name| source.file == format!("{text_name}/{name}")));
     let Some(source) = source else { return Problem::of_file("book/book.toml", said) };
     // Without the `>`: the tag may have attributes.
     let tag = named.iter().find(|name| name.starts_with('<')).map(|tag| tag.trim_end_matches('>'));

@@ -48,9 +48,7 @@ pub fn pages(folder: &Path, sources: &HashMap<String, Source>, site: Option<&str
     for (name, page) in &pages {
         let mut report = |message: String, needles: &[&str]| {
             problems.push(match sources.get(*name) {
-                Some(source) => {
-                    Problem { file: source.file.clone(), line: line_of(&source.text, needles), message }
-                }
+                Some(source) => Problem { file: source.file.clone(), line: line_of(&source.text, needles), message },
                 None => Problem::of_file(format!("{name} (made by mdBook)"), message),
             });
         };
@@ -98,16 +96,21 @@ fn read(html: &str, expected_braces: usize) -> Page {
                             vec![format!("id=\"{value}\""), format!("{{#{value}"), value.to_string()],
                         )),
                         "href" | "xlink:href" | "src" | "data" | "poster" => {
-                            page.links.push((if *key == "href" { "href" } else { "src" }.to_owned(), value.to_string()));
+                            page.links
+                                .push((if *key == "href" { "href" } else { "src" }.to_owned(), value.to_string()));
                         }
                         _ => {}
                     }
                     if value.contains("{{#") {
-                        page.faults.push((format!("`{value}` is left over"), vec![value.to_string(), "{{#".to_owned()]));
+                        page.faults
+                            .push((format!("`{value}` is left over"), vec![value.to_string(), "{{#".to_owned()]));
                     }
                 }
                 if name == "code" && in_pre > 0 && is_empty(&tokens[index + 1..]) {
-                    page.faults.push(("an empty code block".to_owned(), vec!["```\n```".to_owned()]));
+                    page.faults.push((
+                        "an empty code block".to_owned(),
+                        vec!["<pre><code".to_owned(), "<code></code>".to_owned()],
+                    ));
                 }
                 in_pre += usize::from(name == "pre" && !empty);
                 in_code += usize::from(name == "code" && !empty);
@@ -161,7 +164,8 @@ fn resolve(
     if scheme || link.starts_with("//") {
         return Ok(());
     }
-    let (address, fragment) = link.split_once('#').map_or((link, None), |(address, fragment)| (address, Some(fragment)));
+    let (address, fragment) =
+        link.split_once('#').map_or((link, None), |(address, fragment)| (address, Some(fragment)));
     let address = percent_decoded(address.split('?').next().unwrap_or_default());
     let relative = match site {
         Some(site) => address.strip_prefix(site).unwrap_or(&address),
@@ -188,11 +192,14 @@ fn resolve(
         }
         target = index;
     }
-    let Some(fragment) = fragment.map(percent_decoded).filter(|fragment| !fragment.is_empty() && fragment != "top") else {
+    let Some(fragment) = fragment.map(percent_decoded).filter(|fragment| !fragment.is_empty() && fragment != "top")
+    else {
         return Ok(());
     };
     match pages.get(target.as_str()) {
-        Some(page) if !page.ids.contains(&fragment) => Err(format!("no heading or element there has the id `{fragment}`")),
+        Some(page) if !page.ids.contains(&fragment) => {
+            Err(format!("no heading or element there has the id `{fragment}`"))
+        }
         _ => Ok(()),
     }
 }
@@ -233,12 +240,29 @@ mod tests {
         let files: HashSet<String> =
             ["index.html", "a.html", "b/index.html", "b/c.html", "b/é.png"].map(str::to_owned).into();
         let page = |ids: &[&str]| Page { ids: ids.iter().map(|id| (*id).to_owned()).collect(), ..Page::default() };
-        let pages =
-            HashMap::from([("a.html", page(&["x"])), ("b/c.html", page(&["ü"])), ("b/index.html", page(&[])), ("index.html", page(&[]))]);
+        let pages = HashMap::from([
+            ("a.html", page(&["x"])),
+            ("b/c.html", page(&["ü"])),
+            ("b/index.html", page(&[])),
+            ("index.html", page(&[])),
+        ]);
         let go = |link| resolve("b/c.html", link, None, &files, &pages);
-        for good in
-            ["", "#", "#top", "#%C3%BC", "../a.html#x", "c.html#ü", ".", "./", "..", "../b/", "%C3%A9.png", "https://x", "mailto:a@b", "c.html?q#ü"]
-        {
+        for good in [
+            "",
+            "#",
+            "#top",
+            "#%C3%BC",
+            "../a.html#x",
+            "c.html#ü",
+            ".",
+            "./",
+            "..",
+            "../b/",
+            "%C3%A9.png",
+            "https://x",
+            "mailto:a@b",
+            "c.html?q#ü",
+        ] {
             assert_eq!(go(good), Ok(()), "{good}");
         }
         for dead in ["#x", "../a.html#y", "a.html", "../../a.html", "/a.html", "d/", "é.jpg"] {

@@ -37,10 +37,20 @@ pub struct Replaced {
 pub fn replace(setting: &Setting<'_>, file: &str, text: &str, problems: &mut Vec<Problem>) -> Replaced {
     let mut replaced = Replaced { text: String::with_capacity(text.len()), braces: 0 };
     let mut fence: Option<String> = None;
+    // Where the code block began that has nothing in it so far.
+    let mut empty_since = None;
     for (index, line) in text.lines().enumerate() {
-        let mut wrong = |message: String| problems.push(Problem::at(file, index + 1, message));
         let in_fence = fence.is_some();
         follow_fence(&mut fence, line);
+        match (in_fence, &fence) {
+            (false, Some(_)) => empty_since = Some(index),
+            (true, Some(_)) if !line.trim().is_empty() => empty_since = None,
+            (true, None) => {
+                problems.extend(empty_since.map(|start| Problem::at(file, start + 1, "an empty code block")))
+            }
+            _ => {}
+        }
+        let mut wrong = |message: String| problems.push(Problem::at(file, index + 1, message));
         match directive(line) {
             Some(_) if in_fence => {
                 wrong("a directive in a code block is not replaced; write \\{{# to show one".to_owned());
@@ -114,9 +124,9 @@ fn resolve(setting: &Setting<'_>, name: &str, argument: &str) -> Result<String, 
         "include" | "rustdoc_include" | "playground" | "title" => Err(format!(
             "mdBook's own `{name}` passes over what it can't find; use `listing`, or say what you need in book/src/directives.rs"
         )),
-        _ => Err(format!(
-            "there is no directive `{name}`; there are listing, transcript, stepdiff, diagram and compare"
-        )),
+        _ => {
+            Err(format!("there is no directive `{name}`; there are listing, transcript, stepdiff, diagram and compare"))
+        }
     }
 }
 
@@ -140,9 +150,13 @@ mod tests {
 
     #[test]
     fn a_directive_stands_alone_and_in_no_code_block() {
-        let text = "see {{#listing a}}\n\n```rust\n{{#listing a}}\n```\n\n{{ #include a}}\n\n{{#listing a}} {{#listing b}}\n";
+        let text =
+            "see {{#listing a}}\n\n```rust\n{{#listing a}}\n```\n\n{{ #include a}}\n\n{{#listing a}} {{#listing b}}\n";
         let (_, problems) = replaced(text);
-        assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [Some(1), Some(4), Some(7), Some(9)]);
+        assert_eq!(
+            problems.iter().map(|problem| problem.line).collect::<Vec<_>>(),
+            [Some(1), Some(4), Some(7), Some(9)]
+        );
     }
 
     #[test]

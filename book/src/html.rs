@@ -41,11 +41,14 @@ pub fn tokens(document: &str) -> Vec<(usize, Token<'_>)> {
         } else if rest.starts_with('<') && rest[1..].starts_with(|c: char| c.is_ascii_alphabetic()) {
             let (token, length) = open_tag(rest);
             let raw = match &token {
-                Token::Open { name, empty: false, .. } if name == "script" || name == "style" => Some(format!("</{name}")),
+                Token::Open { name, empty: false, .. } if name == "script" || name == "style" => {
+                    Some(format!("</{name}"))
+                }
                 _ => None,
             };
             tokens.push((at, token));
-            let raw = raw.map_or(0, |end| rest[length..].to_ascii_lowercase().find(&end).unwrap_or(rest.len() - length));
+            let raw =
+                raw.map_or(0, |end| rest[length..].to_ascii_lowercase().find(&end).unwrap_or(rest.len() - length));
             if raw > 0 {
                 tokens.push((at + length, Token::Raw(&rest[length..length + raw])));
             }
@@ -167,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_document_is_cut_into_its_tags_and_texts() {
-        let document = r#"<!DOCTYPE html><!-- <a> --><A class=x href='a&amp;b' hidden>1 < 2 é</a><br/><script>"<b>"</script>"#;
+        let document =
+            r#"<!DOCTYPE html><!-- <a> --><A class=x href='a&amp;b' hidden>1 < 2 é</a><br/><script>"<b>"</script>"#;
         let tokens: Vec<Token<'_>> = tokens(document).into_iter().map(|(_, token)| token).collect();
         let open = |name: &str, attributes: &[(&'static str, &'static str)], empty| Token::Open {
             name: name.to_owned(),
@@ -197,7 +201,8 @@ mod tests {
 
     #[test]
     fn broken_markup_does_not_hang() {
-        for broken in ["<a", "<a =", "<a ==x>", "<a href=\"x", "<script>x", "</", "<", "<é", "é<", "<!--", "&#;", "<a/"] {
+        for broken in ["<a", "<a =", "<a ==x>", "<a href=\"x", "<script>x", "</", "<", "<é", "é<", "<!--", "&#;", "<a/"]
+        {
             let _ = tokens(broken);
             let _ = decode(broken);
         }

@@ -43,7 +43,8 @@ fn build(places: &Places, open: bool) -> Result<()> {
 fn show(index: &Path) -> Result<()> {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     // It may become the browser itself, so it is not waited for.
-    let opener = Command::new(opener).arg(index).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let opener =
+        Command::new(opener).arg(index).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     opener.with_context(|| format!("no program to open it with; it is {}", index.display()))?;
     Ok(())
 }

@@ -33,6 +33,8 @@ struct Shown {
     error: Option<String>,
     /// Grows with each attempt to build.
     version: u64,
+    /// What the files looked like before the last attempt, so that no change falls between a look and a build.
+    seen: u64,
 }
 
 /// The book being served. Its server ends with the program.
@@ -64,7 +66,7 @@ impl Server {
             .with_context(|| format!("listening on port {port} of 127.0.0.1 (`--port` names another)"))?;
         let address = format!("http://{}/", listener.local_addr()?);
         let server = Server { places: places.clone(), shown: Arc::default(), address };
-        server.build();
+        server.build(look(places)?);
         let answering = server.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -77,19 +79,15 @@ impl Server {
     }
 
     /// Builds anew whenever a file changes.
-    ///
-    /// # Errors
-    /// Never returns otherwise; and then only if the workspace can't be looked at.
-    pub fn watch(&self) -> Result<()> {
-        let mut seen = look(&self.places)?;
+    pub fn watch(&self) -> ! {
         loop {
             thread::sleep(LOOK);
             // A folder that is being replaced may be gone for a moment.
             let Ok(now) = look(&self.places) else { continue };
-            if now != seen {
-                // What changes while we build is seen the next time.
-                seen = now;
-                self.build();
+            // The guard must not live while we build, which takes it again.
+            let changed = now != self.shown().seen;
+            if changed {
+                self.build(now);
             }
         }
     }
@@ -98,7 +96,7 @@ impl Server {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn build(&self) {
+    fn build(&self, seen: u64) {
         let built = build::build(&self.places, Some("/"));
         // Files are read under the same lock, so none is asked for while the folders change places.
         let mut shown = self.shown();
@@ -115,6 +113,7 @@ impl Server {
             }
         }
         shown.version += 1;
+        shown.seen = seen;
     }
 
     fn answer(&self, stream: &TcpStream) -> io::Result<()> {
@@ -165,7 +164,9 @@ impl Server {
         };
         match found(folder, path) {
             Some(file) => match fs::read(&file) {
-                Ok(body) if kind_of(&file) == HTML => ("200 OK", HTML, with_script(&String::from_utf8_lossy(&body), &shown)),
+                Ok(body) if kind_of(&file) == HTML => {
+                    ("200 OK", HTML, with_script(&String::from_utf8_lossy(&body), &shown))
+                }
                 Ok(body) => ("200 OK", kind_of(&file), body),
                 Err(error) => ("500 Internal Server Error", TEXT, error.to_string().into_bytes()),
             },

@@ -93,8 +93,6 @@
     const pages = document.querySelectorAll("nav[aria-label='Page navigation']");
     pages.forEach((nav, index) => nav.setAttribute("aria-label", index ? "Chapters before and after" : "Page navigation"));
 
-    // A popup menu's items are reached by arrow keys, and its button says whether it is open; the list itself is in no
-    // reading order while it is closed.
     const help = document.getElementById("mdbook-help-popup");
     if (help) {
         help.setAttribute("role", "dialog");

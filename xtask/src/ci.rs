@@ -9,7 +9,7 @@ use duct::cmd;
 
 use crate::rootfs::{self, Source};
 use crate::transcript::typed_to;
-use crate::{test, workspace};
+use crate::{book, test, workspace};
 
 /// Runs all checks, each under a heading, and stops at the first that fails.
 ///
@@ -27,6 +27,8 @@ pub fn run() -> Result<ExitCode> {
         let privilege = Some("root".to_owned());
         tests("tests, on hosts without a user namespace", &test::Options { privilege, ..Default::default() })?;
     }
+    heading("the book");
+    ensure!(book::run(&book::Options::Build { open: false })? == ExitCode::SUCCESS, "the book: it can't be built");
     readme()?;
     heading("all is well");
     Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 //! A room each: [`workspace`] knows places, [`steps`] the steps, [`rootfs`] where `./rootfs` comes from, [`privilege`]
 //! how a command gets the rights it needs, [`host`] the throwaway host; the rest are the tasks.
 
+pub mod book;
 pub mod steps;
 pub mod workspace;
 

@@ -31,7 +31,7 @@ mod linux {
     use xtask::privilege::Privilege;
     use xtask::rootfs::Source;
     use xtask::steps::{self, Step};
-    use xtask::{ci, compare, doctor, host, privilege, rootfs, run, test};
+    use xtask::{book, ci, compare, doctor, host, privilege, rootfs, run, test};
 
     pub(super) fn main() -> ExitCode {
         if let Some(part) = host::part() {
@@ -86,6 +86,10 @@ mod linux {
                 color: color(it),
                 real: it.get_flag("real"),
                 privilege: privilege(it),
+            }),
+            ("book", it) => book::run(&match it.subcommand() {
+                Some((_, it)) => book::Options::Serve { port: *it.get_one("port").expect("has a default") },
+                None => book::Options::Build { open: it.get_flag("open") },
             }),
             ("ci", _) => ci::run(),
             (other, _) => unreachable!("clap knows no command {other}"),
@@ -231,6 +235,22 @@ mod linux {
                     .after_help(
                         "host's: the same as the host's. `kill` counts which of the host's processes a signal would reach. mounts reach \
                          host: would something mounted inside show outside? The namespaces are read outside, from /proc/PID/ns.",
+                    ),
+            )
+            .subcommand(
+                Command::new("book")
+                    .about("Build the book into target/book, or show it while you write")
+                    .arg(Arg::new("open").long("open").action(ArgAction::SetTrue).help("Show it in a browser"))
+                    .args_conflicts_with_subcommands(true)
+                    .subcommand(
+                        Command::new("serve").about("Show the book, and build it anew when something changes").arg(
+                            Arg::new("port")
+                                .long("port")
+                                .value_name("N")
+                                .value_parser(value_parser!(u16))
+                                .default_value("3000")
+                                .help("Listen here, on the loopback address; 0 takes a free one"),
+                        ),
                     ),
             )
             .subcommand(Command::new("ci").about("Run everything that must hold before a change lands"))

@@ -86,7 +86,10 @@ fn paint(at: usize, key: &str, value: &str, faults: &mut Vec<(usize, String)>) {
     let is_paint = PAINTS.contains(&key.to_ascii_lowercase().as_str());
     let value = value.trim().trim_end_matches("!important").trim_end();
     if is_paint && !follows_theme(value) {
-        faults.push((at, format!("{key} is the fixed colour `{value}`, wrong in some theme; use currentColor or var(--fg)")));
+        faults.push((
+            at,
+            format!("{key} is the fixed colour `{value}`, wrong in some theme; use currentColor or var(--fg)"),
+        ));
     }
 }
 

@@ -102,9 +102,8 @@ impl NotOne {
 /// # Errors
 /// When it names none, or more than one.
 pub fn find_item(text: &str, name: &str) -> Result<Range<usize>, NotOne> {
-    let file = syn::parse_file(text).map_err(|why| {
-        NotOne::NotRust(format!("line {}: {why}", why.span().start().line))
-    })?;
+    let file =
+        syn::parse_file(text).map_err(|why| NotOne::NotRust(format!("line {}: {why}", why.span().start().line)))?;
     let path: Vec<&str> = name.split("::").map(str::trim).collect();
     let mut found = Vec::new();
     in_items(&file.items, &path, &mut found);
@@ -124,7 +123,9 @@ fn in_items(items: &[Item], path: &[&str], found: &mut Vec<Span>) {
                     in_items(items, rest, found);
                 }
             }
-            Item::Impl(block) if !rest.is_empty() && (impl_name(block) == *first || type_name(&block.self_ty) == *first) => {
+            Item::Impl(block)
+                if !rest.is_empty() && (impl_name(block) == *first || type_name(&block.self_ty) == *first) =>
+            {
                 for item in &block.items {
                     if impl_item_name(item).is_some_and(|name| rest == [name]) {
                         found.push(item.span());

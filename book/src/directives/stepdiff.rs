@@ -18,7 +18,9 @@ const CONTEXT: usize = 3;
 pub fn render(setting: &Setting<'_>, argument: &str) -> Result<String, String> {
     let (steps, items) = argument.split_once('#').map_or((argument, None), |(steps, items)| (steps, Some(items)));
     let &[old, new] = steps.split_whitespace().collect::<Vec<_>>().as_slice() else {
-        return Err("`stepdiff` takes two steps, and perhaps #ITEM: {{#stepdiff step01-uts step02-pid #child}}".to_owned());
+        return Err(
+            "`stepdiff` takes two steps, and perhaps #ITEM: {{#stepdiff step01-uts step02-pid #child}}".to_owned()
+        );
     };
     let (old, new) = (format!("{old}/src/main.rs"), format!("{new}/src/main.rs"));
     let (old_text, new_text) = (setting.places.read("", &old)?, setting.places.read("", &new)?);
@@ -34,10 +36,9 @@ pub fn render(setting: &Setting<'_>, argument: &str) -> Result<String, String> {
                     // New, or gone: then all of it is the difference.
                     (Ok(from), Err(listing::NotOne::None)) => (from, 0..0),
                     (Err(listing::NotOne::None), Ok(to)) => (0..0, to),
-                    (from, to) => (
-                        from.map_err(|why| why.explain(&old, name))?,
-                        to.map_err(|why| why.explain(&new, name))?,
-                    ),
+                    (from, to) => {
+                        (from.map_err(|why| why.explain(&old, name))?, to.map_err(|why| why.explain(&new, name))?)
+                    }
                 };
                 let before = lines.len();
                 hunks(
