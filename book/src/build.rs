@@ -113,7 +113,7 @@ pub fn build(places: &Places, site: Option<&str>) -> Result<Built> {
     let (rendered, said) = warnings::caught(|| book.build());
     rendered.context("mdBook could not render the book")?;
     let mut problems: Vec<Problem> = said.iter().map(|said| of_warning(said, &text_name, &sources)).collect();
-    problems.extend(check::pages(&built.beside, &sources, html.site_url.as_deref())?);
+    problems.extend(check::pages(&built.beside, &sources, html.site_url.as_deref().unwrap_or("/"))?);
     Problems::none_in(problems)?;
     Ok(built)
 }

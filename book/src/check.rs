@@ -36,7 +36,7 @@ struct Page {
 ///
 /// # Errors
 /// When the pages can't be read.
-pub fn pages(folder: &Path, sources: &HashMap<String, Source>, site: Option<&str>) -> Result<Vec<Problem>> {
+pub fn pages(folder: &Path, sources: &HashMap<String, Source>, site: &str) -> Result<Vec<Problem>> {
     let mut files = HashSet::new();
     list(folder, "", &mut files).with_context(|| format!("listing {}", folder.display()))?;
     let mut pages = HashMap::new();
@@ -56,7 +56,7 @@ pub fn pages(folder: &Path, sources: &HashMap<String, Source>, site: Option<&str
             report(message.clone(), &needles.iter().map(String::as_str).collect::<Vec<_>>());
         }
         for (attribute, link) in &page.links {
-            let base = if *name == "404.html" { site } else { None };
+            let base = (*name == "404.html").then_some(site);
             let Err(why) = resolve(name, link, base, &files, &pages) else { continue };
             // mdBook writes .html where the text says .md.
             let as_written = link.replace(".html", ".md");

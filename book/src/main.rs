@@ -1,6 +1,6 @@
 //! `cargo xtask book`: builds the book, opens it, or shows it while it is written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
@@ -11,7 +11,10 @@ use clap::{Arg, ArgAction, value_parser};
 
 fn main() -> ExitCode {
     let matches = command_line().get_matches();
-    let places = Places::here();
+    let places = match matches.get_one::<PathBuf>("workspace") {
+        Some(root) => Places { root: root.clone() },
+        None => Places::here(),
+    };
     let result = match matches.subcommand() {
         Some(("serve", it)) => serve::run(&places, *it.get_one("port").expect("has a default")),
         Some(("build", it)) => build(&places, it.get_flag("open")),
@@ -54,6 +57,13 @@ fn command_line() -> clap::Command {
     let command = clap::Command::new("book").bin_name("cargo xtask book").about("Build the book into target/book");
     command
         .arg(open())
+        .arg(
+            Arg::new("workspace")
+                .long("workspace")
+                .value_name("FOLDER")
+                .value_parser(value_parser!(PathBuf))
+                .help("Build the book/ of this folder [default: the workspace that this program was built in]"),
+        )
         .args_conflicts_with_subcommands(true)
         .subcommand(clap::Command::new("build").about("Build the book (the default)").arg(open()))
         .subcommand(
