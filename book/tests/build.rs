@@ -68,8 +68,9 @@ impl Small {
     fn new(text: &str) -> Small {
         let small = Small(TempDir::new().unwrap());
         small.write("book/book.toml", include_str!("../book.toml"));
-        small.write("book/theme/book.css", "");
-        small.write("book/theme/book.js", "");
+        for file in ["book.css", "diagrams.css", "extras.js"] {
+            small.write(&format!("book/theme/{file}"), "");
+        }
         small.write("book/text/SUMMARY.md", "# Summary\n\n- [First](first.md)\n- [Second](second.md)\n");
         small.write("book/text/first.md", text);
         small.write("book/text/second.md", "# Second\n\n## Here {#here}\n");

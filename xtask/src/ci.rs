@@ -11,11 +11,18 @@ use crate::rootfs::{self, Source};
 use crate::transcript::typed_to;
 use crate::{book, test, workspace};
 
+/// What `xtask ci` was asked for.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Leave out the browser, on a machine that has no Chromium.
+    pub no_browser: bool,
+}
+
 /// Runs all checks, each under a heading, and stops at the first that fails.
 ///
 /// # Errors
 /// The check that failed.
-pub fn run() -> Result<ExitCode> {
+pub fn run(options: &Options) -> Result<ExitCode> {
     cargo("formatting", &["fmt", "--all", "--check"])?;
     cargo("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])?;
     cargo("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"])?;
@@ -29,9 +36,26 @@ pub fn run() -> Result<ExitCode> {
     }
     heading("the book");
     ensure!(book::run(&book::Options::Build { open: false })? == ExitCode::SUCCESS, "the book: it can't be built");
+    if options.no_browser {
+        eprintln!("ci: asked not to look at the book in a browser");
+    } else {
+        browser()?;
+    }
     readme()?;
     heading("all is well");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens every page of the built book in headless Chromium: see book/browser/test.mjs.
+fn browser() -> Result<()> {
+    heading("the book in a browser");
+    let folder = workspace::root().join("book/browser");
+    for (program, args) in [("npm", ["ci", "--silent"].as_slice()), ("node", &["test.mjs"])] {
+        let command = cmd(program, args).dir(&folder).stdin_null().unchecked();
+        let status = command.run().with_context(|| format!("{program} is not there, or does not start"))?.status;
+        ensure!(status.success(), "the book in a browser: `{program} {}` failed in book/browser", args.join(" "));
+    }
+    Ok(())
 }
 
 /// Types the commands of the README's demo, and compares what they say.

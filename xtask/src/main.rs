@@ -91,7 +91,7 @@ mod linux {
                 Some((_, it)) => book::Options::Serve { port: *it.get_one("port").expect("has a default") },
                 None => book::Options::Build { open: it.get_flag("open") },
             }),
-            ("ci", _) => ci::run(),
+            ("ci", it) => ci::run(&ci::Options { no_browser: it.get_flag("no-browser") }),
             (other, _) => unreachable!("clap knows no command {other}"),
         }
     }
@@ -253,7 +253,14 @@ mod linux {
                         ),
                     ),
             )
-            .subcommand(Command::new("ci").about("Run everything that must hold before a change lands"))
+            .subcommand(
+                Command::new("ci").about("Run everything that must hold before a change lands").arg(
+                    Arg::new("no-browser")
+                        .long("no-browser")
+                        .action(ArgAction::SetTrue)
+                        .help("Don't look at the book in Chromium; otherwise that, its driver, node and npm must be there"),
+                ),
+            )
     }
 
     #[cfg(test)]
