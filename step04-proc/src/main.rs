@@ -80,7 +80,7 @@ fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
     // chroot moves only the root. As long as our working directory is outside of it, `..` leads further out.
     chdir("/").context("chdir(\"/\")")?;
     // It shows the PID namespace of the process that mounts it, so ours. The flags are what runtimes use, and read-only
-    // besides: through /proc/sys a root could change the host's kernel.
+    // besides, for /proc/sys is not ours: there a real root would change the host's kernel.
     let mut flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     flags.set(MsFlags::MS_NOATIME, noatime);
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>)
