@@ -50,7 +50,8 @@ fn proc_is_still_the_hosts() {
     let lines = [
         "cat /proc/1/comm",
         "step02-pid run cat /proc/1/comm",
-        "step02-pid run sh -c 'echo $$; readlink /proc/self; exit'",
+        "sh -c 'echo $$; exec readlink /proc/self'",
+        "step02-pid run sh -c 'echo $$; exec readlink /proc/self'",
     ];
     insta::assert_snapshot!("proc", transcript(&Host::new(), &lines));
 }

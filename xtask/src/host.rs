@@ -73,6 +73,11 @@ pub struct Options {
 pub fn run(options: Options) -> Result<ExitCode> {
     if options.die_with_parent {
         privilege::die_with_parent()?;
+    } else {
+        // A person, who expects to find there what the greeting names; a test has made all that.
+        build_program()?;
+        rootfs::ensure()?;
+        env::set_current_dir(workspace::root())?;
     }
     let user = match options.privilege {
         // As root we can do without, where user namespaces can't be had.
@@ -165,6 +170,7 @@ fn environment() -> Result<Vec<(&'static str, OsString)>> {
         // So that cargo works there, too.
         ("CARGO_HOME", home("CARGO_HOME", ".cargo")),
         ("RUSTUP_HOME", home("RUSTUP_HOME", ".rustup")),
+        ("XDG_CACHE_HOME", home("XDG_CACHE_HOME", ".cache")),
     ])
 }
 

@@ -131,7 +131,7 @@ fn the_doctor_says_that_every_step_can_run() {
 
 #[test]
 fn nobody_needs_to_read_to_the_end() {
-    for command in ["doctor", "--help", "compare", "run 1 -- yes", "host -- yes"] {
+    for command in ["doctor", "--help", "compare", "run 1 -- yes", "host --die-with-parent -- yes"] {
         let output = on_host(&format!("'{XTASK}' {command} | head -n 1"));
         assert!(output.status.success() && !text(&output.stdout).is_empty(), "{command}");
         assert_eq!(text(&output.stderr), "", "{command}");
@@ -150,14 +150,14 @@ fn the_doctor_says_what_can_not_run() {
 
 #[test]
 fn the_host_passes_on_what_its_command_said() {
-    let output = xtask(&["host", "--", "sh", "-c", "hostname; exit 9"]);
+    let output = xtask(&["host", "--die-with-parent", "--", "sh", "-c", "hostname; exit 9"]);
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(9), "host\n"), "{}", text(&output.stderr));
-    assert_eq!(xtask(&["host", "no-such-program"]).status.code(), Some(127));
+    assert_eq!(xtask(&["host", "--die-with-parent", "no-such-program"]).status.code(), Some(127));
 }
 
 #[test]
 fn a_killed_host_leaves_nothing_behind() {
-    let mut host = Command::new(XTASK).args(["host", "sleep", "4243"]).spawn().unwrap();
+    let mut host = Command::new(XTASK).args(["host", "--die-with-parent", "sleep", "4243"]).spawn().unwrap();
     let sleeps = || {
         let all = std::fs::read_dir("/proc").unwrap().flatten();
         all.filter(|it| std::fs::read(it.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x004243\0")).count()
