@@ -79,18 +79,22 @@ pub fn run(options: Options) -> Result<ExitCode> {
         rootfs::ensure()?;
         env::set_current_dir(workspace::root())?;
     }
-    let user = match options.privilege {
-        // As root we can do without, where user namespaces can't be had.
-        None => !geteuid().is_root() || privilege::probe(Privilege::User)?.is_none(),
-        Some(privilege) => privilege == Privilege::User,
+    let mut rights = match options.privilege {
+        None | Some(Privilege::User) => Privilege::User,
+        Some(Privilege::Root | Privilege::Sudo) => Privilege::Root,
     };
-    // Before, for when init has mounted its /proc we are not in it, and so have no /proc/self.
-    let environment = environment()?;
-    let rights = if user { Privilege::User } else { Privilege::Root };
-    if let Some(refused) = privilege::probe(rights)? {
+    let mut refused = privilege::probe(rights)?;
+    if refused.is_some() && options.privilege.is_none() && geteuid().is_root() {
+        // As root we can do without, where user namespaces can't be had.
+        rights = Privilege::Root;
+        refused = privilege::probe(rights)?;
+    }
+    if let Some(refused) = refused {
         return Err(privilege::explain(rights, refused).context("no throwaway host"));
     }
-    let mut init = build(user).context("no throwaway host")?;
+    // Before, for when init has mounted its /proc we are not in it, and so have no /proc/self.
+    let environment = environment()?;
+    let mut init = build(rights == Privilege::User).context("no throwaway host")?;
 
     let is_shell = options.command.is_empty();
     let command = if is_shell { shell() } else { options.command };

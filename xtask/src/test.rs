@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
-use duct::cmd;
+use nix::unistd::geteuid;
 
 use crate::rootfs::{self, Source};
 use crate::steps::Step;
-use crate::{mounts, workspace};
+use crate::{host, mounts, workspace};
 
 /// What `xtask test` was asked for.
 #[derive(Debug, Default)]
@@ -59,11 +59,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         None => cargo.arg("--workspace"),
     };
     if let Some(privilege) = &options.privilege {
-        cargo.env("MINI_DOCKER_TEST_PRIVILEGE", privilege);
+        cargo.env(host::PRIVILEGE, privilege);
     }
     cargo.args(&options.cargo_args);
     // Some tests need root, and are listed as ignored, with that reason, when somebody else runs them.
-    if is_root() {
+    if geteuid().is_root() {
         let has_separator = options.cargo_args.iter().any(|arg| arg == "--");
         cargo.args((!has_separator).then_some("--")).args(["--include-ignored", "--skip", "on_alpine::"]);
     }
@@ -83,13 +83,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         eprintln!("test: some tests failed, see above");
         return Ok(ExitCode::FAILURE);
     }
-    eprintln!("test: all tests passed{}", if is_root() { "" } else { ", but for those that need root" });
+    eprintln!("test: all tests passed{}", if geteuid().is_root() { "" } else { ", but for those that need root" });
     Ok(ExitCode::SUCCESS)
-}
-
-/// Are we root?
-pub(crate) fn is_root() -> bool {
-    cmd!("id", "-u").read().is_ok_and(|uid| uid == "0")
 }
 
 /// What no test may change on the real machine: its name, and what is mounted where the tests work, or over /proc.

@@ -18,7 +18,7 @@ pub fn rootfs() -> PathBuf {
 /// The folder with a rootfs of its own that tests of one `source` run in, so that no test sees what a learner did to
 /// theirs.
 pub fn test_room(source: &str) -> PathBuf {
-    target().join("test-rooms").join(source.replace('/', "-"))
+    target().join("test-rooms").join(source)
 }
 
 /// The folder of the programs built with this one, `target/debug` or `target/release`.
