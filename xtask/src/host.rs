@@ -133,7 +133,7 @@ fn shell() -> Vec<OsString> {
 }
 
 /// Moves this process into the namespaces of a new throwaway host, and starts the host's process 1.
-fn build(user: bool) -> Result<Child> {
+pub(crate) fn build(user: bool) -> Result<Child> {
     if user {
         privilege::enter_user_namespace()?;
     }
@@ -159,7 +159,7 @@ fn build(user: bool) -> Result<Child> {
 }
 
 /// The environment of a command on the throwaway host: the same for everyone, and the steps' programs on its PATH.
-fn environment() -> Result<Vec<(&'static str, OsString)>> {
+pub(crate) fn environment() -> Result<Vec<(&'static str, OsString)>> {
     let mut path = vec![workspace::programs()?];
     path.extend(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from));
     // Last, for a machine whose programs lie elsewhere, such as NixOS.

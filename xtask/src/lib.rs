@@ -8,6 +8,8 @@ pub mod steps;
 pub mod workspace;
 
 #[cfg(target_os = "linux")]
+pub mod check;
+#[cfg(target_os = "linux")]
 pub mod ci;
 #[cfg(target_os = "linux")]
 pub mod compare;
@@ -17,6 +19,8 @@ pub mod contract;
 pub mod doctor;
 #[cfg(target_os = "linux")]
 pub mod escape;
+#[cfg(target_os = "linux")]
+pub mod exercises;
 #[cfg(target_os = "linux")]
 pub mod host;
 #[cfg(target_os = "linux")]

@@ -31,7 +31,7 @@ mod linux {
     use xtask::privilege::Privilege;
     use xtask::rootfs::Source;
     use xtask::steps::{self, Step};
-    use xtask::{book, ci, compare, doctor, host, privilege, rootfs, run, test};
+    use xtask::{book, check, ci, compare, doctor, host, privilege, rootfs, run, test};
 
     pub(super) fn main() -> ExitCode {
         if let Some(part) = host::part() {
@@ -46,6 +46,7 @@ mod linux {
         let args: Vec<OsString> = env::args_os().skip(1).collect();
         let result = match args.split_first() {
             Some((first, rest)) if first == compare::LOOK => compare::look(rest),
+            Some((first, rest)) if first == check::EXAM => check::sit(rest),
             _ => dispatch(&command_line().get_matches()),
         };
         result.unwrap_or_else(|error| {

@@ -1,4 +1,4 @@
-//! What is mounted where, as this process sees it: proc_pid_mountinfo(5).
+//! What is mounted where, as a process sees it: proc_pid_mountinfo(5).
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,15 +7,56 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Every mount point, in the order of mounting.
+/// One line of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Where it is mounted, below the root of the process whose table this is.
+    pub point: PathBuf,
+    /// Of the mount, comma-separated: `ro,nosuid`. Not those of the file system, which other mounts of it share.
+    pub options: String,
+    /// The group of mounts that it exchanges mounts with, if it is shared: mount_namespaces(7).
+    pub peers: Option<u32>,
+    /// The kind of file system, such as `proc`.
+    pub kind: String,
+    /// The options of the file system, which all its mounts share.
+    pub super_options: String,
+}
+
+impl Mount {
+    /// Can nothing be written through it?
+    pub fn is_read_only(&self) -> bool {
+        [&self.options, &self.super_options].iter().any(|options| options.split(',').any(|it| it == "ro"))
+    }
+}
+
+/// Every mount of a table, in its order, which is that of mounting. A line that is none is passed over.
+pub fn parse(table: &[u8]) -> Vec<Mount> {
+    // A mount point may have any bytes in it.
+    table.split(|byte| *byte == b'\n').filter_map(parse_line).collect()
+}
+
+/// `36 35 98:0 /root /point rw,noatime shared:1 master:2 - ext4 /dev/root rw`
+fn parse_line(line: &[u8]) -> Option<Mount> {
+    let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
+    let mut fields = line.split(|byte| *byte == b' ').skip(4);
+    let point = unescape(fields.next()?);
+    let options = text(fields.next()?);
+    let mut peers = None;
+    for tag in fields.by_ref().take_while(|tag| *tag != b"-") {
+        peers = peers.or(text(tag).strip_prefix("shared:").and_then(|group| group.parse().ok()));
+    }
+    let kind = text(fields.next()?);
+    let super_options = text(fields.nth(1)?);
+    Some(Mount { point, options, peers, kind, super_options })
+}
+
+/// Every mount point that this process sees, in the order of mounting.
 ///
 /// # Errors
 /// When /proc can't be read: to know nothing is not to know that nothing is mounted.
 pub fn points() -> Result<Vec<PathBuf>> {
     let table = fs::read("/proc/self/mountinfo").context("reading /proc/self/mountinfo")?;
-    // A mount point may have any bytes in it.
-    let lines = table.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    Ok(lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4)).map(unescape).collect())
+    Ok(parse(&table).into_iter().map(|mount| mount.point).collect())
 }
 
 /// The mount points at `folder` and below.
@@ -58,6 +99,18 @@ mod tests {
         assert_eq!(unescape(br"/my\040folder\134\011\012"), PathBuf::from("/my folder\\\t\n"));
         assert_eq!(unescape(b"/us\xe9b").as_os_str().as_encoded_bytes(), b"/us\xe9b");
         assert_eq!(unescape(br"/a\04"), PathBuf::from(r"/a\04"));
+    }
+
+    #[test]
+    fn a_line_is_read() {
+        let table = b"36 35 98:0 / /pro\\040c ro,noatime shared:7 master:2 - proc proc rw,x\n\
+                      37 36 0:1 / / rw - ext4 /dev/root rw\nnonsense\n38 36 0:1 / /cut rw shared:1\n";
+        let mounts = parse(table);
+        assert_eq!(mounts.len(), 2);
+        assert_eq!((mounts[0].point.as_path(), mounts[0].peers), (Path::new("/pro c"), Some(7)));
+        assert_eq!((mounts[0].kind.as_str(), mounts[0].super_options.as_str()), ("proc", "rw,x"));
+        assert!(mounts[0].is_read_only() && !mounts[1].is_read_only());
+        assert_eq!(mounts[1].peers, None);
     }
 
     #[test]

@@ -1,0 +1,136 @@
+//! What a look at one waiting command does not show: each check here runs the program in a way of its own, on a throwaway
+//! host of its own.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use anyhow::Context;
+use nix::sys::signal::Signal;
+
+use super::diagnosis::Diagnosis;
+use super::exam::{Exam, Run, Setting, Trouble};
+use super::look::{how, look_with, shorten};
+use super::proc::Process;
+use super::verdict::{Verdict, fail, require};
+
+/// What a check comes to. A [`Trouble`] of the program's is a failed check as well.
+pub type Checked = Result<Verdict, Trouble>;
+
+/// How long a process may take to appear, or to be gone.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+fn words<'a>(words: &[&'a str]) -> Vec<&'a OsStr> {
+    words.iter().map(|word| OsStr::new(*word)).collect()
+}
+
+/// Waits for a process with just these words.
+fn wait_for(exam: &Exam, run: &mut Run<'_>, line: &[&str]) -> Result<Process, Trouble> {
+    let is_it = |it: &Process| it.args.iter().map(Vec::as_slice).eq(line.iter().map(|word| word.as_bytes()));
+    let found = run.watch(PATIENCE, |_| Ok(exam.guests()?.into_iter().find(is_it)))?;
+    found.ok_or_else(|| {
+        let seen = format!("no process `{}`; on stderr: {}", line.join(" "), shorten(&run.stderr()));
+        Trouble::Fault(fail(Diagnosis::NeverRan, seen, "the command, and what it starts"))
+    })
+}
+
+/// Exercise 0: on a terminal stdout and stderr are one, and their lines come in the order of writing.
+pub fn output_keeps_its_order(exam: &Exam) -> Checked {
+    let setting = Setting { merged: true, ..Setting::default() };
+    let mut run = exam.start(&setting, &words(&["sh", "-c", "echo 1; echo 2 >&2; echo 3; echo 4 >&2"]))?;
+    run.wait()?;
+    let text = run.out.text();
+    let diagnosis = match ["1", "2", "3", "4"].iter().all(|line| text.lines().any(|it| it == *line)) {
+        true => Diagnosis::OutputReordered,
+        false => Diagnosis::OutputSwallowed,
+    };
+    Ok(require(text == "1\n2\n3\n4\n", || fail(diagnosis, shorten(&text), "\"1\\n2\\n3\\n4\\n\"")))
+}
+
+/// Exercise 5: what a shell says of a command that a signal killed.
+pub fn signals_are_reported(exam: &Exam) -> Checked {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let mut run = exam.start(&Setting::default(), &words(&["sleep", "4242"]))?;
+        let command = wait_for(exam, &mut run, &["sleep", "4242"])?;
+        if command.inner_pid() == 1 && signal != Signal::SIGKILL {
+            // Process 1 takes no signal that it has no handler for.
+            exam.signal(command.pid, Signal::SIGKILL)?;
+            run.wait()?;
+            continue;
+        }
+        exam.signal(command.pid, signal)?;
+        let status = run.wait()?;
+        let expected = 128 + signal as i32;
+        if status.code() != Some(expected) {
+            let seen = format!("{signal} killed the command, and `run` ended with {}", how(status));
+            return Ok(fail(Diagnosis::SignalLost, seen, format!("status {expected}")).into());
+        }
+    }
+    Ok(Verdict::Pass)
+}
+
+/// Exercise 5: what a shell says of a command that can't be started.
+pub fn not_found_is_127(exam: &Exam) -> Checked {
+    for (program, expected) in [("/no/such/program", 127), ("/etc", 126)] {
+        let mut run = exam.start(&Setting::default(), &words(&[program]))?;
+        let status = run.wait()?;
+        if status.code() != Some(expected) {
+            let seen = format!("`run {program}` ended with {}", how(status));
+            return Ok(fail(Diagnosis::NotFoundStatus, seen, format!("status {expected}")).into());
+        }
+    }
+    Ok(Verdict::Pass)
+}
+
+/// Exercise 6: an orphan that ends is reaped while the command runs.
+pub fn orphans_are_reaped(exam: &Exam) -> Checked {
+    // Not `sleep 4242 &`, which a BusyBox shell does not start without a /dev/null: a child kills its parent instead.
+    let script = r#"sh -c "$1"; exec sleep 4243"#;
+    let orphan = r#"sh -c "kill -9 \$PPID; exec sleep 4242"; :"#;
+    let mut run = exam.start(&Setting::default(), &words(&["sh", "-c", script, "sh", orphan]))?;
+    wait_for(exam, &mut run, &["sleep", "4243"])?;
+    let orphan = wait_for(exam, &mut run, &["sleep", "4242"])?;
+    exam.signal(orphan.pid, Signal::SIGKILL)?;
+    let gone = run.watch(PATIENCE, |_| Ok(exam.host.process(orphan.pid).is_none().then_some(())))?;
+    let state = exam.host.process(orphan.pid);
+    Ok(require(gone.is_some(), || {
+        let parent = state.as_ref().map_or(0, |it| it.parent);
+        let seen =
+            format!("after {} s the orphan {} is still a zombie, a child of {parent}", PATIENCE.as_secs(), orphan.pid);
+        fail(Diagnosis::ZombiesKept, seen, "reaped by process 1")
+    }))
+}
+
+/// Exercise 7: whoever kills `run` has ended the container.
+pub fn a_killed_run_leaves_nothing(exam: &Exam) -> Checked {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+        let mut run = exam.start(&Setting::default(), &words(&["sh", "-c", "sleep 4242; :"]))?;
+        wait_for(exam, &mut run, &["sleep", "4242"])?;
+        let program = run.pid()?;
+        exam.signal(program, signal)?;
+        let left = run.left_behind()?;
+        if let Some(orphan) = left.first() {
+            let seen = format!("after {signal} to `run`, {} is still there: {}", orphan.pid, orphan.line());
+            return Ok(fail(Diagnosis::OrphansLeft, seen, "no process").into());
+        }
+    }
+    Ok(Verdict::Pass)
+}
+
+/// Exercise 8: nothing of the host's environment is in the command's.
+pub fn the_environment_is_its_own(exam: &Exam) -> Checked {
+    let setting = Setting { variables: &[("SECRET", "of-the-host")], ..Setting::default() };
+    let (look, environment) =
+        look_with(exam, &setting, |it| Ok(exam.host.read(it.command.pid, "environ").context("reading environ")?))?;
+    if let Err(verdict) = look.sighting() {
+        return Ok(verdict);
+    }
+    let variables: Vec<_> = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+    if let Some(leaked) = variables.iter().find(|it| it.starts_with("SECRET=")) {
+        let seen = format!("in the command's environment: {leaked}");
+        return Ok(fail(Diagnosis::EnvironmentLeaked, seen, "PATH, TERM, and what you choose").into());
+    }
+    let path = variables.iter().find_map(|it| it.strip_prefix("PATH=")).unwrap_or_default();
+    Ok(require(path.split(':').any(|folder| folder == "/bin"), || {
+        fail(Diagnosis::NoPath, format!("PATH is {path:?}"), "a PATH with the rootfs's folders, /bin among them")
+    }))
+}

@@ -1,0 +1,419 @@
+//! The misconceptions that a check can name: each with its id, one sentence, and where the book explains it.
+
+/// What may be wrong with a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the table below says what each is")]
+pub enum Diagnosis {
+    NotAProgram,
+    NoContract,
+    NeverRan,
+    WordsLost,
+    WrongCommand,
+    InputLost,
+    OutputSwallowed,
+    OutputReordered,
+    DidNotWait,
+    TooLong,
+    ForksWithoutEnd,
+    WritesWithoutEnd,
+    RenamedHost,
+    ProcessesLeft,
+    MountsLeft,
+    IsolatedNothing,
+    NoUtsNamespace,
+    NotNamed,
+    NoFork,
+    NoPidNamespace,
+    NoMountNamespace,
+    MountsShared,
+    NoChroot,
+    ChrootWithoutChdir,
+    ChdirBeforeChroot,
+    ProcNotMounted,
+    ProcBeforeChroot,
+    ProcOfTheHost,
+    ProcWritable,
+    StatusLost,
+    SignalLost,
+    NotFoundStatus,
+    ZombiesKept,
+    OrphansLeft,
+    EnvironmentLeaked,
+    NoPath,
+    DescriptorsLeaked,
+    NoDevNull,
+    DevNullIsAFile,
+    FlagIgnored,
+    VolumeMissing,
+    VolumeWritable,
+    NoEscape,
+    StillEscapes,
+    OldRootReachable,
+    NoUserNamespace,
+    NotMapped,
+    NoLimit,
+    LimitTooHigh,
+    CgroupLeft,
+    RootfsChanged,
+    NoNetworkNamespace,
+    NoLoopback,
+    NoLink,
+    NotReachable,
+}
+
+use Diagnosis::*;
+
+/// The diagnosis, its id, the misconception, and the section of the book.
+const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
+    (
+        NotAProgram,
+        "not-a-program",
+        "What is checked must be a program that the kernel can execute.",
+        "workshop.md#contract",
+    ),
+    (
+        NoContract,
+        "no-contract",
+        "The program refused its command line: it must take `run COMMAND [ARG...]`, whatever else it takes.",
+        "workshop.md#contract",
+    ),
+    (
+        NeverRan,
+        "never-ran",
+        "The command was never started: a call before it failed, or it is not called at all.",
+        "workshop.md#contract",
+    ),
+    (
+        WordsLost,
+        "words-lost",
+        "A command is a list of words, and each goes to execve(2) as it is: joined into one string, they fall apart at other places.",
+        "workshop.md#contract",
+    ),
+    (
+        WrongCommand,
+        "wrong-command",
+        "A process's name and words are what its parent says they are; what runs is the file that was executed, and that was another.",
+        "workshop.md#contract",
+    ),
+    (
+        InputLost,
+        "input-lost",
+        "The command's stdin is that of your program: let it be inherited, and read nothing of it yourself.",
+        "workshop.md#contract",
+    ),
+    (
+        OutputSwallowed,
+        "output-swallowed",
+        "The command's stdout and stderr are those of your program: who collects them first keeps a person waiting.",
+        "workshop.md#contract",
+    ),
+    (
+        OutputReordered,
+        "output-reordered",
+        "stdout and stderr may be the same terminal: passed on through pipes of your own, their lines lose their order.",
+        "workshop.md#contract",
+    ),
+    (
+        DidNotWait,
+        "did-not-wait",
+        "`run` ended before the command did, and so knows nothing of how it ended.",
+        "step01.md#program",
+    ),
+    (TooLong, "too-long", "It did not end: something waits for what never comes.", "workshop.md#contract"),
+    (
+        ForksWithoutEnd,
+        "forks-without-end",
+        "It starts processes without end, each of which does the same.",
+        "workshop.md#contract",
+    ),
+    (WritesWithoutEnd, "writes-without-end", "It writes without end.", "workshop.md#contract"),
+    (
+        RenamedHost,
+        "renamed-host",
+        "sethostname(2) writes into the UTS namespace that the caller is in: without a new one, that is the host's, and the host is renamed.",
+        "step01.md#why",
+    ),
+    (
+        ProcessesLeft,
+        "processes-left",
+        "When the command has ended, all that was started for it must have ended too.",
+        "step02.md#why",
+    ),
+    (
+        MountsLeft,
+        "mounts-left",
+        "What was mounted in the container shows on the host: a copy of a shared mount is shared too, until it is made private.",
+        "step04.md#leak",
+    ),
+    (
+        IsolatedNothing,
+        "isolated-nothing",
+        "The command runs in all the namespaces of the host: what it prints may look right, but nothing was isolated.",
+        "step01.md#why",
+    ),
+    (
+        NoUtsNamespace,
+        "no-uts-namespace",
+        "The command is in the host's UTS namespace: the hostname that it sees is the host's.",
+        "step01.md#why",
+    ),
+    (
+        NotNamed,
+        "not-named",
+        "A new UTS namespace starts as a copy, with the host's name in it; someone inside must call sethostname(2).",
+        "step01.md#why",
+    ),
+    (
+        NoFork,
+        "no-fork",
+        "unshare(CLONE_NEWPID) does not move the caller: it decides where its next child is born. The command was not born after it.",
+        "step02.md#why",
+    ),
+    (
+        NoPidNamespace,
+        "no-pid-namespace",
+        "The command is in the host's PID namespace: it can signal the host's processes.",
+        "step02.md#why",
+    ),
+    (
+        NoMountNamespace,
+        "no-mount-namespace",
+        "The command is in the host's mount namespace: whatever is mounted in there is mounted on the host.",
+        "step02.md#why",
+    ),
+    (
+        MountsShared,
+        "mounts-shared",
+        "A new mount namespace is a copy, and a copy of a shared mount is its peer: make `/` private, with MS_REC, before anything is mounted.",
+        "step03.md#private",
+    ),
+    (NoChroot, "no-chroot", "The command's `/` is still the host's: it sees the host's files.", "step03.md#why"),
+    (
+        ChrootWithoutChdir,
+        "chroot-without-chdir",
+        "chroot(2) moves the root, and not the working directory: that is still outside, and `..` leads further out.",
+        "step03.md#why",
+    ),
+    (
+        ChdirBeforeChroot,
+        "chdir-before-chroot",
+        "chdir(\"/\") goes to the root of that moment, so before chroot(2) it goes to the host's; there, ./rootfs is not found either.",
+        "step03.md#why",
+    ),
+    (
+        ProcNotMounted,
+        "proc-not-mounted",
+        "/proc in a rootfs is an empty folder: somebody inside must mount a proc file system on it.",
+        "step04.md#why",
+    ),
+    (
+        ProcBeforeChroot,
+        "proc-before-chroot",
+        "/proc was mounted before chroot(2), so over the host's /proc, where the container no longer sees it.",
+        "step04.md#why",
+    ),
+    (
+        ProcOfTheHost,
+        "proc-of-the-host",
+        "A proc file system shows the PID namespace of the process that mounts it: this one was mounted by a process of the host's, or is the host's.",
+        "step04.md#why",
+    ),
+    (
+        ProcWritable,
+        "proc-writable",
+        "/proc/sys in it is the kernel's, which is the host's: without MS_RDONLY a root inside sets it.",
+        "step04.md#why",
+    ),
+    (
+        StatusLost,
+        "status-lost",
+        "The exit status of `run` is all that a script learns about the command: pass on the command's own.",
+        "reference.md#exit-status",
+    ),
+    (
+        SignalLost,
+        "signal-lost",
+        "A command that a signal killed has no exit status of its own; a shell reports 128 + n, and so must `run`.",
+        "reference.md#exit-status",
+    ),
+    (
+        NotFoundStatus,
+        "not-found-status",
+        "A shell tells 127, no such command, from 126, there but not executable: execve(2) says which by its errno.",
+        "reference.md#exit-status",
+    ),
+    (
+        ZombiesKept,
+        "zombies-kept",
+        "Orphans become children of process 1, and who waits only for one child of its own never collects them.",
+        "step02.md#change",
+    ),
+    (
+        OrphansLeft,
+        "orphans-left",
+        "Who kills `run` with SIGKILL gives it no time to kill the command: the kernel must do that, by PR_SET_PDEATHSIG.",
+        "step01.md#program",
+    ),
+    (
+        EnvironmentLeaked,
+        "environment-leaked",
+        "execve(2) is given an environment, and std gives it that of your program, the host's: secrets, paths and all.",
+        "step03.md#change",
+    ),
+    (
+        NoPath,
+        "no-path",
+        "Without a PATH that names the folders of the rootfs, its commands are not found by their names.",
+        "step03.md#change",
+    ),
+    (
+        DescriptorsLeaked,
+        "descriptors-leaked",
+        "A descriptor stays open over chroot(2) and execve(2) unless it is marked close-on-exec: through an open folder of the host's, a root walks out.",
+        "not.md#escape",
+    ),
+    (
+        NoDevNull,
+        "no-dev-null",
+        "/dev in a rootfs is empty: what wants /dev/null fails, or makes a file of that name.",
+        "step03.md#leaks",
+    ),
+    (
+        DevNullIsAFile,
+        "dev-null-is-a-file",
+        "/dev/null is a device, number 1:3. A file of that name keeps what is written to it.",
+        "step03.md#leaks",
+    ),
+    (FlagIgnored, "flag-ignored", "The flag was accepted, and nothing came of it.", "workshop.md#exercises"),
+    (
+        VolumeMissing,
+        "volume-missing",
+        "After chroot(2) the host's folder has no path any more: bind it to its place in the rootfs before.",
+        "workshop.md#volume",
+    ),
+    (
+        VolumeWritable,
+        "volume-writable",
+        "A bind mount ignores MS_RDONLY; a second call, with MS_REMOUNT|MS_BIND|MS_RDONLY, makes it read-only.",
+        "workshop.md#volume",
+    ),
+    (
+        NoEscape,
+        "no-escape",
+        "`..` stops at the root, so the attacker must be where the root is not above: a second chroot moves the root away from under the working directory.",
+        "not.md#escape",
+    ),
+    (
+        StillEscapes,
+        "still-escapes",
+        "A chroot moves what a path starts from, and the host's files are still mounted around it; pivot_root(2) changes what is mounted.",
+        "not.md#escape",
+    ),
+    (
+        OldRootReachable,
+        "old-root-reachable",
+        "pivot_root(2) hangs the old root below the new one: until it is unmounted, with MNT_DETACH, it is just another folder.",
+        "not.md#escape",
+    ),
+    (
+        NoUserNamespace,
+        "no-user-namespace",
+        "An ordinary user may make one kind of namespace only, a user namespace; all others are made in it, as its root.",
+        "set-up.md#user-namespace",
+    ),
+    (
+        NotMapped,
+        "not-mapped",
+        "Who is not in the map of a user namespace is nobody in it: write setgroups, gid_map and uid_map before the exec, or its capabilities are gone.",
+        "set-up.md#user-namespace",
+    ),
+    (
+        NoLimit,
+        "no-limit",
+        "The command is in the host's cgroup, so it may start as many processes as the host: put it into one of its own.",
+        "not.md#shared",
+    ),
+    (
+        LimitTooHigh,
+        "limit-too-high",
+        "The limit of processes counts for a whole cgroup: it was not written, or not into the one that the command is in.",
+        "not.md#shared",
+    ),
+    (
+        CgroupLeft,
+        "cgroup-left",
+        "A cgroup is a folder: nobody removes it but who made it, when the last process has left.",
+        "not.md#shared",
+    ),
+    (
+        RootfsChanged,
+        "rootfs-changed",
+        "What one run writes, the next one finds: mount an overlay, whose upper layer takes the writes and goes with the container.",
+        "not.md#shared",
+    ),
+    (
+        NoNetworkNamespace,
+        "no-network-namespace",
+        "The command has the host's network: its interfaces, its ports, its abstract sockets.",
+        "not.md#shared",
+    ),
+    (NoLoopback, "no-loopback", "A new network namespace has one interface, lo, and it is down.", "not.md#shared"),
+    (
+        NoLink,
+        "no-link",
+        "A network namespace reaches nothing: a veth pair is a cable, with one end in each namespace.",
+        "not.md#shared",
+    ),
+    (
+        NotReachable,
+        "not-reachable",
+        "Both ends of a veth pair need an address of the same network, and both must be up.",
+        "not.md#shared",
+    ),
+];
+
+impl Diagnosis {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Diagnosis> {
+        TABLE.iter().map(|(diagnosis, ..)| *diagnosis)
+    }
+
+    fn entry(self) -> &'static (Diagnosis, &'static str, &'static str, &'static str) {
+        TABLE.iter().find(|(it, ..)| *it == self).expect("a test looks that each has an entry")
+    }
+
+    /// Its name, for machines and mutants.
+    pub fn id(self) -> &'static str {
+        self.entry().1
+    }
+
+    /// What its author may not have known, in a sentence or two.
+    pub fn misconception(self) -> &'static str {
+        self.entry().2
+    }
+
+    /// Where the book explains it: `step01.md#why`.
+    pub fn section(self) -> &'static str {
+        self.entry().3
+    }
+
+    /// The one with that id.
+    pub fn find(id: &str) -> Option<Diagnosis> {
+        TABLE.iter().find(|(_, it, ..)| *it == id).map(|(diagnosis, ..)| *diagnosis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_one_entry() {
+        // The last one's number is one less than how many there are.
+        assert_eq!(TABLE.len(), NotReachable as usize + 1);
+        for (index, diagnosis) in Diagnosis::all().enumerate() {
+            assert_eq!(diagnosis as usize, index, "{diagnosis:?} is not in its place");
+            assert_eq!(Diagnosis::find(diagnosis.id()), Some(diagnosis));
+        }
+    }
+}

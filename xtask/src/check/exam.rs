@@ -1,0 +1,506 @@
+//! One exam: a throwaway host of its own, and the learner's program on it, watched from outside.
+//!
+//! ```text
+//! xtask check            asks for one exam after the other, and tells the learner
+//! └─ xtask --exam        the examiner: made the host's namespaces, but is in no PID namespace of its own making,
+//!    │                   so nothing on the host can see, signal or trace it
+//!    ├─ /sbin/init …     the throwaway host
+//!    └─ PROGRAM run …    the learner's: whatever it starts dies with init
+//! ```
+//!
+//! The program is believed nothing. It may print what it likes, fork or write without end, ignore signals, or mount over
+//! /proc: the examiner has its own descriptor of /proc, a time limit, and limits on processes and output.
+
+use std::cell::RefCell;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{gethostname, setsid};
+
+use super::diagnosis::Diagnosis;
+use super::proc::{Pid, Proc, Process};
+use super::verdict::{Failure, fail};
+use crate::mounts::{self, Mount};
+use crate::{host, privilege};
+
+/// How long one exam may take. A good program needs some hundredths of a second.
+pub const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// How many processes may be on the host besides its own.
+const MOST_PROCESSES: usize = 200;
+/// How many bytes a program may write.
+const MOST_OUTPUT: u64 = 16 << 20;
+/// How many of them are kept.
+const KEPT_OUTPUT: usize = 64 << 10;
+/// Between two looks at what the program does.
+const GLANCE: Duration = Duration::from_millis(1);
+/// A PID namespace outlives its last process's end by some 30 to 80 ms, and longer on a busy machine.
+const CLEAN_UP: Duration = Duration::from_millis(1500);
+
+/// What kept the examiner from its look.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The program is at fault.
+    Fault(Failure),
+    /// The examiner itself failed: a kernel's refusal, or a fault of ours.
+    Own(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Trouble::Own(error.into())
+    }
+}
+
+/// How to start the program, besides `PROGRAM run COMMAND [ARG...]`.
+#[derive(Debug, Default)]
+pub struct Setting<'a> {
+    /// Between `run` and the command: `["--hostname", "other"]`.
+    pub flags: &'a [&'a str],
+    /// More variables for the program.
+    pub variables: &'a [(&'a str, &'a str)],
+    /// Before the program: `["setpriv", "--bounding-set=-all"]`.
+    pub around: &'a [&'a str],
+    /// stdout and stderr are one pipe, as on a terminal, so that their order shows.
+    pub merged: bool,
+}
+
+/// The host as it was before the program, for comparison.
+#[derive(Debug)]
+struct Before {
+    mounts: Vec<Mount>,
+    processes: Vec<Process>,
+}
+
+/// A throwaway host with an examiner, which is this process.
+#[derive(Debug)]
+pub struct Exam {
+    /// The host's /proc.
+    pub host: Proc,
+    /// The real machine's /proc, in which alone this process has an entry.
+    machine: Proc,
+    init: RefCell<Child>,
+    program: Vec<OsString>,
+    folder: PathBuf,
+    environment: Vec<(&'static str, OsString)>,
+    before: Before,
+    deadline: Instant,
+}
+
+impl Exam {
+    /// Turns this process, which must have one thread, into the examiner on a new throwaway host. `program` is the learner's,
+    /// and starts in `folder`, which has a `rootfs`.
+    ///
+    /// # Errors
+    /// When the kernel refuses the host.
+    pub fn open(program: Vec<OsString>, folder: &Path, in_user_namespace: bool) -> Result<Exam> {
+        // Out of reach of the signals that a program may send its process group or to whoever has its terminal.
+        setsid().context("setsid")?;
+        setrlimit(Resource::RLIMIT_CORE, 0, 0).context("setrlimit(RLIMIT_CORE)")?;
+        let machine = Proc::open(Path::new("/proc")).context("open(\"/proc\")")?;
+        // Now, for in the host's /proc this process has no entry: it is not born there.
+        let environment = host::environment()?;
+        let init = host::build(in_user_namespace).context("no throwaway host")?;
+        // In the mount namespace that we share with the host, this is the one that its init has mounted.
+        let host = Proc::open(Path::new("/proc")).context("open(\"/proc\")")?;
+        let before = Before { mounts: mounts::parse(&host.read(1, "mountinfo")?), processes: host.processes()? };
+        ensure!(!before.processes.is_empty(), "no throwaway host: its /proc is empty");
+        Ok(Exam {
+            host,
+            machine,
+            init: RefCell::new(init),
+            program,
+            folder: folder.to_owned(),
+            environment,
+            before,
+            deadline: Instant::now() + TIME_LIMIT,
+        })
+    }
+
+    /// The folder that the program starts in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The host's shell, as the program finds it.
+    pub fn shell(&self) -> Option<PathBuf> {
+        let (_, path) = self.environment.iter().find(|(name, _)| *name == "PATH")?;
+        env::split_paths(path).map(|folder| folder.join("sh")).find(|file| file.is_file())
+    }
+
+    /// Starts `PROGRAM run COMMAND [ARG...]`.
+    ///
+    /// # Errors
+    /// When it can't be executed, which is the program's fault.
+    pub fn start(&self, setting: &Setting<'_>, command: &[&OsStr]) -> Result<Run<'_>, Trouble> {
+        let mut words: Vec<&OsStr> = setting.around.iter().map(OsStr::new).collect();
+        words.extend(self.program.iter().map(OsString::as_os_str));
+        words.push(OsStr::new("run"));
+        words.extend(setting.flags.iter().map(OsStr::new));
+        words.extend(command);
+        let (stdout, out) = io::pipe()?;
+        let (stderr, err) = match setting.merged {
+            true => (None, out.try_clone()?),
+            false => io::pipe().map(|(reader, writer)| (Some(reader), writer))?,
+        };
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).current_dir(&self.folder).env_clear();
+        command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(setting.variables.iter().copied());
+        command.stdin(Stdio::piped()).stdout(out).stderr(err).process_group(0);
+        let started = command.spawn();
+        // It holds the writing ends of our pipes.
+        drop(command);
+        let mut child = started.map_err(|error| {
+            let seen = format!("{}: {error}", words[0].display());
+            Trouble::Fault(fail(Diagnosis::NotAProgram, seen, "a program that can be executed"))
+        })?;
+        let stdin = child.stdin.take();
+        Ok(Run {
+            exam: self,
+            child,
+            stdin,
+            out: Tap::new(stdout)?,
+            err: stderr.map(Tap::new).transpose()?,
+            status: None,
+        })
+    }
+
+    /// The processes that were not there before.
+    ///
+    /// # Errors
+    /// When /proc can't be read.
+    pub fn guests(&self) -> nix::Result<Vec<Process>> {
+        let is_hosts = |pid: &Pid| self.before.processes.iter().any(|it| it.pid == *pid);
+        let pids = self.host.pids()?;
+        Ok(pids.into_iter().filter(|pid| !is_hosts(pid)).filter_map(|pid| self.host.process(pid)).collect())
+    }
+
+    /// The mounts on the host that were not there before.
+    ///
+    /// # Errors
+    /// When /proc can't be read.
+    pub fn new_mounts(&self) -> Result<Vec<Mount>> {
+        let mut now = mounts::parse(&self.host.read(1, "mountinfo")?);
+        for mount in &self.before.mounts {
+            if let Some(at) = now.iter().position(|it| it == mount) {
+                now.remove(at);
+            }
+        }
+        Ok(now)
+    }
+
+    /// The peer groups of the host's mounts: whoever is in one of them passes mounts on to the host.
+    pub fn peer_groups(&self) -> Vec<u32> {
+        self.before.mounts.iter().filter_map(|mount| mount.peers).collect()
+    }
+
+    /// How many proc file systems the host has mounted.
+    pub fn count_procs(&self) -> usize {
+        self.before.mounts.iter().filter(|mount| mount.kind == "proc").count()
+    }
+
+    /// The host's own name, now. The examiner is in its UTS namespace.
+    ///
+    /// # Errors
+    /// Those of gethostname(2).
+    pub fn name(&self) -> nix::Result<String> {
+        gethostname().map(|name| name.to_string_lossy().into_owned())
+    }
+
+    /// The hostname as `pid` sees it.
+    ///
+    /// # Errors
+    /// Those of setns(2).
+    pub fn name_of(&self, pid: Pid) -> Result<String> {
+        self.inside(pid, "ns/uts", CloneFlags::CLONE_NEWUTS, || self.name())?.context("gethostname")
+    }
+
+    /// All mounts of the mount namespace of `pid`, also those outside of its root, which its own table leaves out.
+    ///
+    /// # Errors
+    /// Those of setns(2).
+    pub fn mounts_around(&self, pid: Pid) -> Result<Vec<Mount>> {
+        let look = || self.machine.read(None, "mountinfo");
+        Ok(mounts::parse(&self.inside(pid, "ns/mnt", CloneFlags::CLONE_NEWNS, look)??))
+    }
+
+    /// Does something in the namespace of `pid`, and comes back.
+    fn inside<T>(&self, pid: Pid, file: &str, kind: CloneFlags, look: impl FnOnce() -> T) -> Result<T> {
+        let home = self.machine.file(None, file).with_context(|| format!("open(\"/proc/self/{file}\")"))?;
+        let there = self.host.file(pid, file).with_context(|| format!("open(\"/proc/{pid}/{file}\")"))?;
+        setns(there, kind).with_context(|| format!("setns({file})"))?;
+        let seen = look();
+        setns(home, kind).with_context(|| format!("setns({file}), back"))?;
+        Ok(seen)
+    }
+
+    /// Sends a signal to a process of the host's; that it has just ended is no error.
+    ///
+    /// # Errors
+    /// When there is none of that number, or those of kill(2).
+    pub fn signal(&self, pid: Pid, signal: Signal) -> Result<()> {
+        // kill(2) takes the number that the process has for us.
+        let numbers = |outer: Pid| self.machine.process(outer).map(|it| it.numbers).unwrap_or_default();
+        let is_it = |outer: &Pid| numbers(*outer).get(1) == Some(&pid) && self.is_on_host(*outer);
+        let outer =
+            self.machine.pids()?.into_iter().find(is_it).with_context(|| format!("there is no process {pid}"))?;
+        match kill(nix::unistd::Pid::from_raw(outer.cast_signed()), signal) {
+            Err(Errno::ESRCH) => Ok(()),
+            result => result.with_context(|| format!("kill({outer}, {signal})")),
+        }
+    }
+
+    /// Is that process, by its number on the machine, on this host, and not on another?
+    fn is_on_host(&self, outer: Pid) -> bool {
+        let init = self.init.borrow().id();
+        let user = |pid: Pid| self.machine.id(pid, "ns/pid").ok();
+        // In the host's own PID namespace, or in one that is nested in it.
+        user(outer).is_some() && (user(outer) == user(init) || self.descends(outer, init))
+    }
+
+    /// Is `outer` a descendant of this process, as all on the host are?
+    fn descends(&self, outer: Pid, init: Pid) -> bool {
+        let mut pid = outer;
+        for _ in 0..64 {
+            match self.machine.process(pid) {
+                Some(process) if process.parent == std::process::id() || process.parent == init => return true,
+                Some(process) if process.parent > 1 => pid = process.parent,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Ends the host, and with it all that runs on it.
+    pub fn close(&self) {
+        let mut init = self.init.borrow_mut();
+        let _ = init.kill();
+        let _ = init.wait();
+    }
+
+    /// Is the time up, or are there too many processes?
+    fn limits(&self) -> Result<(), Trouble> {
+        let guests = self.host.pids()?.len().saturating_sub(self.before.processes.len());
+        if guests > MOST_PROCESSES {
+            self.close();
+            let seen = format!("{guests} processes on the host that were not there before");
+            return Err(Trouble::Fault(fail(
+                Diagnosis::ForksWithoutEnd,
+                seen,
+                format!("no more than {MOST_PROCESSES}"),
+            )));
+        }
+        if Instant::now() > self.deadline {
+            let guests = self.guests()?;
+            let lines: Vec<_> =
+                guests.iter().take(4).map(|it| format!("{} {} {}", it.pid, it.state, it.line())).collect();
+            self.close();
+            let seen = format!("after {} s it still runs: {}", TIME_LIMIT.as_secs(), lines.join("; "));
+            return Err(Trouble::Fault(fail(Diagnosis::TooLong, seen, "an end")));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Exam {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A run of the learner's program.
+#[derive(Debug)]
+pub struct Run<'a> {
+    exam: &'a Exam,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    /// What it has written to stdout so far, and to stderr too if those are one.
+    pub out: Tap,
+    err: Option<Tap>,
+    status: Option<ExitStatus>,
+}
+
+impl Run<'_> {
+    /// The program's number on the host.
+    pub fn pid(&self) -> Result<Pid, Trouble> {
+        // We are outside of the host's PID namespace, and std tells us what we call the child.
+        let outer = self.child.id();
+        let status = self.exam.machine.read(outer, "status")?;
+        let status = String::from_utf8_lossy(&status);
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).context("no NSpid in /proc")?;
+        Ok(numbers.split_whitespace().nth(1).context("the program has no number on the host")?.parse()?)
+    }
+
+    /// Its exit status, if it has ended.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
+        }
+        self.status
+    }
+
+    /// Waits until `sees` returns something, or the program and all it started has ended, or `patience` is over: then none.
+    ///
+    /// # Errors
+    /// When the program breaks a limit.
+    pub fn watch<T>(
+        &mut self,
+        patience: Duration,
+        mut sees: impl FnMut(&mut Self) -> Result<Option<T>, Trouble>,
+    ) -> Result<Option<T>, Trouble> {
+        let end = Instant::now() + patience;
+        loop {
+            self.listen(GLANCE)?;
+            // Before the look, so that what happened just before the end is not missed.
+            let ended = self.status().is_some() && self.exam.guests()?.is_empty();
+            if let Some(seen) = sees(self)? {
+                return Ok(Some(seen));
+            }
+            if ended || Instant::now() > end {
+                return Ok(None);
+            }
+            self.exam.limits()?;
+        }
+    }
+
+    /// Waits for the end of the program.
+    ///
+    /// # Errors
+    /// When it does not end in time, or breaks another limit.
+    pub fn wait(&mut self) -> Result<ExitStatus, Trouble> {
+        let status = self.watch(TIME_LIMIT, |run| Ok(run.status()))?;
+        let status = status.or(self.status).context("the program has ended without a status")?;
+        self.listen(Duration::ZERO)?;
+        Ok(status)
+    }
+
+    /// The processes still there when those that are ending have had their time.
+    ///
+    /// # Errors
+    /// When a limit is broken.
+    pub fn left_behind(&mut self) -> Result<Vec<Process>, Trouble> {
+        let none = self.watch(CLEAN_UP, |run| Ok(run.exam.guests()?.is_empty().then_some(())))?;
+        Ok(if none.is_some() { Vec::new() } else { self.exam.guests()? })
+    }
+
+    /// Types a line to the program's stdin. That nobody reads it is no error.
+    pub fn type_line(&mut self, line: &str) {
+        if let Some(stdin) = &mut self.stdin {
+            // Rust ignores SIGPIPE, so a closed pipe is an error, and a few bytes always fit.
+            let _ = stdin.write_all(format!("{line}\n").as_bytes());
+        }
+    }
+
+    /// Closes the program's stdin.
+    pub fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// What it has written to stderr, or to both if they are one.
+    pub fn stderr(&self) -> String {
+        self.err.as_ref().unwrap_or(&self.out).text()
+    }
+
+    /// Takes what the program has written, waiting for it no longer than `patience`.
+    fn listen(&mut self, patience: Duration) -> Result<(), Trouble> {
+        let mut taps: Vec<&mut Tap> =
+            [Some(&mut self.out), self.err.as_mut()].into_iter().flatten().filter(|it| !it.ended).collect();
+        if taps.is_empty() {
+            std::thread::sleep(patience);
+            return Ok(());
+        }
+        let mut fds: Vec<PollFd<'_>> =
+            taps.iter().map(|tap| PollFd::new(tap.pipe.as_fd(), PollFlags::POLLIN)).collect();
+        let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
+        let ready = poll(&mut fds, patience);
+        let _ = ready.or_else(|errno| if errno == Errno::EINTR { Ok(0) } else { Err(errno) })?;
+        for tap in &mut taps {
+            tap.take()?;
+        }
+        let total: u64 = taps.iter().map(|tap| tap.total).sum();
+        if total > MOST_OUTPUT {
+            self.exam.close();
+            let seen = format!("more than {} MiB of output", MOST_OUTPUT >> 20);
+            return Err(Trouble::Fault(fail(
+                Diagnosis::WritesWithoutEnd,
+                seen,
+                "what the command writes, and no more",
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A pipe that the program writes to, and the first of what it wrote.
+#[derive(Debug)]
+pub struct Tap {
+    pipe: PipeReader,
+    kept: Vec<u8>,
+    total: u64,
+    ended: bool,
+}
+
+impl Tap {
+    fn new(pipe: PipeReader) -> Result<Tap, Trouble> {
+        fcntl(pipe.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok(Tap { pipe, kept: Vec::new(), total: 0, ended: false })
+    }
+
+    /// Takes what is there, but not for ever: who writes faster than we read must not keep us here.
+    fn take(&mut self) -> io::Result<()> {
+        let mut bytes = [0; 16 << 10];
+        for _ in 0..16 {
+            match self.pipe.read(&mut bytes) {
+                Ok(0) => {
+                    self.ended = true;
+                    return Ok(());
+                }
+                Ok(length) => {
+                    self.total += length as u64;
+                    let room = KEPT_OUTPUT.saturating_sub(self.kept.len());
+                    self.kept.extend_from_slice(&bytes[..length.min(room)]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What was kept of it.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.kept).into_owned()
+    }
+}
+
+/// Lets whatever this process starts from now on inherit `file`, as a careless caller does.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn leak(file: &File) -> nix::Result<()> {
+    fcntl(file, FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).map(drop)
+}
+
+/// The examiner dies with whoever asked for the exam, and the host with the examiner.
+///
+/// # Errors
+/// Those of prctl(2).
+pub fn die_with_parent() -> Result<()> {
+    privilege::die_with_parent()
+}

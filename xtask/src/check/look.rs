@@ -1,0 +1,611 @@
+//! The look at a command while it waits inside: everything that exercises 0 to 4 are judged by, from one run of the program.
+//!
+//! The command is the shell of whatever root it finds itself in. It says that it is there, waits for a word, says it back
+//! and ends with status 7. What is judged is not what it says but what the kernel has in /proc/PID of that process.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::{Component, Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::Context;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+
+use super::diagnosis::Diagnosis;
+use super::exam::{Exam, Run, Setting, Trouble};
+use super::proc::{FileId, Pid, Process, id_of};
+use super::verdict::{Failure, Verdict, fail, require};
+use crate::host;
+use crate::mounts::{self, Mount};
+
+/// What the command is to do. Only builtins, for from exercise 3 on the programs are those of the rootfs; and without
+/// /dev/null, which is not there. It stays a moment even if nobody lets it read.
+const SCRIPT: &str = r#"echo ready; read word || sleep 1; echo "said $word"; exit 7"#;
+
+/// The status that the command ends with.
+const STATUS: i32 = 7;
+
+/// Arguments that only come through if each stays what it is.
+const ODD: [&str; 2] = ["two  words", ""];
+
+/// How long the command may take to be there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The namespaces that may be new, by their names in /proc/PID/ns: namespaces(7).
+const KINDS: [&str; 8] = ["uts", "pid", "mnt", "user", "net", "ipc", "cgroup", "time"];
+
+/// The command's words: the same for every run but for `nonce`, which is nowhere on the host but there.
+pub fn words(nonce: &str) -> Vec<&str> {
+    vec!["sh", "-c", SCRIPT, nonce, ODD[0], ODD[1]]
+}
+
+/// A word that nobody else has.
+pub fn nonce() -> String {
+    format!("exam-{}", std::process::id())
+}
+
+/// The command, as the kernel has it.
+#[derive(Debug)]
+pub struct Sighting {
+    /// The command's process.
+    pub command: Process,
+    /// The kinds of namespaces in which it is not with the host.
+    pub new: Vec<&'static str>,
+    /// Will its children be born in another PID namespace than its own?
+    pub children_elsewhere: bool,
+    /// The hostname that it sees.
+    pub name: String,
+    /// Its `/`, and where that is as the host names it.
+    pub root: (FileId, PathBuf),
+    /// Its working directory, likewise.
+    pub cwd: (FileId, PathBuf),
+    /// All mounts of its mount namespace, also those outside of its root.
+    pub mounts: Vec<Mount>,
+    /// Its /proc.
+    pub proc: ProcSeen,
+    /// Was it the shell that was executed?
+    pub is_the_shell: bool,
+}
+
+/// What is at /proc, as the command sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcSeen {
+    /// No proc file system.
+    None,
+    /// One that shows another PID namespace.
+    Others,
+    /// One of its own.
+    Own {
+        /// Can't it be written to?
+        read_only: bool,
+    },
+}
+
+/// One run of the program, from its start to what it left behind.
+#[derive(Debug)]
+pub struct Look {
+    /// The command while it waited; none if it was never there.
+    pub sighting: Option<Sighting>,
+    /// If it was not: what ran that had its nonce, but other words.
+    pub impostor: Option<Process>,
+    /// How the program ended, if it did so while the command was still there.
+    pub ended_early: bool,
+    /// How the program ended.
+    pub status: ExitStatus,
+    /// Did what the command wrote arrive while it waited?
+    pub was_prompt: bool,
+    /// All that the program wrote to stdout, and to stderr.
+    pub stdout: String,
+    /// See `stdout`.
+    pub stderr: String,
+    /// The word that was typed.
+    pub typed: String,
+    /// The host's name afterwards.
+    pub host_name: String,
+    /// The host's mounts that were not there before.
+    pub mounts_left: Vec<Mount>,
+    /// The processes that were not there before.
+    pub processes_left: Vec<Process>,
+    /// The peer groups of the host's mounts.
+    pub host_peers: Vec<u32>,
+    /// How many proc file systems the host has.
+    pub host_procs: usize,
+    /// The rootfs, the host's `/`, and the folder that the program started in.
+    pub rootfs: Option<FileId>,
+    /// See `rootfs`.
+    pub host_root: FileId,
+    /// See `rootfs`.
+    pub folder: FileId,
+}
+
+/// Runs the program once, and looks at the command while it waits.
+///
+/// # Errors
+/// When the program breaks a limit.
+pub fn look(exam: &Exam) -> Result<Look, Trouble> {
+    look_with(exam, &Setting::default(), |_| Ok(())).map(|(look, ())| look)
+}
+
+/// The same with the program started in another way, and with one look more at the command while it waits. That is asked for
+/// only if the command is there; else it is its default.
+///
+/// # Errors
+/// When the program breaks a limit.
+pub fn look_with<T: Default>(
+    exam: &Exam,
+    setting: &Setting<'_>,
+    also: impl FnOnce(&Sighting) -> Result<T, Trouble>,
+) -> Result<(Look, T), Trouble> {
+    let rootfs = id_of(&exam.folder().join("rootfs")).ok();
+    let folder = id_of(exam.folder())?;
+    let shells = [exam.shell(), in_root(&exam.folder().join("rootfs"), Path::new("/bin/sh"))];
+    let nonce = nonce();
+    let words = words(&nonce);
+    let command: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+    let mut run = exam.start(setting, &command)?;
+    let mut more = T::default();
+
+    let found = find(exam, &mut run, &words)?;
+    let mut impostor = None;
+    let mut sighting = None;
+    let mut was_prompt = false;
+    let mut ended_early = false;
+    match found {
+        Found::Command(process) => {
+            // It may be a moment before it has said so.
+            let prompt =
+                run.watch(Duration::from_millis(500), |run| Ok(run.out.text().contains("ready").then_some(())))?;
+            was_prompt = prompt.is_some();
+            more = also(sighting.insert(sight(exam, process, &shells)?))?;
+            ended_early = run.status().is_some();
+        }
+        Found::Impostor(process) => impostor = Some(process),
+        Found::Nothing => {}
+    }
+    let typed = format!("word {}", std::process::id());
+    run.type_line(&typed);
+    run.end_input();
+    let status = run.wait()?;
+    let processes_left = run.left_behind()?;
+    let look = Look {
+        sighting,
+        impostor,
+        ended_early,
+        status,
+        was_prompt,
+        stdout: run.out.text(),
+        stderr: run.stderr(),
+        typed,
+        host_name: exam.name()?,
+        mounts_left: exam.new_mounts()?,
+        processes_left,
+        host_peers: exam.peer_groups(),
+        host_procs: exam.count_procs(),
+        rootfs,
+        host_root: exam.host.id(1, "root")?,
+        folder,
+    };
+    Ok((look, more))
+}
+
+/// Who was found on the host.
+enum Found {
+    Command(Process),
+    /// It has the nonce among its words, and is neither the command nor the program that was started with it.
+    Impostor(Process),
+    Nothing,
+}
+
+fn find(exam: &Exam, run: &mut Run<'_>, words: &[&str]) -> Result<Found, Trouble> {
+    let is_command = |it: &Process| it.args.iter().map(Vec::as_slice).eq(words.iter().map(|word| word.as_bytes()));
+    // The program, and what it starts of itself, have the command's words at their end.
+    let hands_on = |it: &Process| {
+        it.args.len() > words.len()
+            && it.args[it.args.len() - words.len()..]
+                .iter()
+                .map(Vec::as_slice)
+                .eq(words.iter().map(|word| word.as_bytes()))
+    };
+    let has_nonce = |it: &Process| it.args.iter().any(|word| contains(word, words[3].as_bytes()));
+    let mut impostor = None;
+    let command = run.watch(PATIENCE, |_| {
+        let mut guests = exam.guests()?;
+        guests.retain(|it| it.state != 'Z');
+        impostor =
+            guests.iter().find(|it| has_nonce(it) && !hands_on(it) && !is_command(it)).cloned().or(impostor.take());
+        // The innermost, should a shell have forked before it read.
+        Ok(guests.into_iter().filter(is_command).max_by_key(|it| (it.numbers.len(), it.started)))
+    })?;
+    Ok(match (command, impostor) {
+        (Some(command), _) => Found::Command(command),
+        (None, Some(impostor)) => Found::Impostor(impostor),
+        (None, None) => Found::Nothing,
+    })
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// Reads what the kernel has of a waiting process.
+///
+/// # Errors
+/// When it ends meanwhile, or the kernel refuses to tell.
+pub fn sight(exam: &Exam, command: Process, shells: &[Option<PathBuf>]) -> Result<Sighting, Trouble> {
+    let pid = command.pid;
+    let proc = &exam.host;
+    let id = |name: &str| proc.id(pid, name).with_context(|| format!("stat(\"/proc/{pid}/{name}\")"));
+    let mut new = Vec::new();
+    for kind in KINDS {
+        let file = format!("ns/{kind}");
+        // Older kernels lack the last ones.
+        if let (Ok(inside), Ok(outside)) = (proc.id(pid, &file), proc.id(1, &file))
+            && inside != outside
+        {
+            new.push(kind);
+        }
+    }
+    Ok(Sighting {
+        new,
+        children_elsewhere: id("ns/pid_for_children")? != id("ns/pid")?,
+        name: exam.name_of(pid)?,
+        root: (id("root")?, proc.link(pid, "root")?.into()),
+        cwd: (id("cwd")?, proc.link(pid, "cwd")?.into()),
+        mounts: exam.mounts_around(pid)?,
+        proc: proc_of(exam, pid)?,
+        is_the_shell: is_one_of(exam, pid, shells)?,
+        command,
+    })
+}
+
+/// Which /proc does the process see?
+fn proc_of(exam: &Exam, pid: Pid) -> Result<ProcSeen, Trouble> {
+    let Ok(folder) = exam.host.file(pid, "root/proc") else { return Ok(ProcSeen::None) };
+    if fstatfs(folder.as_fd())?.filesystem_type() != PROC_SUPER_MAGIC {
+        return Ok(ProcSeen::None);
+    }
+    // Which namespace a proc file system shows is seen by whom it calls 1.
+    let first = exam.host.id(pid, "root/proc/1/ns/pid");
+    if first != exam.host.id(pid, "ns/pid") {
+        return Ok(ProcSeen::Others);
+    }
+    let table = mounts::parse(&exam.host.read(pid, "mountinfo")?);
+    // The last one mounted there is the one that is seen.
+    let read_only = table.iter().rfind(|mount| mount.point == Path::new("/proc")).is_some_and(Mount::is_read_only);
+    Ok(ProcSeen::Own { read_only })
+}
+
+/// Is the file that the process executes one of these, or the same byte for byte? (An overlay shows another inode.)
+fn is_one_of(exam: &Exam, pid: Pid, files: &[Option<PathBuf>]) -> Result<bool, Trouble> {
+    let exe = exam.host.id(pid, "exe")?;
+    let files: Vec<&PathBuf> = files.iter().flatten().collect();
+    if files.iter().any(|file| id_of(file) == Ok(exe)) {
+        return Ok(true);
+    }
+    let bytes = exam.host.read(pid, "exe")?;
+    Ok(files.iter().any(|file| fs::read(file).is_ok_and(|it| it == bytes)))
+}
+
+/// Where `path` leads for someone whose root is `root`: fs::canonicalize would follow Alpine's `/bin/sh -> /bin/busybox` to
+/// the host's busybox.
+pub fn in_root(root: &Path, path: &Path) -> Option<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..8 {
+        let mut real = root.to_owned();
+        let mut parts = path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir));
+        let Some((done, link)) = parts.by_ref().find_map(|part| {
+            let parent = real.clone();
+            match part {
+                Component::ParentDir if real != root => _ = real.pop(),
+                Component::ParentDir => {}
+                part => real.push(part),
+            }
+            Some((parent, fs::read_link(&real).ok()?))
+        }) else {
+            return real.exists().then_some(real);
+        };
+        let rest: PathBuf = parts.collect();
+        let base = done.strip_prefix(root).unwrap_or(Path::new(""));
+        path = Path::new("/").join(base).join(link).join(rest);
+    }
+    None
+}
+
+impl Look {
+    /// The words for a run in which the command was never seen.
+    fn never_ran(&self) -> Failure {
+        let said = match self.stderr.trim() {
+            "" => "nothing on stderr".to_owned(),
+            text => format!("on stderr: {}", shorten(text)),
+        };
+        let seen = format!("`run` ended with {}, and said {said}", how(self.status));
+        let text = self.stderr.to_lowercase();
+        let misses_rootfs = text.contains("chroot") && (text.contains("enoent") || text.contains("no such file"));
+        let diagnosis = if let Some(impostor) = &self.impostor {
+            let seen = format!("a process with the words {:?}", impostor.line());
+            return fail(Diagnosis::WordsLost, seen, "the command's own words, each by itself");
+        } else if self.rootfs.is_some() && misses_rootfs {
+            // Of a process that has ended nothing else is left.
+            Diagnosis::ChdirBeforeChroot
+        } else if self.status.code() == Some(2) || text.contains("usage") {
+            Diagnosis::NoContract
+        } else {
+            Diagnosis::NeverRan
+        };
+        fail(diagnosis, seen, format!("the process `sh -c … {}`", nonce()))
+    }
+
+    /// The command, or the verdict that it never ran.
+    ///
+    /// # Errors
+    /// That verdict.
+    pub fn sighting(&self) -> Result<&Sighting, Verdict> {
+        self.sighting.as_ref().ok_or_else(|| self.never_ran().into())
+    }
+}
+
+/// An exit status in words.
+pub fn how(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// The beginning of what a program said, for a report.
+pub fn shorten(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let text = text.trim();
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{:?}…", &text[..at]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// A judge's answer: an early one leaves by `?`.
+pub type Judged = Result<Verdict, Verdict>;
+
+/// Exercise 0: is the command there, with its words, and is it what was asked for?
+pub fn the_command_runs(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    Ok(require(sighting.is_the_shell, || {
+        let seen = format!("process {} has the command's words, but executes another file", sighting.command.pid);
+        fail(Diagnosis::WrongCommand, seen, "the `sh` of the root that it is in")
+    }))
+}
+
+/// Exercise 0: does what is typed reach it, and what it writes come back, while it runs?
+pub fn input_and_output_pass_through(look: &Look) -> Judged {
+    look.sighting()?;
+    let answer = format!("said {}", look.typed);
+    let out = shorten(&look.stdout);
+    if !look.stdout.contains("ready") {
+        return Err(fail(Diagnosis::OutputSwallowed, format!("on stdout: {out}"), "ready").into());
+    }
+    if !look.was_prompt {
+        let seen = "the command had written, and waited for an answer; nothing of it had arrived";
+        return Err(fail(Diagnosis::OutputSwallowed, seen, "the line `ready` at once").into());
+    }
+    Ok(require(look.stdout.contains(&answer), || {
+        fail(Diagnosis::InputLost, format!("after typing {:?}, on stdout: {out}", look.typed), answer)
+    }))
+}
+
+/// Exercise 0: does `run` wait for the command?
+pub fn run_waits(look: &Look) -> Judged {
+    look.sighting()?;
+    Ok(require(!look.ended_early, || {
+        let seen = format!("`run` ended with {} while the command waited", how(look.status));
+        fail(Diagnosis::DidNotWait, seen, "`run` ends when the command has")
+    }))
+}
+
+/// Exercise 0: is the command's own exit status passed on?
+pub fn the_status_is_passed_on(look: &Look) -> Judged {
+    look.sighting()?;
+    Ok(require(look.status.code() == Some(STATUS), || {
+        let seen = format!("the command ended with status {STATUS}, and `run` with {}", how(look.status));
+        fail(Diagnosis::StatusLost, seen, format!("status {STATUS}"))
+    }))
+}
+
+/// Exercise 1: is the host called what it was called?
+pub fn the_host_keeps_its_name(look: &Look) -> Judged {
+    Ok(require(look.host_name == host::HOSTNAME, || {
+        let seen = format!("the throwaway host is now called {:?}", look.host_name);
+        fail(Diagnosis::RenamedHost, seen, format!("{:?}", host::HOSTNAME))
+    }))
+}
+
+/// Exercise 1: is the command in a UTS namespace of its own?
+pub fn it_has_a_uts_namespace(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    let seen = || format!("/proc/{}/ns/uts is the host's", sighting.command.pid);
+    if sighting.new.contains(&"uts") {
+        return Ok(Verdict::Pass);
+    }
+    let failure = if look.host_name != host::HOSTNAME {
+        let seen = format!("{}, and the throwaway host is now called {:?}", seen(), look.host_name);
+        fail(Diagnosis::RenamedHost, seen, "a UTS namespace of its own")
+    } else if sighting.new.is_empty() {
+        fail(Diagnosis::IsolatedNothing, format!("{}, and so are all the others", seen()), "a UTS namespace of its own")
+    } else {
+        fail(Diagnosis::NoUtsNamespace, seen(), "a UTS namespace of its own")
+    };
+    Err(failure.into())
+}
+
+/// Exercise 1: what is its hostname?
+pub fn it_is_called_mini_docker(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    Ok(require(sighting.name == "mini-docker", || {
+        fail(Diagnosis::NotNamed, format!("the hostname in it is {:?}", sighting.name), "\"mini-docker\"")
+    }))
+}
+
+/// Exercise 2: is the command in a PID namespace of its own?
+pub fn it_has_a_pid_namespace(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    let command = &sighting.command;
+    if sighting.new.contains(&"pid") {
+        return Ok(Verdict::Pass);
+    }
+    let failure = if sighting.children_elsewhere {
+        let seen = format!("/proc/{0}/ns/pid is the host's, and /proc/{0}/ns/pid_for_children is another", command.pid);
+        fail(Diagnosis::NoFork, seen, "the command is a child that was born after unshare")
+    } else {
+        let seen = format!("/proc/{}/ns/pid is the host's: its only number is {}", command.pid, command.pid);
+        fail(Diagnosis::NoPidNamespace, seen, "a PID namespace of its own")
+    };
+    Err(failure.into())
+}
+
+/// Exercise 2: is the command in a mount namespace of its own?
+pub fn it_has_a_mount_namespace(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    Ok(require(sighting.new.contains(&"mnt"), || {
+        let seen = format!("/proc/{}/ns/mnt is the host's", sighting.command.pid);
+        fail(Diagnosis::NoMountNamespace, seen, "a mount namespace of its own")
+    }))
+}
+
+/// Exercise 2: is anything still running?
+pub fn nothing_is_left_running(look: &Look) -> Judged {
+    Ok(require(look.processes_left.is_empty(), || {
+        let lines: Vec<_> = look.processes_left.iter().map(|it| format!("{} {}", it.pid, it.line())).collect();
+        fail(Diagnosis::ProcessesLeft, format!("still there: {}", shorten(&lines.join("; "))), "no process")
+    }))
+}
+
+/// Exercise 3: is its `/` the rootfs?
+pub fn its_root_is_the_rootfs(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    let rootfs = look.rootfs.ok_or_else(no_rootfs)?;
+    if sighting.root.0 == rootfs {
+        return Ok(Verdict::Pass);
+    }
+    let whose = if sighting.root.0 == look.host_root { "the host's" } else { "neither the host's nor ./rootfs" };
+    Err(fail(Diagnosis::NoChroot, format!("/proc/{}/root is {whose}", sighting.command.pid), "./rootfs").into())
+}
+
+/// Exercise 3: is its working directory inside?
+pub fn its_working_directory_is_inside(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    let ((root, root_path), (cwd, path)) = (&sighting.root, &sighting.cwd);
+    if cwd == root {
+        return Ok(Verdict::Pass);
+    }
+    let diagnosis = match () {
+        () if *cwd == look.folder => Diagnosis::ChrootWithoutChdir,
+        () if *cwd == look.host_root => Diagnosis::ChdirBeforeChroot,
+        // Some folder in it.
+        () if path.starts_with(root_path) => return Ok(Verdict::Pass),
+        () => Diagnosis::ChrootWithoutChdir,
+    };
+    let seen = format!("/proc/{}/cwd leads to {}", sighting.command.pid, path.display());
+    Err(fail(diagnosis, seen, "the new `/`").into())
+}
+
+/// Exercise 3: would a mount in there stay in there?
+pub fn its_mounts_stay_inside(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    if !sighting.new.contains(&"mnt") {
+        return Err(it_has_a_mount_namespace(look).unwrap_or_else(|verdict| verdict));
+    }
+    let shared = sighting.mounts.iter().find(|mount| mount.peers.is_some_and(|it| look.host_peers.contains(&it)));
+    match shared {
+        None => Ok(Verdict::Pass),
+        Some(mount) => {
+            let seen = format!(
+                "in its mount namespace, {} is in peer group {}, and so is the host's",
+                mount.point.display(),
+                mount.peers.unwrap_or_default()
+            );
+            Err(fail(Diagnosis::MountsShared, seen, "no mount shared with the host").into())
+        }
+    }
+}
+
+/// Exercise 4: is its /proc its own?
+pub fn its_proc_is_its_own(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    let pid = sighting.command.pid;
+    let expected = "a proc file system in which 1 is the first process of the command's PID namespace";
+    match sighting.proc {
+        ProcSeen::Own { .. } => Ok(Verdict::Pass),
+        ProcSeen::Others => {
+            let seen = format!("/proc/{pid}/root/proc shows another PID namespace than the command's");
+            Err(fail(Diagnosis::ProcOfTheHost, seen, expected).into())
+        }
+        ProcSeen::None => {
+            let procs = sighting.mounts.iter().filter(|mount| mount.kind == "proc").count();
+            let seen = format!("/proc/{pid}/root/proc is no proc file system");
+            Err(if procs > look.host_procs {
+                let seen = format!("{seen}; but there is a new one elsewhere in its mount namespace");
+                fail(Diagnosis::ProcBeforeChroot, seen, expected).into()
+            } else {
+                fail(Diagnosis::ProcNotMounted, seen, expected).into()
+            })
+        }
+    }
+}
+
+/// Exercise 4: is its /proc read-only?
+pub fn its_proc_is_read_only(look: &Look) -> Judged {
+    its_proc_is_its_own(look)?;
+    let sighting = look.sighting()?;
+    Ok(require(sighting.proc == ProcSeen::Own { read_only: true }, || {
+        let seen = format!("in /proc/{}/mountinfo, /proc is mounted rw", sighting.command.pid);
+        fail(Diagnosis::ProcWritable, seen, "ro")
+    }))
+}
+
+/// Exercise 4: is anything still mounted?
+pub fn no_mount_is_left(look: &Look) -> Judged {
+    match look.mounts_left.first() {
+        None => Ok(Verdict::Pass),
+        Some(mount) => {
+            let seen = format!("on the host, a {} file system at {}", mount.kind, mount.point.display());
+            Err(fail(Diagnosis::MountsLeft, seen, "the mounts that were there before").into())
+        }
+    }
+}
+
+fn no_rootfs() -> Verdict {
+    Verdict::CannotRun { why: "there is no ./rootfs".into(), cure: "`cargo xtask rootfs` makes one".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_followed_inside_a_root() {
+        let root = tempfile_dir("in-root");
+        fs::create_dir_all(root.join("bin")).unwrap();
+        fs::create_dir_all(root.join("usr/bin")).unwrap();
+        fs::write(root.join("usr/bin/busybox"), "x").unwrap();
+        symlink("/bin/busybox", root.join("bin/sh")).unwrap();
+        symlink("../usr/../../../usr/bin/busybox", root.join("bin/busybox")).unwrap();
+        symlink("usr", root.join("lib")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        let real = Some(root.join("usr/bin/busybox"));
+        assert_eq!(in_root(&root, Path::new("/bin/sh")), real);
+        assert_eq!(in_root(&root, Path::new("/lib/bin/busybox")), real);
+        assert_eq!(in_root(&root, Path::new("/bin/no-such")), None);
+        assert_eq!(in_root(&root, Path::new("/loop")), None);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    fn tempfile_dir(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("mini-docker-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        path
+    }
+}

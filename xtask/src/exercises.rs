@@ -1,0 +1,189 @@
+//! The exercises of the workshop: their order, their texts and their checks. What a learner reads is in `xtask/exercises/`,
+//! a file each; the book shows the same.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::check::Check;
+use crate::check::{behaviour, look};
+use crate::{steps, workspace};
+
+/// What a learner does in one sitting.
+#[derive(Debug)]
+pub struct Exercise {
+    /// Its place in the order, from 0.
+    pub number: u32,
+    /// What it is called for good, also when the order changes: `uts`.
+    pub id: &'static str,
+    /// The exercises whose checks must hold as well, besides 0: those before it in the steps, or the steps.
+    pub after: &'static [&'static str],
+    /// The solved program, from the top of the repository.
+    pub solution: &'static str,
+    /// The program to start from, if it is not the first one or the solution of the one before.
+    pub starter: Starter,
+    /// What must hold.
+    pub checks: &'static [Check],
+}
+
+/// What an exercise starts from.
+#[derive(Debug)]
+pub enum Starter {
+    /// A program in the repository.
+    File(&'static str),
+    /// The solution, less what is to be found: pairs of what stands there, once, and what stands there instead.
+    Without(&'static [(&'static str, &'static str)]),
+}
+
+/// The first program: it runs a command, and isolates nothing.
+const FIRST: &str = "xtask/exercises/first.rs";
+const STEPS: &[&str] = &["uts", "pid", "chroot", "proc"];
+
+/// All of them, in their order.
+pub const ALL: &[Exercise] = &[
+    Exercise {
+        number: 0,
+        id: "run",
+        after: &[],
+        solution: FIRST,
+        starter: Starter::File(FIRST),
+        checks: &[
+            Check::look("`run COMMAND` runs the command, with its words as they were given", look::the_command_runs),
+            Check::look(
+                "what is typed reaches the command, and what it writes comes at once",
+                look::input_and_output_pass_through,
+            ),
+            Check::alone("stdout and stderr keep their order", behaviour::output_keeps_its_order),
+            Check::look("`run` ends when the command has", look::run_waits),
+            Check::look("its exit status is the command's own", look::the_status_is_passed_on),
+        ],
+    },
+    Exercise {
+        number: 1,
+        id: "uts",
+        after: &[],
+        solution: "step01-uts/src/main.rs",
+        starter: Starter::File(FIRST),
+        checks: &[
+            Check::look("the command is in a UTS namespace of its own", look::it_has_a_uts_namespace),
+            Check::look("its hostname is mini-docker", look::it_is_called_mini_docker),
+            Check::look("the host keeps its name", look::the_host_keeps_its_name),
+        ],
+    },
+    Exercise {
+        number: 2,
+        id: "pid",
+        after: &["uts"],
+        solution: "step02-pid/src/main.rs",
+        starter: Starter::File("step01-uts/src/main.rs"),
+        checks: &[
+            Check::look("the command is in a PID namespace of its own", look::it_has_a_pid_namespace),
+            Check::look("it is in a mount namespace of its own", look::it_has_a_mount_namespace),
+            Check::look("nothing is left running", look::nothing_is_left_running),
+        ],
+    },
+    Exercise {
+        number: 3,
+        id: "chroot",
+        after: &["uts", "pid"],
+        solution: "step03-chroot/src/main.rs",
+        starter: Starter::File("step02-pid/src/main.rs"),
+        checks: &[
+            Check::look("its `/` is ./rootfs", look::its_root_is_the_rootfs),
+            Check::look("its working directory is inside", look::its_working_directory_is_inside),
+            Check::look("what is mounted in there does not show on the host", look::its_mounts_stay_inside),
+        ],
+    },
+    Exercise {
+        number: 4,
+        id: "proc",
+        after: &["uts", "pid", "chroot"],
+        solution: "step04-proc/src/main.rs",
+        starter: Starter::File("step03-chroot/src/main.rs"),
+        checks: &[
+            Check::look("its /proc shows its own PID namespace", look::its_proc_is_its_own),
+            Check::look("its /proc is read-only", look::its_proc_is_read_only),
+            Check::look("no mount is left on the host", look::no_mount_is_left),
+        ],
+    },
+    Exercise {
+        number: 5,
+        id: "status",
+        after: STEPS,
+        solution: "step04-proc/src/main.rs",
+        starter: Starter::Without(&[(
+            "status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125)",
+            "status.code().unwrap_or(1)",
+        )]),
+        checks: &[
+            Check::alone("128 + n, if signal n killed the command", behaviour::signals_are_reported),
+            Check::alone("127 if there is no such command, 126 if it can't be executed", behaviour::not_found_is_127),
+        ],
+    },
+];
+
+impl Exercise {
+    /// The exercises whose checks are asked for this one, itself last.
+    pub fn with_earlier(&self) -> Vec<&'static Exercise> {
+        let mut all: Vec<_> = ALL.iter().filter(|it| it.number == 0 || self.after.contains(&it.id)).collect();
+        if self.number != 0 {
+            all.extend(ALL.iter().filter(|it| it.id == self.id));
+        }
+        all
+    }
+}
+
+/// The exercise that `wanted` names: its number, its id, or the name of a step.
+///
+/// # Errors
+/// When there is none of that name; the message lists them.
+pub fn find(wanted: &str) -> Result<&'static Exercise> {
+    let step = steps::find(wanted).ok().map(|step| step.number);
+    let number = wanted.parse().ok();
+    let found = ALL.iter().find(|it| Some(it.number) == number || it.id == wanted);
+    if let Some(exercise) = found.or_else(|| ALL.iter().find(|it| Some(it.number) == step)) {
+        return Ok(exercise);
+    }
+    let names: Vec<String> = ALL.iter().map(|it| format!("{} {}", it.number, it.id)).collect();
+    bail!("there is no exercise '{wanted}'; there are {}", names.join(", "))
+}
+
+/// The source of the program that an exercise starts from.
+///
+/// # Errors
+/// When a file is missing, or what is to be left out does not stand there exactly once.
+pub fn starter(exercise: &Exercise) -> Result<String> {
+    match exercise.starter {
+        Starter::File(file) => read(file),
+        Starter::Without(edits) => {
+            edit(&read(exercise.solution)?, edits).with_context(|| format!("the starter of {}", exercise.id))
+        }
+    }
+}
+
+/// The source of the solved program.
+///
+/// # Errors
+/// When the file is missing.
+pub fn solution(exercise: &Exercise) -> Result<String> {
+    read(exercise.solution)
+}
+
+fn read(file: &str) -> Result<String> {
+    let path: PathBuf = workspace::root().join(file);
+    std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// Makes small edits of a source. What stands there must stand there once, or the edit no longer means what it meant.
+///
+/// # Errors
+/// When it stands there not at all, or more than once.
+pub fn edit(source: &str, edits: &[(&str, &str)]) -> Result<String> {
+    let mut source = source.to_owned();
+    for (old, new) in edits {
+        let count = source.matches(old).count();
+        ensure!(count == 1, "an edit no longer applies: this stands there {count} times, not once: {old:?}");
+        source = source.replacen(old, new, 1);
+    }
+    Ok(source)
+}
