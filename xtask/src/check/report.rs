@@ -26,7 +26,9 @@ pub fn text(exercise: &Exercise, graded: &[Graded], is_workshop: bool, colored: 
         false => text.to_owned(),
     };
     let mut out = String::new();
-    for Graded { exercise, verdicts } in graded {
+    // Those behind the first that fails were not looked at: a page of them would only push the reason off the screen.
+    let reached = graded.iter().filter(|it| it.verdicts.iter().any(Option::is_some));
+    for Graded { exercise, verdicts } in reached {
         let title = text::of(exercise.id)?.title;
         let _ = writeln!(out, "{}", paint(&format!("Exercise {} ({}): {title}", exercise.number, exercise.id), BOLD));
         for (check, verdict) in exercise.checks.iter().zip(verdicts) {
@@ -58,7 +60,9 @@ pub fn text(exercise: &Exercise, graded: &[Graded], is_workshop: bool, colored: 
         let (page, anchor) = diagnosis.section().split_once('#').unwrap_or((diagnosis.section(), ""));
         let page = page.replace(".md", ".html");
         let _ = writeln!(out, "  read       {page}#{anchor} in the book: `cargo xtask book --open`");
-        let _ = writeln!(out, "  hint       `cargo xtask hint {}`", at.id);
+        // Exercise 0 asks that the command runs, and it is the later ones that get in the way of that.
+        let about = if at.number == 0 { exercise.id } else { at.id };
+        let _ = writeln!(out, "  hint       `cargo xtask hint {about}`");
         if is_workshop && at.id == exercise.id && workshop::is_untouched(exercise) {
             let _ = writeln!(
                 out,
