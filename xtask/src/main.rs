@@ -31,7 +31,8 @@ mod linux {
     use xtask::exercises::{self, Exercise};
     use xtask::privilege::Privilege;
     use xtask::rootfs::Source;
-    use xtask::steps::{self, Step};
+    use xtask::run::Program;
+    use xtask::steps;
     use xtask::{book, check, ci, compare, doctor, host, privilege, rootfs, run, test, workshop};
 
     pub(super) fn main() -> ExitCode {
@@ -59,7 +60,7 @@ mod linux {
     fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {
         match matches.subcommand().expect("clap requires one") {
             ("run", it) => run::run(&run::Options {
-                step: it.get_one::<Step>("step").expect("clap requires it").clone(),
+                program: it.get_one::<Program>("program").expect("clap requires it").clone(),
                 command: command(it),
                 privilege: privilege(it),
                 release: it.get_flag("release"),
@@ -188,7 +189,16 @@ mod linux {
             .subcommand(
                 Command::new("run")
                     .about("Run a step, with a shell in it unless you name a command")
-                    .arg(step().required(true).help("step01 to step04; 1 and step01-uts name the same"))
+                    .arg(
+                        Arg::new("program")
+                            .value_name("STEP")
+                            .required(true)
+                            .value_parser(|name: &str| match name {
+                                "mine" => Ok(Program::Mine),
+                                step => steps::find(step).map(Program::Step).map_err(|error| error.to_string()),
+                            })
+                            .help("step01 to step04 (1 and step01-uts name the same), or `mine`, the program in workshop/"),
+                    )
                     .arg(privilege(
                         &["auto", "user", "root", "sudo"],
                         "Where the rights come from: a user namespace, being root, or sudo for the step's program alone \

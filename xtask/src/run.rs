@@ -1,4 +1,4 @@
-//! `cargo xtask run`: builds a step, gets what it needs, and becomes it.
+//! `cargo xtask run`: builds a step, or the learner's own program, gets what it needs, and becomes it.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,14 +10,23 @@ use anyhow::{Context, Result};
 use duct::cmd;
 
 use crate::privilege::{self, Privilege};
-use crate::steps::Step;
-use crate::{host, rootfs, workspace};
+use crate::steps::{self, Step};
+use crate::{exercises, host, rootfs, workshop, workspace};
+
+/// What can be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A step's.
+    Step(Step),
+    /// The learner's, in `workshop/`.
+    Mine,
+}
 
 /// What `xtask run` was asked for.
 #[derive(Debug)]
 pub struct Options {
-    /// The step to run.
-    pub step: Step,
+    /// Whose program to run.
+    pub program: Program,
     /// The program and its arguments; empty means an interactive shell.
     pub command: Vec<OsString>,
     /// The only way to use for the rights; `None` finds one.
@@ -26,23 +35,29 @@ pub struct Options {
     pub release: bool,
 }
 
-/// Runs the step's program in the workspace's folder, in this process: its exit status and its terminal are ours. Returns
-/// only if that fails.
+/// Runs the program in the workspace's folder, in this process: its exit status and its terminal are ours. Returns only if
+/// that fails.
 ///
 /// # Errors
-/// When the step can't be built, there is no rootfs to be had, or no way to the rights.
+/// When it can't be built, there is no rootfs to be had, or no way to the rights.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let step = &options.step;
-    if !build(step, options.release)? {
+    let (program, needs_rootfs) = match &options.program {
+        Program::Step(step) => (build(step, options.release)?, step.needs_rootfs()),
+        // Which exercise it has come to, nobody knows.
+        Program::Mine => (workshop::build(exercises::find("run")?)?, true),
+    };
+    let Some(program) = program else {
         // The compiler said why.
         return Ok(ExitCode::FAILURE);
-    }
-    if step.needs_rootfs() {
+    };
+    if needs_rootfs {
         rootfs::ensure()?;
     }
-    let privilege = privilege::choose(options.privilege, step.number)?;
-
-    let program = program(step, options.release)?;
+    let privilege = match &options.program {
+        Program::Step(step) => privilege::choose(options.privilege, step.number)?,
+        // Even for root: a flag that was forgotten would rename this machine, or worse.
+        Program::Mine => privilege::choose(options.privilege.or(Some(Privilege::User)), steps::all()?.len() as u32)?,
+    };
     let mut command = match privilege {
         Privilege::Sudo => Command::new("sudo"),
         Privilege::Root | Privilege::User => Command::new(&program),
@@ -52,7 +67,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     command.arg("run");
     if options.command.is_empty() {
-        command.arg(shell(step));
+        command.arg(shell(&options.program));
     }
     command.args(&options.command).current_dir(workspace::root());
     leave_cargos_environment(&mut command);
@@ -67,29 +82,27 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// In a step without a root of its own, the user's usual shell, whose prompt may show the new hostname; else the rootfs's.
-fn shell(step: &Step) -> OsString {
-    if step.needs_rootfs() {
+fn shell(program: &Program) -> OsString {
+    // The learner's may have a root of its own or not; there is a /bin/sh in both.
+    if !matches!(program, Program::Step(step) if !step.needs_rootfs()) {
         return "/bin/sh".into();
     }
     let usual = env::var_os("SHELL").filter(|shell| shell != "/bin/sh" && Path::new(shell).is_file());
     usual.or_else(|| privilege::on_path("bash").map(Into::into)).unwrap_or_else(|| "/bin/sh".into())
 }
 
-fn program(step: &Step, release: bool) -> Result<PathBuf> {
-    Ok(workspace::step_programs(release)?.join(&step.name))
-}
-
-/// Was it built?
-fn build(step: &Step, release: bool) -> Result<bool> {
+/// Builds a step; none if the compiler has said why not.
+fn build(step: &Step, release: bool) -> Result<Option<PathBuf>> {
     let mut args: Vec<OsString> = ["build", "--quiet", "--package", &step.name].map(OsString::from).into();
     // Where we look for it, whoever has set or unset CARGO_TARGET_DIR since we were built.
     args.extend(["--target-dir".into(), workspace::target().into()]);
     args.extend(release.then(|| "--release".into()));
-    if !program(step, release)?.exists() {
+    let program = workspace::step_programs(release)?.join(&step.name);
+    if !program.exists() {
         eprintln!("xtask: building {}; the first time takes some seconds", step.name);
     }
     let cargo = cmd(workspace::cargo(), args).dir(workspace::root()).unchecked();
-    Ok(cargo.run().context("starting cargo")?.status.success())
+    Ok(cargo.run().context("starting cargo")?.status.success().then_some(program))
 }
 
 /// `cargo run` tells a program about its package and adds to the library path. The step's program should see what it would
