@@ -29,6 +29,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::wait;
 use nix::unistd::{gethostname, setsid};
 
 use super::diagnosis::Diagnosis;
@@ -288,9 +289,10 @@ impl Exam {
 
     /// Ends the host, and with it all that runs on it.
     pub fn close(&self) {
-        let mut init = self.init.borrow_mut();
-        let _ = init.kill();
-        let _ = init.wait();
+        let _ = self.init.borrow_mut().kill();
+        // All of ours: a process 1 does not end before each process in its namespace is reaped, and the program, though it
+        // is in there, is a child of ours.
+        while wait() != Err(Errno::ECHILD) {}
     }
 
     /// Is the time up, or are there too many processes?

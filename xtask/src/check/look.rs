@@ -11,6 +11,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::errno::Errno;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use super::diagnosis::Diagnosis;
@@ -88,8 +89,12 @@ pub enum ProcSeen {
 pub struct Look {
     /// The command while it waited; none if it was never there.
     pub sighting: Option<Sighting>,
-    /// If it was not: what ran that had its nonce, but other words.
+    /// If it was not: what ran that had its nonce, or its first words, but not all of them.
     pub impostor: Option<Process>,
+    /// Was it there, and gone before it was let go?
+    pub vanished: bool,
+    /// Did it say that it is there only after stdin had ended?
+    pub came_late: bool,
     /// How the program ended, if it did so while the command was still there.
     pub ended_early: bool,
     /// How the program ended.
@@ -150,6 +155,7 @@ pub fn look_with<T: Default>(
     let found = find(exam, &mut run, &words)?;
     let mut impostor = None;
     let mut sighting = None;
+    let mut vanished = false;
     let mut was_prompt = false;
     let mut ended_early = false;
     match found {
@@ -158,12 +164,19 @@ pub fn look_with<T: Default>(
             let prompt =
                 run.watch(Duration::from_millis(500), |run| Ok(run.out.text().contains("ready").then_some(())))?;
             was_prompt = prompt.is_some();
-            more = also(sighting.insert(sight(exam, process, &shells)?))?;
+            let is_there = |exam: &Exam| exam.host.process(process.pid).is_some_and(|it| it.state != 'Z');
+            match sight(exam, process.clone(), &shells) {
+                Ok(seen) => more = also(sighting.insert(seen))?,
+                // The program has killed it, say.
+                Err(Trouble::Own(_)) if !is_there(exam) => vanished = true,
+                Err(trouble) => return Err(trouble),
+            }
             ended_early = run.status().is_some();
         }
         Found::Impostor(process) => impostor = Some(process),
         Found::Nothing => {}
     }
+    let was_there = run.out.text().contains("ready");
     let typed = format!("word {}", std::process::id());
     run.type_line(&typed);
     run.end_input();
@@ -172,6 +185,8 @@ pub fn look_with<T: Default>(
     let look = Look {
         sighting,
         impostor,
+        vanished,
+        came_late: !was_there && run.out.text().contains("ready"),
         ended_early,
         status,
         was_prompt,
@@ -193,7 +208,8 @@ pub fn look_with<T: Default>(
 /// Who was found on the host.
 enum Found {
     Command(Process),
-    /// It has the nonce among its words, and is neither the command nor the program that was started with it.
+    /// It has the nonce among its words, or the first of them, and is neither the command nor the program that was started with
+    /// it.
     Impostor(Process),
     Nothing,
 }
@@ -209,12 +225,17 @@ fn find(exam: &Exam, run: &mut Run<'_>, words: &[&str]) -> Result<Found, Trouble
                 .eq(words.iter().map(|word| word.as_bytes()))
     };
     let has_nonce = |it: &Process| it.args.iter().any(|word| contains(word, words[3].as_bytes()));
+    // `sh`, or `sh -c`, and no more.
+    let is_cut_short = |it: &Process| {
+        (1..words.len()).contains(&it.args.len())
+            && it.args.iter().map(Vec::as_slice).eq(words[..it.args.len()].iter().map(|word| word.as_bytes()))
+    };
     let mut impostor = None;
     let command = run.watch(PATIENCE, |_| {
         let mut guests = exam.guests()?;
         guests.retain(|it| it.state != 'Z');
-        impostor =
-            guests.iter().find(|it| has_nonce(it) && !hands_on(it) && !is_command(it)).cloned().or(impostor.take());
+        let is_impostor = |it: &&Process| !hands_on(it) && !is_command(it) && (has_nonce(it) || is_cut_short(it));
+        impostor = guests.iter().find(is_impostor).cloned().or(impostor.take());
         // The innermost, should a shell have forked before it read.
         Ok(guests.into_iter().filter(is_command).max_by_key(|it| (it.numbers.len(), it.started)))
     })?;
@@ -249,7 +270,11 @@ pub fn sight(exam: &Exam, command: Process, shells: &[Option<PathBuf>]) -> Resul
     }
     Ok(Sighting {
         new,
-        children_elsewhere: id("ns/pid_for_children")? != id("ns/pid")?,
+        children_elsewhere: match proc.id(pid, "ns/pid_for_children") {
+            // It is to be another one, and no child was born there yet: pid_namespaces(7).
+            Err(Errno::ENOENT) => true,
+            result => result.with_context(|| format!("stat(\"/proc/{pid}/ns/pid_for_children\")"))? != id("ns/pid")?,
+        },
         name: exam.name_of(pid)?,
         root: (id("root")?, proc.link(pid, "root")?.into()),
         cwd: (id("cwd")?, proc.link(pid, "cwd")?.into()),
@@ -321,14 +346,24 @@ impl Look {
             text => format!("on stderr: {}", shorten(text)),
         };
         let seen = format!("`run` ended with {}, and said {said}", how(self.status));
+        // Of a process that has ended nothing is left but what it said.
         let text = self.stderr.to_lowercase();
-        let misses_rootfs = text.contains("chroot") && (text.contains("enoent") || text.contains("no such file"));
+        let says = |one: &str, other: &str| text.contains(one) || text.contains(other);
+        let misses_rootfs = text.contains("chroot") && says("enoent", "no such file");
+        let is_no_mount_point = says("private", "slave") && says("einval", "invalid argument");
         let diagnosis = if let Some(impostor) = &self.impostor {
             let seen = format!("a process with the words {:?}", impostor.line());
             return fail(Diagnosis::WordsLost, seen, "the command's own words, each by itself");
+        } else if self.vanished {
+            let seen = format!("the command was there, and was gone before it had read a word; {seen}");
+            return fail(Diagnosis::DidNotWait, seen, "the command runs until it ends by itself");
+        } else if self.came_late {
+            let seen = "the command was not started before stdin had ended";
+            return fail(Diagnosis::InputLost, seen, "the command reads what is typed, while it is typed");
         } else if self.rootfs.is_some() && misses_rootfs {
-            // Of a process that has ended nothing else is left.
             Diagnosis::ChdirBeforeChroot
+        } else if is_no_mount_point {
+            Diagnosis::NotAMountPoint
         } else if self.status.code() == Some(2) || text.contains("usage") {
             Diagnosis::NoContract
         } else {
@@ -542,13 +577,18 @@ pub fn its_proc_is_its_own(look: &Look) -> Judged {
             Err(fail(Diagnosis::ProcOfTheHost, seen, expected).into())
         }
         ProcSeen::None => {
-            let procs = sighting.mounts.iter().filter(|mount| mount.kind == "proc").count();
+            let procs = || sighting.mounts.iter().filter(|mount| mount.kind == "proc");
             let seen = format!("/proc/{pid}/root/proc is no proc file system");
-            Err(if procs > look.host_procs {
+            // Both as they are seen from around its root.
+            let inside = procs().find_map(|mount| mount.point.strip_prefix(&sighting.root.1).ok());
+            Err(if sighting.root.0 == look.host_root || procs().count() <= look.host_procs {
+                fail(Diagnosis::ProcNotMounted, seen, expected).into()
+            } else if let Some(place) = inside {
+                let seen = format!("{seen}; but there is one at /{}", place.display());
+                fail(Diagnosis::ProcNotMounted, seen, expected).into()
+            } else {
                 let seen = format!("{seen}; but there is a new one elsewhere in its mount namespace");
                 fail(Diagnosis::ProcBeforeChroot, seen, expected).into()
-            } else {
-                fail(Diagnosis::ProcNotMounted, seen, expected).into()
             })
         }
     }
