@@ -143,14 +143,14 @@ fn there() -> Result<PathBuf> {
 pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
     let folder = there()?;
     let name = exercise.program();
-    let programs = workspace::target().join("debug");
+    let target = workspace::workshop_target();
     let mut cargo = Command::new(workspace::cargo());
-    cargo.args(["rustc", "--quiet", "--bin", name, "--target-dir"]).arg(workspace::target()).current_dir(folder);
+    cargo.args(["rustc", "--quiet", "--bin", name, "--target-dir"]).arg(&target).current_dir(folder);
     if name != NAME {
         // It is to run in a rootfs, which need not have our C library.
         cargo.args(["--", "-C", "target-feature=+crt-static"]);
     }
-    Ok(cargo.status().context("starting cargo")?.success().then(|| programs.join(name)))
+    Ok(cargo.status().context("starting cargo")?.success().then(|| target.join("debug").join(name)))
 }
 
 /// The first exercise that was not passed yet, or the last.
@@ -237,11 +237,12 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
         text.statement
     );
     let mut hints = text.hints.clone();
-    hints.push((format!("The difference in `{}`", text.function), function_diff(exercise, &text.function)?));
-    hints.push((
-        "All of it".into(),
-        between(&exercises::starter(exercise)?, &exercises::solution(exercise)?, "starter", "solution")?,
-    ));
+    let all = between(&exercises::starter(exercise)?, &exercises::solution(exercise)?, "starter", "solution")?;
+    // Exercise 0 is solved from the beginning.
+    if !all.is_empty() {
+        hints.push((format!("The difference in `{}`", text.function), function_diff(exercise, &text.function)?));
+        hints.push(("All of it".into(), all));
+    }
     let mut progress = Progress::read()?;
     let shown = match () {
         () if options.statement => 0,
@@ -334,11 +335,9 @@ pub fn status() -> Result<ExitCode> {
             () => "",
         };
         passed += usize::from(progress.has_passed(exercise));
-        let _ = writeln!(
-            out,
-            "{:>3} {:<9} {:>3} min  {:<45} {word}",
-            exercise.number, exercise.id, text.minutes, text.title
-        );
+        let row =
+            format!("{:>3} {:<9} {:>3} min  {:<45} {word}", exercise.number, exercise.id, text.minutes, text.title);
+        let _ = writeln!(out, "{}", row.trim_end());
     }
     let _ = writeln!(out, "\n{passed} of {} passed.", exercises::ALL.len());
     if !workspace::workshop().is_dir() {

@@ -15,10 +15,19 @@ pub fn rootfs() -> PathBuf {
     root().join("rootfs")
 }
 
-/// Where a learner's own program lies: `workshop/`, which git ignores.
+/// Where a learner's own program lies: `workshop/`, which git ignores. Tests name a folder of theirs by [`WORKSHOP`].
 pub fn workshop() -> PathBuf {
-    root().join("workshop")
+    env::var_os(WORKSHOP).map_or_else(|| root().join("workshop"), PathBuf::from)
 }
+
+/// Where the program in [`workshop`] is built: with ours, whose libraries it shares. Those of tests lie beside their folders,
+/// lest `mine`, on the throwaway host, be some test's.
+pub fn workshop_target() -> PathBuf {
+    env::var_os(WORKSHOP).map_or_else(target, |folder| Path::new(&folder).with_file_name("target"))
+}
+
+/// For tests: the variable that names another folder than `workshop/`.
+pub const WORKSHOP: &str = "MINI_DOCKER_TEST_WORKSHOP";
 
 /// The folder with a rootfs of its own that tests of one `source` run in, so that no test sees what a learner did to
 /// theirs.
