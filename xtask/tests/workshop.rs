@@ -1,0 +1,450 @@
+//! What a learner meets in the workshop: the commands, on a folder of each test's own.
+#![cfg(target_os = "linux")]
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use xtask::exercises::{self, Exercise};
+use xtask::host::Host;
+use xtask::workspace;
+
+const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+
+/// Longer than any command takes, and no time for one that waits for somebody to type.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder for a workshop. There is one at a time, for all are built to the same place.
+struct Workshop {
+    folder: PathBuf,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Workshop {
+    /// A folder that is not there yet.
+    fn none(name: &str) -> Workshop {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = workspace::target().join("test-workshops").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        fs::create_dir_all(folder.parent().unwrap()).unwrap();
+        Workshop { folder, _turn: turn }
+    }
+
+    /// A workshop as `start` makes it.
+    fn new(name: &str) -> Workshop {
+        let workshop = Workshop::none(name);
+        workshop.says("workshop start");
+        workshop
+    }
+
+    /// A command as a script would call it: nobody can type, and there is no network for cargo.
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(XTASK);
+        command.args(line.split_whitespace()).current_dir(workspace::root());
+        command.env(workspace::WORKSHOP, &self.folder).env("CARGO_NET_OFFLINE", "true").env_remove("RUST_BACKTRACE");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Its status, and what it said: a command that does not end fails the test.
+    #[track_caller]
+    fn run(&self, line: &str) -> (Option<i32>, String, String) {
+        let mut child = self.command(line).spawn().unwrap();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let readers = [lines_of(stdout), lines_of(stderr)];
+        let status = end_of(&mut child, line);
+        let [stdout, stderr] =
+            readers.map(|lines| lines.into_iter().fold(String::new(), |text, line| text + &line + "\n"));
+        (status, stdout, stderr)
+    }
+
+    /// What a command says that must succeed.
+    #[track_caller]
+    fn says(&self, line: &str) -> String {
+        let (status, stdout, stderr) = self.run(line);
+        assert_eq!(status, Some(0), "{line}: {stdout}{stderr}");
+        stdout
+    }
+
+    /// What a terminal shows of it.
+    #[track_caller]
+    fn transcript(&self, lines: &[&str]) -> String {
+        let shown = lines.iter().map(|line| format!("$ cargo xtask {line}\n{}", self.run(line).1));
+        processes_redacted(&shown.collect::<String>())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    #[track_caller]
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+}
+
+fn lines_of(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || BufReader::new(pipe).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    lines
+}
+
+#[track_caller]
+fn end_of(child: &mut Child, line: &str) -> Option<i32> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if start.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!("`{line}` does not end");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Process numbers depend on what the program started before.
+fn processes_redacted(text: &str) -> String {
+    let mut parts = text.split("/proc/");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        text + "/proc/" + if rest.len() < part.len() { "11" } else { "" } + rest
+    })
+}
+
+fn exercise(id: &str) -> &'static Exercise {
+    exercises::find(id).unwrap()
+}
+
+/// The first program, with one edit.
+fn first_with(old: &str, new: &str) -> String {
+    let first = exercises::starter(exercise("run")).unwrap();
+    exercises::edit(&first, &[(old, new)]).unwrap()
+}
+
+#[test]
+fn start_makes_a_folder_and_leaves_one_alone_that_is_there() {
+    let workshop = Workshop::none("start");
+    let said = workshop.says("workshop start");
+    assert!(said.starts_with("workshop/ made.") && said.contains("Next is exercise 0 (run)"), "{said}");
+    workshop.write("src/main.rs", "mine\n");
+    fs::remove_file(workshop.path("Cargo.lock")).unwrap();
+    let said = workshop.says("workshop start");
+    assert!(said.starts_with("workshop/ is there."), "{said}");
+    assert_eq!(workshop.read("src/main.rs"), "mine\n");
+    assert!(!workshop.path("Cargo.lock").exists() && !workshop.path("kept").exists());
+}
+
+#[test]
+fn the_first_exercise_is_green_on_arrival_and_the_second_is_red_and_kind() {
+    let workshop = Workshop::none("arrival");
+    insta::assert_snapshot!("start", workshop.transcript(&["workshop start", "check"]));
+    let (status, report, _) = workshop.run("check");
+    assert_eq!(status, Some(1), "the next one is exercise 1: {report}");
+    assert!(report.contains("(isolated-nothing)") && report.contains("That is as it should be"), "{report}");
+    insta::assert_snapshot!("red", workshop.transcript(&["check"]));
+    insta::assert_snapshot!("status", workshop.transcript(&["status"]));
+    // Who has begun is told no longer that nothing was to be expected.
+    workshop.write("src/main.rs", &first_with("\"execve\"", "\"execve(2)\""));
+    let report = workshop.run("check").1;
+    assert!(report.contains("(isolated-nothing)") && !report.contains("That is as it should be"), "{report}");
+}
+
+#[test]
+fn a_failure_says_what_was_seen_and_why() {
+    let workshop = Workshop::new("failure");
+    let renames = "nix::unistd::sethostname(\"mini-docker\")?;\n    let status";
+    workshop.write("src/main.rs", &first_with("let status", renames));
+    insta::assert_snapshot!("renamed", workshop.transcript(&["check uts"]));
+}
+
+#[test]
+fn hints_come_one_by_one() {
+    let workshop = Workshop::new("hints");
+    let count = |text: &str| text.lines().filter(|line| line.starts_with("Hint ")).count();
+    let first = workshop.says("hint uts");
+    assert!(count(&first) == 0 && first.contains("hostname") && first.contains("again gives hint 1 of 5."), "{first}");
+    assert_eq!(count(&workshop.says("hint uts --statement")), 0);
+    for number in 1..=5 {
+        assert_eq!(count(&workshop.says("hint uts")), number);
+    }
+    let last = workshop.says("hint uts");
+    assert!(count(&last) == 5 && last.ends_with("There are no more.\n"), "{last}");
+    assert_eq!(count(&workshop.says("hint pid")), 0, "each exercise has its own count");
+    assert_eq!(count(&workshop.says("hint pid --all")), 5);
+    assert_eq!(count(&workshop.says("hint pid")), 1, "and who looked at all has not read them one by one");
+}
+
+#[test]
+fn every_hint_says_something() {
+    let workshop = Workshop::none("every-hint");
+    for exercise in exercises::ALL {
+        let said = workshop.says(&format!("hint {} --all", exercise.id));
+        let mut hints = said.split("\nHint ");
+        let statement = hints.next().unwrap();
+        assert!(statement.contains(&format!("({})", exercise.id)) && statement.lines().count() > 4, "{statement}");
+        let hints: Vec<_> = hints.collect();
+        assert!(!hints.is_empty(), "{} has none", exercise.id);
+        for hint in &hints {
+            assert!(hint.lines().skip(1).any(|line| line.len() > 10), "{}: an empty hint: {hint}", exercise.id);
+        }
+        if exercise.number > 0 {
+            assert!(hints.len() >= 5, "{}: the words, the function and all of it: {}", exercise.id, hints.len());
+        }
+    }
+    assert!(!workshop.folder.exists(), "there is nothing to note it in");
+}
+
+#[test]
+fn reset_keeps_what_it_replaces() {
+    let workshop = Workshop::new("reset");
+    workshop.write("src/main.rs", "mine\n");
+    let said = workshop.says("reset uts");
+    assert!(said.contains("workshop/kept/main-1.rs"), "{said}");
+    assert_eq!(workshop.read("src/main.rs"), exercises::starter(exercise("uts")).unwrap());
+    workshop.write("src/main.rs", "mine, too\n");
+    let said = workshop.says("reset uts");
+    assert!(said.contains("workshop/kept/main-2.rs"), "{said}");
+    assert_eq!(
+        (workshop.read("kept/main-1.rs"), workshop.read("kept/main-2.rs")),
+        ("mine\n".into(), "mine, too\n".into())
+    );
+    let files = fs::read_dir(workshop.path("src")).unwrap().count();
+    assert_eq!(files, 2, "main.rs and bin, and nothing left beside them");
+}
+
+#[test]
+fn to_catch_up_is_to_go_on_from_the_solution_before() {
+    let workshop = Workshop::new("catch-up");
+    assert_eq!(workshop.run("catch-up").0, Some(2), "it must be said to where");
+    workshop.write("src/main.rs", "mine\n");
+    let said = workshop.says("catch-up pid");
+    assert!(said.contains("exercise 2 (pid)") && said.contains("kept/main-1.rs"), "{said}");
+    workshop.says("check uts");
+    let (status, report, _) = workshop.run("check pid");
+    assert!(status == Some(1) && report.contains("That is as it should be"), "{report}");
+}
+
+#[test]
+fn diff_shows_mine_beside_the_solution() {
+    let workshop = Workshop::new("diff");
+    let said = workshop.says("diff uts");
+    assert!(said.starts_with("--- workshop/src/main.rs\n+++ step01-uts/src/main.rs\n@@"), "{said}");
+    workshop.write("src/main.rs", &exercises::solution(exercise("uts")).unwrap());
+    assert_eq!(workshop.says("diff uts"), "They are the same.\n");
+}
+
+#[test]
+fn what_was_passed_is_kept_over_updates() {
+    let workshop = Workshop::new("status");
+    workshop.says("check run");
+    let progress = workshop.read("progress.txt");
+    assert!(progress.lines().any(|line| line.starts_with("passed run ")), "{progress}");
+    assert!(workshop.says("status").contains("1 of"), "passed");
+
+    // A newer version's line, an exercise that is no more, and one that asked something else.
+    let other = "passed run 0123456789abcdef\npassed gone 0123456789abcdef\nbadge 3 of 4 in gold\n\u{7}\n";
+    workshop.write("progress.txt", other);
+    let status = workshop.says("status");
+    let row = status.lines().find(|line| line.contains(" run ")).unwrap();
+    assert!(row.ends_with("changed since you passed") && status.contains("\n0 of "), "{status}");
+    workshop.says("check run");
+    let progress = workshop.read("progress.txt");
+    for line in ["passed gone 0123456789abcdef", "badge 3 of 4 in gold", "\u{7}"] {
+        assert!(progress.lines().any(|it| it == line), "{line:?} is lost: {progress}");
+    }
+    assert!(workshop.says("status").contains("\n1 of "), "passed again");
+
+    fs::write(workshop.path("progress.txt"), b"\xff\xfe passed uts\n").unwrap();
+    assert!(workshop.says("status").contains("\n0 of "));
+}
+
+#[test]
+fn the_exit_status_tells_the_four_cases_apart() {
+    let workshop = Workshop::none("exit-status");
+    let (status, _, why) = workshop.run("check");
+    assert!(status == Some(2) && why.contains("`cargo xtask workshop start` makes it"), "{status:?} {why}");
+    assert_eq!(workshop.run("check no-such-exercise").0, Some(2));
+    let (status, report, _) = workshop.run("check run --cmd /bin/true");
+    assert!(status == Some(1) && report.contains("(never-ran)"), "a program needs no workshop: {report}");
+    let (status, report, _) = workshop.run("check run --cmd /no/such/program");
+    assert!(status == Some(1) && report.contains("(not-a-program)"), "{report}");
+
+    workshop.says("workshop start");
+    assert_eq!(workshop.run("check run").0, Some(0));
+    assert_eq!(workshop.run("check uts").0, Some(1));
+    workshop.write("src/main.rs", "fn main() { it_does_not_compile }\n");
+    let (status, report, why) = workshop.run("check run");
+    assert!(status == Some(1) && report.is_empty() && why.contains("it_does_not_compile"), "{report}{why}");
+}
+
+/// Where the kernel refuses a throwaway host, nothing was wrong with the program.
+#[test]
+fn a_machine_that_can_not_tell_says_so() {
+    let workshop = Workshop::none("cannot");
+    // A limit that counts in this user namespace, and forbids the next one in it.
+    let script = format!(
+        "echo 0 >/proc/sys/user/max_uts_namespaces; '{XTASK}' check uts --cmd /bin/true; echo $?; \
+         '{XTASK}' check uts --cmd /bin/true --json"
+    );
+    let mut shell = Host::new().as_user().command("env");
+    for name in ["HOME", "PATH"] {
+        shell.arg(format!("{name}={}", env::var(name).unwrap_or_default()));
+    }
+    shell.arg(format!("{}={}", workspace::WORKSHOP, workshop.folder.display()));
+    let Output { stdout, stderr, .. } = shell.args(["sh", "-c", &script]).output().unwrap();
+    let (said, why) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let (report, json) = said.split_once("\n77\n").unwrap_or_else(|| panic!("{said}{why}"));
+    assert!(report.contains("Cannot run here: the kernel refuses unshare(CLONE_NEWUTS): ENOSPC"), "{report}");
+    assert!(json.contains("\"verdict\": \"cannot\""), "{json}");
+    assert!(is_json(json), "{json}");
+}
+
+#[test]
+fn json_is_json() {
+    let workshop = Workshop::new("json");
+    let (status, json, _) = workshop.run("check uts --json");
+    assert_eq!(status, Some(1));
+    assert!(is_json(&json), "{json}");
+    for part in ["\"exercise\": \"uts\"", "\"verdict\": \"fail\"", "\"diagnosis\": \"isolated-nothing\"", "\"none\""] {
+        assert!(json.contains(part), "no {part} in {json}");
+    }
+    let json = workshop.says("check run --json");
+    assert!(is_json(&json) && json.contains("\"verdict\": \"pass\""), "{json}");
+    assert!(!is_json("{\"a\": 1,}") && !is_json("{\"a\": 1} b") && !is_json("[\"\n\"]"), "the validator is one");
+}
+
+#[test]
+fn watching_ends_with_the_input() {
+    let workshop = Workshop::new("watch");
+    let (status, report, _) = workshop.run("check uts --watch");
+    assert_eq!((status, report.matches("(isolated-nothing)").count()), (Some(1), 1), "{report}");
+
+    let mut child = workshop.command("check uts --watch").stdin(Stdio::piped()).spawn().unwrap();
+    let input = child.stdin.take().unwrap();
+    let lines = lines_of(child.stdout.take().unwrap());
+    let wait_for = |part: &str| {
+        while let Ok(line) = lines.recv_timeout(PATIENCE) {
+            if line.contains(part) {
+                return;
+            }
+        }
+        panic!("it never said {part}");
+    };
+    wait_for("That is as it should be");
+    // In two writes, as some editors do.
+    let mut file = fs::File::create(workshop.path("src/main.rs")).unwrap();
+    thread::sleep(Duration::from_millis(50));
+    file.write_all(exercises::solution(exercise("uts")).unwrap().as_bytes()).unwrap();
+    drop(file);
+    wait_for("All as it should be");
+    drop(input);
+    assert_eq!(end_of(&mut child, "check uts --watch"), Some(0));
+}
+
+#[test]
+fn no_command_waits_for_somebody_to_type() {
+    let workshop = Workshop::none("nobody");
+    for made in [false, true] {
+        for line in
+            ["workshop", "check", "check --watch", "hint", "diff", "reset", "catch-up uts", "status", "workshop start"]
+        {
+            // `run` sees that it ends.
+            let (status, stdout, stderr) = workshop.run(line);
+            assert!(status.is_some_and(|it| it <= 2), "{line}: {status:?} {stdout}{stderr}");
+            assert!(!(stdout + &stderr).contains("panicked"), "{line}");
+            assert!(made || line == "workshop start" || !workshop.folder.exists(), "`{line}` made a folder");
+        }
+    }
+}
+
+#[test]
+fn the_workshop_is_built_without_a_network_and_changes_no_tracked_file() {
+    let git = || {
+        let mut git = Command::new("git");
+        git.args(["-c", "safe.directory=*", "status", "--porcelain", "--untracked-files=no"])
+            .current_dir(workspace::root());
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let before = git();
+    let workshop = Workshop::new("offline");
+    workshop.says("check run");
+    workshop.says("catch-up pid");
+    workshop.says("check uts");
+    // As a learner does who builds it by hand.
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.args(["build", "--quiet", "--offline"]).current_dir(&workshop.folder);
+    assert!(cargo.status().unwrap().success());
+    assert_eq!(git(), before);
+}
+
+/// Is it one value of JSON, as RFC 8259 has it?
+fn is_json(text: &str) -> bool {
+    value(text).is_some_and(|rest| rest.trim().is_empty())
+}
+
+/// What stands behind a value.
+fn value(text: &str) -> Option<&str> {
+    let text = text.trim_start();
+    match text.chars().next()? {
+        '{' => items(&text[1..], '}', |it| value(string(it.trim_start())?.trim_start().strip_prefix(':')?)),
+        '[' => items(&text[1..], ']', value),
+        '"' => string(text),
+        _ => {
+            let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c)).unwrap_or(text.len());
+            let word = &text[..end];
+            (["true", "false", "null"].contains(&word) || word.parse::<f64>().is_ok()).then_some(&text[end..])
+        }
+    }
+}
+
+fn items(text: &str, end: char, item: impl Fn(&str) -> Option<&str>) -> Option<&str> {
+    let mut rest = text.trim_start();
+    if let Some(rest) = rest.strip_prefix(end) {
+        return Some(rest);
+    }
+    loop {
+        rest = item(rest)?.trim_start();
+        match rest.strip_prefix(',') {
+            Some(more) => rest = more,
+            None => return rest.strip_prefix(end),
+        }
+    }
+}
+
+fn string(text: &str) -> Option<&str> {
+    let mut chars = text.strip_prefix('"')?.chars();
+    loop {
+        match chars.next()? {
+            '"' => return Some(chars.as_str()),
+            '\\' => match chars.next()? {
+                'u' => {
+                    let (digits, rest) = chars.as_str().split_at_checked(4)?;
+                    u16::from_str_radix(digits, 16).ok()?;
+                    chars = rest.chars();
+                }
+                c if "\"\\/bfnrt".contains(c) => {}
+                _ => return None,
+            },
+            c if c < ' ' => return None,
+            _ => {}
+        }
+    }
+}
