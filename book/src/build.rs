@@ -15,7 +15,7 @@ use crate::check::{self, Source};
 use crate::directives::{self, Setting};
 use crate::places::Places;
 use crate::problem::{Problem, Problems, line_of};
-use crate::warnings;
+use crate::{warnings, workshop};
 
 /// A book beside its final place, checked. Dropped without being published, it vanishes.
 #[derive(Debug)]
@@ -87,7 +87,8 @@ pub fn build(places: &Places, site: Option<&str>) -> Result<Built> {
     book.with_preprocessor(IndexPreprocessor::new());
 
     let setting = Setting { places, repository: html.git_repository_url.as_deref() };
-    let mut problems = Vec::new();
+    let chapters: Vec<&str> = book.book.chapters().map(|chapter| chapter.content.as_str()).collect();
+    let mut problems = workshop::check(places, &chapters);
     let mut sources = HashMap::new();
     book.book.for_each_mut(|item| {
         let BookItem::Chapter(chapter) = item else { return };

@@ -9,6 +9,7 @@ use crate::places::Places;
 use crate::problem::Problem;
 
 pub mod diagram;
+pub mod exercises;
 pub mod listing;
 pub mod stepdiff;
 pub mod transcript;
@@ -119,14 +120,20 @@ fn resolve(setting: &Setting<'_>, name: &str, argument: &str) -> Result<String, 
         "transcript" => transcript::render(setting, argument),
         "stepdiff" => stepdiff::render(setting, argument),
         "diagram" => diagram::render(setting, argument),
-        "compare" if argument.is_empty() => transcript::render_beginning(setting, COMPARE, "$ cargo xtask compare"),
-        "compare" => Err("`compare` takes no argument".to_owned()),
+        "exercises" => exercises::render(setting, argument),
+        "compare" | "exercise-table" | "diagnoses" if !argument.is_empty() => {
+            Err(format!("`{name}` takes no argument"))
+        }
+        "compare" => transcript::render_beginning(setting, COMPARE, "$ cargo xtask compare"),
+        "exercise-table" => exercises::render_table(setting),
+        "diagnoses" => exercises::render_diagnoses(setting),
         "include" | "rustdoc_include" | "playground" | "title" => Err(format!(
             "mdBook's own `{name}` passes over what it can't find; use `listing`, or say what you need in book/src/directives.rs"
         )),
-        _ => {
-            Err(format!("there is no directive `{name}`; there are listing, transcript, stepdiff, diagram and compare"))
-        }
+        _ => Err(format!(
+            "there is no directive `{name}`; there are listing, transcript, stepdiff, diagram, compare, exercises, \
+             exercise-table and diagnoses"
+        )),
     }
 }
 

@@ -13,3 +13,4 @@ pub mod places;
 pub mod problem;
 pub mod serve;
 pub mod warnings;
+pub mod workshop;

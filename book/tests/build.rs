@@ -61,6 +61,44 @@ const DRAWING: &str = "\
 </svg>
 ";
 
+const EXERCISES: &str = "\
+const LATER: &[&str] = &[];
+pub const ALL: &[Exercise] = &[
+    Exercise { number: 1, id: \"two\", after: LATER },
+    Exercise { number: 0, id: \"one\", after: &[] },
+];
+";
+
+const EXERCISE: &str = "\
+# The `first` one
+
+- chapter: first.md
+- minutes: 5
+- function: main
+
+Do this:
+
+- all of it
+
+## Ask
+
+Why?
+
+```sh
+## no hint
+```
+
+## Look
+
+There.
+";
+
+const DIAGNOSES: &str = "\
+const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
+    (A, \"no-a\", \"No A|B here: `x|y`, a_b.\", \"second.md#here\"),
+];
+";
+
 /// A workspace with a book of two chapters, of which a test writes the first.
 struct Small(TempDir);
 
@@ -85,6 +123,16 @@ impl Small {
         let path = self.0.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    /// The same with a workshop of two exercises, both of the first chapter.
+    fn with_workshop(text: &str) -> Small {
+        let small = Small::new(text);
+        small.write("xtask/src/exercises.rs", EXERCISES);
+        small.write("xtask/src/check/diagnosis.rs", DIAGNOSES);
+        small.write("xtask/exercises/one.md", EXERCISE);
+        small.write("xtask/exercises/two.md", &EXERCISE.replace("`first`", "second"));
+        small
     }
 
     fn places(&self) -> Places {
@@ -202,6 +250,89 @@ fn a_diagram_is_in_the_page() {
     let page = page("# First\n\n{{#diagram diagrams/box.svg}}\n");
     has(&page, "<figure class=\"diagram\">\n<svg ");
     has(&page, "<path id=\"box\" d=\"M0 0h9v9z\" fill=\"none\" stroke=\"currentColor\" />\n</svg>\n</figure>");
+}
+
+#[test]
+fn exercises_are_headings_and_folded_hints() {
+    let page = Small::with_workshop("# First\n\n{{#exercises first.md}}\n").page();
+    has(&page, "<h3 id=\"exercise-one\">");
+    has(&page, "Exercise 0, <code>one</code>: The <code>first</code> one");
+    has(&page, "<p><em>About 5 minutes.</em> Do ");
+    has(&page, "<li>all of it</li>");
+    has(
+        &page,
+        "<details><summary>Hint 1: Ask</summary>\n<p>Why?</p>\n<pre><code class=\"language-sh\">## no hint\n</code></pre>",
+    );
+    has(&page, "<details><summary>Hint 2: Look</summary>\n<p>There.</p>");
+    has(&page, "<code>cargo xtask check one</code>");
+    let (one, two) = (page.find("exercise-one").unwrap(), page.find("exercise-two").unwrap());
+    assert!(one < two, "they are in the order of their numbers");
+}
+
+#[test]
+fn all_exercises_are_in_one_table() {
+    let page = Small::with_workshop("# First\n\n{{#exercise-table}}\n\n{{#exercises first.md}}\n").page();
+    has(&page, "<code>two</code></td><td><a href=\"first.html#exercise-two\">The second one</a></td>");
+}
+
+#[test]
+fn all_diagnoses_are_in_one_table() {
+    let page = Small::with_workshop("# First\n\n{{#diagnoses}}\n\n{{#exercises first.md}}\n").page();
+    has(
+        &page,
+        "<td><code>no-a</code></td><td>No A|B here: <code>x|y</code>, a_b.</td><td><a href=\"second.html#here\">Second: Here</a></td>",
+    );
+}
+
+#[test]
+fn a_chapter_without_exercises_is_refused() {
+    let of = |chapter: &str| Small::with_workshop(&format!("# First\n\n{{{{#exercises {chapter}}}}}\n"));
+    refused_in(&of("second.md"), "no exercise in xtask/exercises belongs to the chapter `second.md`");
+    refused_in(&of("nothing.md"), "the chapter `nothing.md`");
+    refused_in(&of(""), "the chapter ``");
+    refused("{{#exercises first.md}}", "there is no file xtask/src/exercises.rs");
+    refused("{{#exercise-table}}", "there is no file xtask/src/exercises.rs");
+    refused("{{#exercise-table first.md}}", "takes no argument");
+}
+
+#[test]
+fn an_exercise_must_have_a_text_and_a_place() {
+    let small = || Small::with_workshop("# First\n\n{{#exercises first.md}}\n");
+    let is = |small: &Small, problem: &str| {
+        let problems = small.problems();
+        assert!(problems.lines().any(|line| line.starts_with(problem)), "{problem} is not in {problems}");
+    };
+    let it = small();
+    fs::remove_file(it.0.path().join("xtask/exercises/two.md")).unwrap();
+    is(&it, "xtask/src/exercises.rs:3: the exercise `two` has no text");
+    let it = small();
+    it.write("xtask/exercises/three.md", EXERCISE);
+    is(&it, "xtask/exercises/three.md:1: xtask/src/exercises.rs has no exercise `three`");
+    let it = small();
+    it.write("xtask/exercises/two.md", &EXERCISE.replace("first.md", "second.md"));
+    is(&it, "xtask/exercises/two.md:3: no chapter shows it: there is no line {{#exercises second.md}}");
+    let it = small();
+    it.write("xtask/exercises/two.md", &EXERCISE.replace("Why?", "").replace("```sh\n## no hint\n```\n", ""));
+    is(&it, "xtask/exercises/two.md:11: the hint `Ask` is empty");
+    let it = small();
+    it.write("xtask/src/exercises.rs", "const ALL: &[Exercise] = &[\n\n    exercise(0),\n];\n");
+    is(&it, "xtask/src/exercises.rs:3: this exercise has no plain `number` and `id`");
+    it.write("xtask/src/exercises.rs", "const SOME: &[Exercise] = &[];\n");
+    is(&it, "xtask/src/exercises.rs: there is no constant `ALL`");
+}
+
+#[test]
+fn a_diagnosis_must_name_a_section() {
+    let with = |from: &str, to: &str| {
+        let small = Small::with_workshop("# First\n\n{{#diagnoses}}\n\n{{#exercises first.md}}\n");
+        small.write("xtask/src/check/diagnosis.rs", &DIAGNOSES.replace(from, to));
+        small
+    };
+    refused_in(&with("#here", "#there"), "xtask/src/check/diagnosis.rs:2: second.md has no heading {#there}");
+    refused_in(&with("second.md", "third.md"), "xtask/src/check/diagnosis.rs:2: there is no chapter third.md");
+    refused_in(&with("#here", ""), "`second.md` names no section");
+    refused_in(&with("\"no-a\", ", ""), "xtask/src/check/diagnosis.rs:2: this is no row");
+    refused("{{#diagnoses}}", "there is no file xtask/src/check/diagnosis.rs");
 }
 
 #[test]

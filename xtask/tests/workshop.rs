@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use xtask::check::diagnosis::Diagnosis;
 use xtask::exercises::{self, Exercise};
 use xtask::host::Host;
 use xtask::workspace;
@@ -393,6 +394,18 @@ fn the_workshop_is_built_without_a_network_and_changes_no_tracked_file() {
     cargo.args(["build", "--quiet", "--offline"]).current_dir(&workshop.folder);
     assert!(cargo.status().unwrap().success());
     assert_eq!(git(), before);
+}
+
+#[test]
+fn every_diagnosis_names_a_section_of_the_book() {
+    for diagnosis in Diagnosis::all() {
+        let section = diagnosis.section();
+        let (chapter, id) = section.split_once('#').unwrap_or_else(|| panic!("{section} names no section"));
+        let text = fs::read_to_string(workspace::root().join("book/text").join(chapter));
+        let text = text.unwrap_or_else(|error| panic!("{}: {chapter}: {error}", diagnosis.id()));
+        let is_it = |line: &str| line.starts_with('#') && line.ends_with(&format!(" {{#{id}}}"));
+        assert!(text.lines().any(is_it), "{}: {chapter} has no heading {{#{id}}}", diagnosis.id());
+    }
 }
 
 /// Is it one value of JSON, as RFC 8259 has it?
