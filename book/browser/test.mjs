@@ -1,6 +1,6 @@
 // Opens the built book in headless Chromium, as a reader would: every page of the sidebar, the search, the themes; narrow and
-// wide, light and dark. Fails on a console error, on a page that scrolls sideways, and on a serious accessibility violation
-// (axe-core). Speaks WebDriver (https://www.w3.org/TR/webdriver2/) to chromedriver with what node has, so axe-core is all
+// wide, light and dark. Fails on a console error, on a page or code that must be scrolled sideways, and on a serious
+// accessibility violation (axe-core). Speaks WebDriver (https://www.w3.org/TR/webdriver2/) to chromedriver with what node has, so axe-core is all
 // that npm installs. Usage: node test.mjs [BOOK-FOLDER [SCREENSHOT-FOLDER]]
 
 import { spawn } from "node:child_process";
@@ -112,6 +112,10 @@ try {
         const [scroll, client] =
           await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
         check(scroll <= client, `${where}: the page is ${scroll} wide, its window ${client}`);
+        const cut = await run(
+          "return [...document.querySelectorAll('main pre, main pre > code')].filter(it => it.scrollWidth > it.clientWidth)" +
+          ".map(it => it.textContent.slice(0, 40))");
+        check(cut.length === 0, `${where}: these must be scrolled to be read: ${cut.join(" | ")}`);
         if (width !== 800) {
           await run(axe);
           const violations = await runAsync(
@@ -146,6 +150,14 @@ try {
     await run("document.querySelector('#mdbook-searchresults a').click()");
     await until("return location.pathname !== '/index.html'", "a search result leads to its page");
   }
+
+  // The button of a terminal copies what is typed, and no prompt or answer.
+  await open("step01.html");
+  const copied = await runAsync(
+    "const done = arguments[0]; const button = document.querySelector('.copy-typed');" +
+    " navigator.clipboard.writeText = async text => done(text); button.click();");
+  const prompts = await run("return document.querySelector('.terminal').textContent.match(/^\\$ .*/gm).map(it => it.slice(2))");
+  check(prompts.length > 1 && copied === prompts.join("\n"), `the button copied ${copied}`);
 
   // The theme is chosen in a menu.
   await open("index.html");

@@ -8,13 +8,12 @@ use std::fmt::Write as _;
 use crate::places::Places;
 use crate::problem::Problem;
 
+pub mod compare;
 pub mod diagram;
 pub mod exercises;
 pub mod listing;
 pub mod stepdiff;
 pub mod transcript;
-
-const COMPARE: &str = "xtask/tests/snapshots/compare__table.snap";
 
 /// What directives are resolved against.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +123,7 @@ fn resolve(setting: &Setting<'_>, name: &str, argument: &str) -> Result<String, 
         "compare" | "exercise-table" | "diagnoses" if !argument.is_empty() => {
             Err(format!("`{name}` takes no argument"))
         }
-        "compare" => transcript::render_beginning(setting, COMPARE, "$ cargo xtask compare"),
+        "compare" => compare::render(setting),
         "exercise-table" => exercises::render_table(setting),
         "diagnoses" => exercises::render_diagnoses(setting),
         "include" | "rustdoc_include" | "playground" | "title" => Err(format!(

@@ -211,20 +211,27 @@ fn a_transcript_is_a_terminal() {
     has(
         &page,
         "<pre class=\"terminal\" tabindex=\"0\" role=\"group\" aria-label=\"Terminal: echo &#39;&lt;a&gt;&#39; &amp;&amp; echo\">\
-         <span class=\"prompt\" aria-hidden=\"true\">$ </span><kbd class=\"typed\">echo '&lt;a&gt;' &amp;&amp; echo</kbd>\n\
-         &lt;a&gt;\n\n<span class=\"prompt\" aria-hidden=\"true\">$ </span><kbd class=\"typed\">true</kbd></pre>",
+         <span class=\"line\"><span class=\"prompt\" aria-hidden=\"true\">$ </span>\
+         <kbd class=\"typed\">echo '&lt;a&gt;' &amp;&amp; echo</kbd>\n</span>\
+         <span class=\"line\">&lt;a&gt;\n</span><span class=\"line\">\n</span>\
+         <span class=\"line\"><span class=\"prompt\" aria-hidden=\"true\">$ </span><kbd class=\"typed\">true</kbd>\n</span></pre>",
     );
     has(&page, "<p>more of the item</p>");
 }
 
 #[test]
-fn the_table_is_a_terminal_too() {
+fn the_measured_table_is_a_table() {
     let small = Small::new("# First\n\n{{#compare}}\n");
     refused_in(&small, "there is no file xtask/tests/snapshots/compare__table.snap");
     small.write("xtask/tests/snapshots/compare__table.snap", SNAPSHOT);
     refused_in(&small, "does not begin with `$ cargo xtask compare`");
-    small.write("xtask/tests/snapshots/compare__table.snap", "---\nsource: x\n---\n$ cargo xtask compare\na | b\n");
-    has(&small.page(), "<kbd class=\"typed\">cargo xtask compare</kbd>\na | b</pre>");
+    let table = |text: &str| format!("---\nsource: x\n---\n$ cargo xtask compare\n{text}");
+    small.write("xtask/tests/snapshots/compare__table.snap", &table("      host  step01\npid 11  12\n"));
+    refused_in(&small, "`pid 11  12` does not fit");
+    small.write("xtask/tests/snapshots/compare__table.snap", &table("      host  step01\npid   11    12\n"));
+    let page = small.page();
+    has(&page, "<kbd class=\"typed\">cargo xtask compare</kbd>\n</span></pre>\n<table class=\"compare\">");
+    has(&page, "<tr><th scope=\"row\">pid</th><td>11</td><td>12</td></tr>");
 }
 
 #[test]

@@ -58,6 +58,26 @@
         });
     }
 
+    // Each line of code an element, so that a line too long for the screen goes on below, further in than it began. What colours
+    // code may span lines; then its element is closed at the end of one and opened again in the next.
+    for (const code of document.querySelectorAll("main pre > code")) {
+        let open = [];
+        const lines = code.innerHTML.replace(/\n$/, "").split("\n").map(html => {
+            const before = open.join("");
+            for (const [tag] of html.matchAll(/<[^>]*>/g)) {
+                open = tag.startsWith("</") ? open.slice(0, -1) : [...open, tag];
+            }
+            return `<span class="line">${before}${html}${"</span>".repeat(open.length)}\n</span>`;
+        });
+        code.innerHTML = lines.join("");
+        code.classList.add("has-lines");
+    }
+    for (const line of document.querySelectorAll(".has-lines > .line, pre.diff > *")) {
+        const blank = /^([-+ ]? *)(.*)$/s.exec(line.innerHTML);
+        line.style.setProperty("--in", `${blank[1].length}ch`);
+        line.innerHTML = `<span class="indent">${blank[1]}</span>${blank[2]}`;
+    }
+
     // What scrolls sideways must be reachable by keyboard.
     const scrollable = () => {
         for (const box of document.querySelectorAll(".table-wrapper, pre > code")) {

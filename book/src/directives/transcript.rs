@@ -12,14 +12,14 @@ const PROMPT: &str = "$ ";
 /// # Errors
 /// What is wrong with the snapshot.
 pub fn render(setting: &Setting<'_>, path: &str) -> Result<String, String> {
-    render_beginning(setting, path, PROMPT)
+    Ok(format!("<div class=\"terminal-box\">{}</div>", terminal(&read(setting, path, PROMPT)?)))
 }
 
-/// The same, for a snapshot that must begin in a certain way.
+/// What a snapshot holds, which must begin in a certain way.
 ///
 /// # Errors
 /// What is wrong with the snapshot.
-pub fn render_beginning(setting: &Setting<'_>, path: &str, beginning: &str) -> Result<String, String> {
+pub fn read(setting: &Setting<'_>, path: &str, beginning: &str) -> Result<String, String> {
     let new = setting.places.inside("", &format!("{path}.new"))?;
     if new.exists() {
         return Err(format!("{path} has a pending {path}.new beside it: review that first"));
@@ -35,26 +35,25 @@ pub fn render_beginning(setting: &Setting<'_>, path: &str, beginning: &str) -> R
     if let Some(control) = body.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
         return Err(format!("{path} holds the control character {control:?}; let the test take it out"));
     }
-    Ok(terminal(body))
+    Ok(body.to_owned())
 }
 
-/// HTML in one line. The prompt is no text to select or to read out, and the script of the theme copies what is typed.
-fn terminal(body: &str) -> String {
+/// HTML in one line. The prompt is no text to select or to read out, and the script of the theme copies what is typed. Each
+/// line is an element, so that one which is too long for the screen can go on below, indented.
+pub fn terminal(body: &str) -> String {
     let first = body.lines().next().unwrap_or_default().trim_start_matches(PROMPT);
-    let mut html = format!(
-        "<div class=\"terminal-box\"><pre class=\"terminal\" tabindex=\"0\" role=\"group\" aria-label=\"Terminal: {}\">",
-        escape(first)
-    );
-    for (index, line) in body.lines().enumerate() {
-        html.push_str(if index == 0 { "" } else { "&#10;" });
+    let mut html =
+        format!("<pre class=\"terminal\" tabindex=\"0\" role=\"group\" aria-label=\"Terminal: {}\">", escape(first));
+    for line in body.lines() {
         let _ = match line.strip_prefix(PROMPT) {
             Some(typed) => write!(
                 html,
-                "<span class=\"prompt\" aria-hidden=\"true\">$ </span><kbd class=\"typed\">{}</kbd>",
+                "<span class=\"line\"><span class=\"prompt\" aria-hidden=\"true\">$ </span>\
+                 <kbd class=\"typed\">{}</kbd>&#10;</span>",
                 escape(typed)
             ),
-            None => write!(html, "{}", escape(line)),
+            None => write!(html, "<span class=\"line\">{}&#10;</span>", escape(line)),
         };
     }
-    html + "</pre></div>"
+    html + "</pre>"
 }

@@ -1,0 +1,82 @@
+//! `{{#compare}}`: the measured table of what each step shares with the host. Its snapshot is set in columns, which a narrow
+//! screen would break, so on the page it is a table.
+
+use std::fmt::Write as _;
+
+use crate::directives::{Setting, transcript};
+use crate::html::escape;
+
+const SNAPSHOT: &str = "xtask/tests/snapshots/compare__table.snap";
+const TYPED: &str = "$ cargo xtask compare";
+
+/// The block that takes the directive's place.
+///
+/// # Errors
+/// What is wrong with the snapshot.
+pub fn render(setting: &Setting<'_>) -> Result<String, String> {
+    let body = transcript::read(setting, SNAPSHOT, TYPED)?;
+    let table = table(body.strip_prefix(TYPED).unwrap_or_default().trim_start_matches('\n'))
+        .map_err(|line| format!("{SNAPSHOT}: `{line}` does not fit the columns of the heading"))?;
+    Ok(format!("<div class=\"terminal-box\">{}{table}</div>", transcript::terminal(TYPED)))
+}
+
+/// HTML in one line, or the line that is no row. The heading says where the columns begin; an empty line begins a new group.
+fn table(text: &str) -> Result<String, String> {
+    let heading = text.lines().next().unwrap_or_default();
+    let starts: Vec<usize> = heading.match_indices(' ').map(|(at, _)| at + 1).collect();
+    let starts: Vec<usize> = starts.into_iter().filter(|at| heading[*at..].starts_with(|c| c != ' ')).collect();
+    if !heading.starts_with(' ') || starts.is_empty() {
+        return Err(heading.to_owned());
+    }
+    let mut html = "<table class=\"compare\"><thead><tr><td></td>".to_owned();
+    for name in heading.split_whitespace() {
+        let _ = write!(html, "<th scope=\"col\">{}</th>", escape(name));
+    }
+    html.push_str("</tr></thead><tbody>");
+    for line in text.lines().skip(1) {
+        if line.is_empty() {
+            html.push_str("</tbody><tbody>");
+            continue;
+        }
+        let mut rest = line;
+        let mut cells = Vec::new();
+        for start in starts.iter().rev() {
+            let (before, cell) = rest.split_at_checked(*start).ok_or(line)?;
+            if !before.ends_with(' ') || cell.is_empty() || cell.starts_with(' ') {
+                return Err(line.to_owned());
+            }
+            cells.push(escape(cell.trim_end()));
+            rest = before;
+        }
+        let _ = write!(html, "<tr><th scope=\"row\">{}</th>", escape(rest.trim_end()));
+        for cell in cells.iter().rev() {
+            let _ = write!(html, "<td>{cell}</td>");
+        }
+        html.push_str("</tr>");
+    }
+    Ok(html + "</tbody></table>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn columns_become_cells() {
+        let text = "         host   step01\nown PID  11     12\nstatus   a < b  7\n\nuts      host's new\n";
+        let rows = [
+            "<thead><tr><td></td><th scope=\"col\">host</th><th scope=\"col\">step01</th></tr></thead>",
+            "<tr><th scope=\"row\">own PID</th><td>11</td><td>12</td></tr>",
+            "<td>a &lt; b</td><td>7</td></tr></tbody><tbody><tr><th scope=\"row\">uts</th>",
+        ];
+        let table = table(text).unwrap();
+        assert!(rows.iter().all(|row| table.contains(row)), "{table}");
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
+        for text in ["", "a | b", "   host\nown", "   host\nlong one", "   a  b\nx  yz", "   a  b\nx  é  y"] {
+            assert!(table(text).is_err(), "{text}");
+        }
+    }
+}
