@@ -113,7 +113,7 @@ try {
           await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
         check(scroll <= client, `${where}: the page is ${scroll} wide, its window ${client}`);
         const cut = await run(
-          "return [...document.querySelectorAll('main pre, main pre > code')].filter(it => it.scrollWidth > it.clientWidth)" +
+          "return [...document.querySelectorAll('main pre, main pre > code, .table-wrapper')].filter(it => it.scrollWidth > it.clientWidth)" +
           ".map(it => it.textContent.slice(0, 40))");
         check(cut.length === 0, `${where}: these must be scrolled to be read: ${cut.join(" | ")}`);
         if (width !== 800) {

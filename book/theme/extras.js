@@ -78,6 +78,15 @@
         line.innerHTML = `<span class="indent">${blank[1]}</span>${blank[2]}`;
     }
 
+    // On a small screen a wide table is set as a list, in which each cell says what column it is of: see book.css.
+    for (const table of document.querySelectorAll(".table-wrapper > table")) {
+        const names = [...table.querySelectorAll("thead th")].map(cell => cell.textContent);
+        table.classList.toggle("wide", names.length > 2);
+        for (const cell of table.querySelectorAll("tbody td")) {
+            cell.dataset.column = names[cell.cellIndex];
+        }
+    }
+
     // What scrolls sideways must be reachable by keyboard.
     const scrollable = () => {
         for (const box of document.querySelectorAll(".table-wrapper, pre > code")) {
