@@ -8,6 +8,8 @@ pub mod steps;
 pub mod workspace;
 
 #[cfg(target_os = "linux")]
+pub mod bench;
+#[cfg(target_os = "linux")]
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod ci;

@@ -33,7 +33,7 @@ mod linux {
     use xtask::rootfs::Source;
     use xtask::run::Program;
     use xtask::steps;
-    use xtask::{book, check, ci, compare, doctor, host, privilege, rootfs, run, test, workshop};
+    use xtask::{bench, book, check, ci, compare, doctor, host, privilege, rootfs, run, test, workshop};
 
     pub(super) fn main() -> ExitCode {
         if let Some(part) = host::part() {
@@ -49,6 +49,7 @@ mod linux {
         let result = match args.split_first() {
             Some((first, rest)) if first == compare::LOOK => compare::look(rest),
             Some((first, rest)) if first == check::EXAM => check::sit(rest),
+            Some((first, rest)) if first == bench::TRACK => bench::track(rest),
             _ => dispatch(&command_line().get_matches()),
         };
         result.unwrap_or_else(|error| {
@@ -111,6 +112,13 @@ mod linux {
             ("book", it) => book::run(&match it.subcommand() {
                 Some((_, it)) => book::Options::Serve { port: *it.get_one("port").expect("has a default") },
                 None => book::Options::Build { open: it.get_flag("open") },
+            }),
+            ("bench", it) => bench::run(&bench::Options {
+                runs: *it.get_one("runs").expect("has a default"),
+                short: it.get_flag("short"),
+                full: it.get_flag("full"),
+                write: it.get_flag("write"),
+                source: it.get_one("source").cloned(),
             }),
             ("ci", it) => ci::run(&ci::Options { no_browser: it.get_flag("no-browser") }),
             (other, _) => unreachable!("clap knows no command {other}"),
@@ -347,6 +355,38 @@ mod linux {
                                 .help("Listen here, on the loopback address; 0 takes a free one"),
                         ),
                     ),
+            )
+            .subcommand(
+                Command::new("bench")
+                    .about("Measure what a container costs, in turn with unshare, bwrap, crun, runc, podman, and the same in Go and C")
+                    .arg(
+                        Arg::new("runs")
+                            .long("runs")
+                            .value_name("N")
+                            .value_parser(value_parser!(usize))
+                            .default_value("100")
+                            .help("Let each pair run so often"),
+                    )
+                    .arg(
+                        Arg::new("short")
+                            .long("short")
+                            .action(ArgAction::SetTrue)
+                            .conflicts_with("runs")
+                            .help("Only see that everything runs: a few runs, whose figures mean little"),
+                    )
+                    .arg(
+                        Arg::new("full").long("full").action(ArgAction::SetTrue).help(
+                            "Also measure what takes minutes: from a clone to the first container, the tests, the book",
+                        ),
+                    )
+                    .arg(
+                        Arg::new("write")
+                            .long("write")
+                            .action(ArgAction::SetTrue)
+                            .conflicts_with("short")
+                            .help("Write the tables into the book, as book/text/measured.md"),
+                    )
+                    .arg(source()),
             )
             .subcommand(
                 Command::new("ci").about("Run everything that must hold before a change lands").arg(

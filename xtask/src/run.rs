@@ -107,7 +107,7 @@ fn build(step: &Step, release: bool) -> Result<Option<PathBuf>> {
 
 /// `cargo run` tells a program about its package and adds to the library path. The step's program should see what it would
 /// see if it were started by hand.
-fn leave_cargos_environment(command: &mut Command) {
+pub(crate) fn leave_cargos_environment(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"CARGO") {
             command.env_remove(name);

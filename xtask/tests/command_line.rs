@@ -36,7 +36,7 @@ fn on(host: &Host, script: &str) -> Output {
 #[test]
 fn every_command_explains_itself() {
     let help = text(&xtask(&["--help"]).stdout);
-    for command in ["run", "rootfs", "doctor", "host", "test", "compare", "book", "ci"] {
+    for command in ["run", "rootfs", "doctor", "host", "test", "compare", "book", "bench", "ci"] {
         assert!(help.contains(&format!("  {command} ")), "{help}");
         let output = xtask(&[command, "--help"]);
         assert!(output.status.success());

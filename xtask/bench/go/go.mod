@@ -1,0 +1,3 @@
+module mini-docker
+
+go 1.17
