@@ -24,6 +24,8 @@ pub mod escape;
 #[cfg(target_os = "linux")]
 pub mod exercises;
 #[cfg(target_os = "linux")]
+pub mod fresh;
+#[cfg(target_os = "linux")]
 pub mod host;
 #[cfg(target_os = "linux")]
 pub mod json;

@@ -11,7 +11,7 @@ use duct::cmd;
 
 use crate::privilege::{self, Privilege};
 use crate::steps::{self, Step};
-use crate::{exercises, host, rootfs, workshop, workspace};
+use crate::{exercises, fresh, host, rootfs, workshop, workspace};
 
 /// What can be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,16 +93,23 @@ fn shell(program: &Program) -> OsString {
 
 /// Builds a step; none if the compiler has said why not.
 fn build(step: &Step, release: bool) -> Result<Option<PathBuf>> {
+    let path = workspace::step_programs(release)?.join(&step.name);
+    let program = fresh::Program::new(path.clone());
+    if program.is_fresh() {
+        return Ok(Some(path));
+    }
     let mut args: Vec<OsString> = ["build", "--quiet", "--package", &step.name].map(OsString::from).into();
     // Where we look for it, whoever has set or unset CARGO_TARGET_DIR since we were built.
     args.extend(["--target-dir".into(), workspace::target().into()]);
     args.extend(release.then(|| "--release".into()));
-    let program = workspace::step_programs(release)?.join(&step.name);
-    if !program.exists() {
+    if !path.exists() {
         eprintln!("xtask: building {}; the first time takes some seconds", step.name);
     }
     let cargo = cmd(workspace::cargo(), args).dir(workspace::root()).unchecked();
-    Ok(cargo.run().context("starting cargo")?.status.success().then_some(program))
+    let start = program.start();
+    let succeeded = cargo.run().context("starting cargo")?.status.success();
+    program.keep(start.filter(|_| succeeded));
+    Ok(succeeded.then_some(path))
 }
 
 /// `cargo run` tells a program about its package and adds to the library path. The step's program should see what it would
