@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::check::Check;
-use crate::check::{behaviour, look};
+use crate::check::behaviour;
+use crate::check::look;
 use crate::{steps, workspace};
 
 /// What a learner does in one sitting.
@@ -16,6 +17,8 @@ pub struct Exercise {
     pub number: u32,
     /// What it is called for good, also when the order changes: `uts`.
     pub id: &'static str,
+    /// What the program is to be.
+    pub kind: Kind,
     /// The exercises whose checks must hold as well, besides 0: those before it in the steps, or the steps.
     pub after: &'static [&'static str],
     /// The solved program, from the top of the repository.
@@ -24,6 +27,15 @@ pub struct Exercise {
     pub starter: Starter,
     /// What must hold.
     pub checks: &'static [Check],
+}
+
+/// The contract of an exercise's program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `PROGRAM run COMMAND [ARG...]`: it makes a container.
+    Program,
+    /// `PROGRAM COMMAND [ARG...]`: it is put into one, as /tmp/escape. It is linked statically, and nothing else is asked of it.
+    Attack,
 }
 
 /// What an exercise starts from.
@@ -37,13 +49,17 @@ pub enum Starter {
 
 /// The first program: it runs a command, and isolates nothing.
 const FIRST: &str = "xtask/exercises/first.rs";
-const STEPS: &[&str] = &["uts", "pid", "chroot", "proc"];
+/// The last step.
+const LAST: &str = "step04-proc/src/main.rs";
+/// The exercises that are the steps.
+pub(crate) const STEPS: &[&str] = &["uts", "pid", "chroot", "proc"];
 
 /// All of them, in their order.
 pub const ALL: &[Exercise] = &[
     Exercise {
         number: 0,
         id: "run",
+        kind: Kind::Program,
         after: &[],
         solution: FIRST,
         starter: Starter::File(FIRST),
@@ -61,6 +77,7 @@ pub const ALL: &[Exercise] = &[
     Exercise {
         number: 1,
         id: "uts",
+        kind: Kind::Program,
         after: &[],
         solution: "step01-uts/src/main.rs",
         starter: Starter::File(FIRST),
@@ -73,6 +90,7 @@ pub const ALL: &[Exercise] = &[
     Exercise {
         number: 2,
         id: "pid",
+        kind: Kind::Program,
         after: &["uts"],
         solution: "step02-pid/src/main.rs",
         starter: Starter::File("step01-uts/src/main.rs"),
@@ -85,6 +103,7 @@ pub const ALL: &[Exercise] = &[
     Exercise {
         number: 3,
         id: "chroot",
+        kind: Kind::Program,
         after: &["uts", "pid"],
         solution: "step03-chroot/src/main.rs",
         starter: Starter::File("step02-pid/src/main.rs"),
@@ -97,8 +116,9 @@ pub const ALL: &[Exercise] = &[
     Exercise {
         number: 4,
         id: "proc",
+        kind: Kind::Program,
         after: &["uts", "pid", "chroot"],
-        solution: "step04-proc/src/main.rs",
+        solution: LAST,
         starter: Starter::File("step03-chroot/src/main.rs"),
         checks: &[
             Check::look("its /proc shows its own PID namespace", look::its_proc_is_its_own),
@@ -109,12 +129,13 @@ pub const ALL: &[Exercise] = &[
     Exercise {
         number: 5,
         id: "status",
+        kind: Kind::Program,
         after: STEPS,
-        solution: "step04-proc/src/main.rs",
-        starter: Starter::Without(&[(
-            "status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125)",
-            "status.code().unwrap_or(1)",
-        )]),
+        solution: LAST,
+        starter: Starter::Without(&[
+            ("status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125)", "status.code().unwrap_or(1)"),
+            ("use std::os::unix::process::ExitStatusExt;\n", ""),
+        ]),
         checks: &[
             Check::alone("128 + n, if signal n killed the command", behaviour::signals_are_reported),
             Check::alone("127 if there is no such command, 126 if it can't be executed", behaviour::not_found_is_127),
@@ -125,7 +146,8 @@ pub const ALL: &[Exercise] = &[
 impl Exercise {
     /// The exercises whose checks are asked for this one, itself last.
     pub fn with_earlier(&self) -> Vec<&'static Exercise> {
-        let mut all: Vec<_> = ALL.iter().filter(|it| it.number == 0 || self.after.contains(&it.id)).collect();
+        let is_asked = |it: &&Exercise| it.number == 0 && self.kind == Kind::Program || self.after.contains(&it.id);
+        let mut all: Vec<_> = ALL.iter().filter(is_asked).collect();
         if self.number != 0 {
             all.extend(ALL.iter().filter(|it| it.id == self.id));
         }

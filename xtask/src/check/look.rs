@@ -11,10 +11,11 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::fcntl::OFlag;
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs};
 
 use super::diagnosis::Diagnosis;
-use super::exam::{Exam, Run, Setting, Trouble};
+use super::exam::{Exam, Remains, Run, Setting, Trouble};
 use super::proc::{FileId, Pid, Process, id_of};
 use super::verdict::{Failure, Verdict, fail, require};
 use crate::host;
@@ -59,10 +60,16 @@ pub struct Sighting {
     pub name: String,
     /// Its `/`, and where that is as the host names it.
     pub root: (FileId, PathBuf),
+    /// Is its `/` an overlay, and ./rootfs one of the layers?
+    pub is_overlay: bool,
     /// Its working directory, likewise.
     pub cwd: (FileId, PathBuf),
+    /// The root of its mount namespace, where a chroot can be left for.
+    pub namespace_root: FileId,
     /// All mounts of its mount namespace, also those outside of its root.
     pub mounts: Vec<Mount>,
+    /// Those in its root.
+    pub own_mounts: Vec<Mount>,
     /// Its /proc.
     pub proc: ProcSeen,
     /// Was it the shell that was executed?
@@ -94,6 +101,8 @@ pub struct Look {
     pub ended_early: bool,
     /// How the program ended.
     pub status: ExitStatus,
+    /// In which user namespace it ended.
+    pub remains: Option<Remains>,
     /// Did what the command wrote arrive while it waited?
     pub was_prompt: bool,
     /// All that the program wrote to stdout, and to stderr.
@@ -116,6 +125,8 @@ pub struct Look {
     pub rootfs: Option<FileId>,
     /// See `rootfs`.
     pub host_root: FileId,
+    /// The mount that is the host's `/`.
+    pub host_root_mount: Option<Mount>,
     /// See `rootfs`.
     pub folder: FileId,
 }
@@ -140,7 +151,7 @@ pub fn look_with<T: Default>(
 ) -> Result<(Look, T), Trouble> {
     let rootfs = id_of(&exam.folder().join("rootfs")).ok();
     let folder = id_of(exam.folder())?;
-    let shells = [exam.shell(), in_root(&exam.folder().join("rootfs"), Path::new("/bin/sh"))];
+    let shells = [exam.on_path("sh"), in_root(&exam.folder().join("rootfs"), Path::new("/bin/sh"))];
     let nonce = nonce();
     let words = words(&nonce);
     let command: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
@@ -174,6 +185,7 @@ pub fn look_with<T: Default>(
         impostor,
         ended_early,
         status,
+        remains: run.remains().cloned(),
         was_prompt,
         stdout: run.out.text(),
         stderr: run.stderr(),
@@ -185,6 +197,7 @@ pub fn look_with<T: Default>(
         host_procs: exam.count_procs(),
         rootfs,
         host_root: exam.host.id(1, "root")?,
+        host_root_mount: exam.root_mount(),
         folder,
     };
     Ok((look, more))
@@ -247,21 +260,43 @@ pub fn sight(exam: &Exam, command: Process, shells: &[Option<PathBuf>]) -> Resul
             new.push(kind);
         }
     }
+    let own_mounts = mounts::parse(&exam.host.read(pid, "mountinfo")?);
     Ok(Sighting {
         new,
         children_elsewhere: id("ns/pid_for_children")? != id("ns/pid")?,
         name: exam.name_of(pid)?,
         root: (id("root")?, proc.link(pid, "root")?.into()),
+        is_overlay: is_overlay_of_rootfs(exam, pid)?,
         cwd: (id("cwd")?, proc.link(pid, "cwd")?.into()),
+        namespace_root: exam.root_around(pid)?,
         mounts: exam.mounts_around(pid)?,
-        proc: proc_of(exam, pid)?,
+        proc: proc_of(exam, pid, &own_mounts)?,
+        own_mounts,
         is_the_shell: is_one_of(exam, pid, shells)?,
         command,
     })
 }
 
+/// Is the root of the process an overlay that shows what is in ./rootfs? An overlay's files have numbers of their own, so it
+/// is told by a file that is put there for a moment.
+fn is_overlay_of_rootfs(exam: &Exam, pid: Pid) -> Result<bool, Trouble> {
+    let root = exam.host.file(pid, "root")?;
+    if fstatfs(root.as_fd())?.filesystem_type() != OVERLAYFS_SUPER_MAGIC {
+        return Ok(false);
+    }
+    let name = format!(".{}", nonce());
+    let marker = exam.folder().join("rootfs").join(&name);
+    // Who may not write there has no overlay to write to, either.
+    if fs::write(&marker, "").is_err() {
+        return Ok(false);
+    }
+    let seen = exam.host.open_inside(pid, &name, OFlag::O_PATH);
+    fs::remove_file(&marker)?;
+    Ok(seen.is_ok())
+}
+
 /// Which /proc does the process see?
-fn proc_of(exam: &Exam, pid: Pid) -> Result<ProcSeen, Trouble> {
+fn proc_of(exam: &Exam, pid: Pid, table: &[Mount]) -> Result<ProcSeen, Trouble> {
     let Ok(folder) = exam.host.file(pid, "root/proc") else { return Ok(ProcSeen::None) };
     if fstatfs(folder.as_fd())?.filesystem_type() != PROC_SUPER_MAGIC {
         return Ok(ProcSeen::None);
@@ -271,7 +306,6 @@ fn proc_of(exam: &Exam, pid: Pid) -> Result<ProcSeen, Trouble> {
     if first != exam.host.id(pid, "ns/pid") {
         return Ok(ProcSeen::Others);
     }
-    let table = mounts::parse(&exam.host.read(pid, "mountinfo")?);
     // The last one mounted there is the one that is seen.
     let read_only = table.iter().rfind(|mount| mount.point == Path::new("/proc")).is_some_and(Mount::is_read_only);
     Ok(ProcSeen::Own { read_only })
@@ -323,7 +357,13 @@ impl Look {
         let seen = format!("`run` ended with {}, and said {said}", how(self.status));
         let text = self.stderr.to_lowercase();
         let misses_rootfs = text.contains("chroot") && (text.contains("enoent") || text.contains("no such file"));
-        let diagnosis = if let Some(impostor) = &self.impostor {
+        let unmapped = self.remains.as_ref().filter(|it| {
+            let is_mapped = maps_root(&it.uid_map) && maps_root(&it.gid_map);
+            !it.in_hosts_user_namespace && !is_mapped
+        });
+        let diagnosis = if let Some(remains) = unmapped {
+            return not_mapped(&seen, &remains.uid_map, &remains.gid_map);
+        } else if let Some(impostor) = &self.impostor {
             let seen = format!("a process with the words {:?}", impostor.line());
             return fail(Diagnosis::WordsLost, seen, "the command's own words, each by itself");
         } else if self.rootfs.is_some() && misses_rootfs {
@@ -344,6 +384,18 @@ impl Look {
     pub fn sighting(&self) -> Result<&Sighting, Verdict> {
         self.sighting.as_ref().ok_or_else(|| self.never_ran().into())
     }
+}
+
+/// Does a map of a user namespace name its root? user_namespaces(7): each line is the first number inside, the first outside,
+/// and how many.
+pub fn maps_root(map: &str) -> bool {
+    map.lines().any(|line| line.split_whitespace().next() == Some("0"))
+}
+
+/// The words for a user namespace without its maps.
+pub fn not_mapped(seen: &str, uid_map: &str, gid_map: &str) -> Failure {
+    let seen = format!("{seen}; in its user namespace uid_map is {:?}, gid_map {:?}", uid_map.trim(), gid_map.trim());
+    fail(Diagnosis::NotMapped, seen, "both begin with 0: who was a user outside is root inside")
 }
 
 /// An exit status in words.
@@ -485,7 +537,7 @@ pub fn nothing_is_left_running(look: &Look) -> Judged {
 pub fn its_root_is_the_rootfs(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     let rootfs = look.rootfs.ok_or_else(no_rootfs)?;
-    if sighting.root.0 == rootfs {
+    if sighting.root.0 == rootfs || sighting.is_overlay {
         return Ok(Verdict::Pass);
     }
     let whose = if sighting.root.0 == look.host_root { "the host's" } else { "neither the host's nor ./rootfs" };
@@ -571,6 +623,38 @@ pub fn no_mount_is_left(look: &Look) -> Judged {
         Some(mount) => {
             let seen = format!("on the host, a {} file system at {}", mount.kind, mount.point.display());
             Err(fail(Diagnosis::MountsLeft, seen, "the mounts that were there before").into())
+        }
+    }
+}
+
+/// Exercise 13: is there anything to climb to?
+pub fn nothing_is_above_its_root(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    let pid = sighting.command.pid;
+    if sighting.namespace_root == sighting.root.0 {
+        return Ok(Verdict::Pass);
+    }
+    // With pivot_root(".", ".") the old root is on top of the new one.
+    the_old_root_is_gone_from(look, &sighting.own_mounts)?;
+    let seen = format!("/proc/{pid}/root is not the root of its mount namespace, which is above it");
+    Err(fail(Diagnosis::StillEscapes, seen, "they are the same").into())
+}
+
+/// Exercise 13: is the host's root still mounted somewhere?
+pub fn the_old_root_is_gone(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    the_old_root_is_gone_from(look, &sighting.own_mounts)?;
+    the_old_root_is_gone_from(look, &sighting.mounts)
+}
+
+fn the_old_root_is_gone_from(look: &Look, mounts: &[Mount]) -> Judged {
+    let old = look.host_root_mount.as_ref();
+    let is_old = |mount: &&Mount| old.is_some_and(|old| (&old.device, &old.root) == (&mount.device, &mount.root));
+    match mounts.iter().find(is_old) {
+        None => Ok(Verdict::Pass),
+        Some(mount) => {
+            let seen = format!("in its mount namespace, the host's root is mounted at {}", mount.point.display());
+            Err(fail(Diagnosis::OldRootReachable, seen, "nowhere").into())
         }
     }
 }
