@@ -141,6 +141,33 @@ pub const ALL: &[Exercise] = &[
             Check::alone("127 if there is no such command, 126 if it can't be executed", behaviour::not_found_is_127),
         ],
     },
+    Exercise {
+        number: 6,
+        id: "reap",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: LAST,
+        starter: Starter::Without(&[
+            (
+                r#"    let status = loop {
+        // WNOWAIT only looks, so that the command is left for std to collect.
+        let dead = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).ok().and_then(|dead| dead.pid());
+        if let Some(status) = command.try_wait().context("wait4")? {
+            break status;
+        }
+        // Orphans become children of process 1, and nobody else can reap them. (None, any child: nix knows no pid for one
+        // that a real-time signal killed.)
+        let _ = waitpid(dead, None);
+    };
+"#,
+                r#"    let status = command.wait().context("wait4")?;
+"#,
+            ),
+            ("use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};\n", ""),
+            (", starts the command and reaps until it ends.", ", starts the command and waits until it ends."),
+        ]),
+        checks: &[Check::alone("an orphan that ends is reaped by process 1", behaviour::orphans_are_reaped)],
+    },
 ];
 
 impl Exercise {
