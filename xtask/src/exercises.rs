@@ -168,6 +168,39 @@ pub const ALL: &[Exercise] = &[
         ]),
         checks: &[Check::alone("an orphan that ends is reaped by process 1", behaviour::orphans_are_reaped)],
     },
+    Exercise {
+        number: 7,
+        id: "die",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: LAST,
+        starter: Starter::Without(&[
+            (
+                r#"    // If `run` dies, so do we, even of a SIGKILL that it can't pass on. Only then see whether it still lives.
+    set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
+    ensure!(parent_is_run()?, "`child` is for `run` to start; type `run`");
+"#,
+                "",
+            ),
+            (
+                r#"/// Is our parent this same program? Not if `child` was typed by hand; nor if `run` was killed and an init took us in.
+/// getppid(2) answers 0 for a parent outside our PID namespace, but /proc is the host's and numbers us as the host does.
+fn parent_is_run() -> Result<bool> {
+    let status = fs::read_to_string("/proc/self/status").context("open(\"/proc/self/status\")")?;
+    let parent_id = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap_or_default();
+    let parent = fs::read_link(format!("/proc/{parent_id}/exe"));
+    Ok(parent.ok() == Some(env::current_exe()?))
+}
+
+"#,
+                "",
+            ),
+            ("use nix::sys::prctl::set_pdeathsig;\n", ""),
+            ("use anyhow::{Context, Result, ensure};", "use anyhow::{Context, Result};"),
+            ("use std::fs;\n", ""),
+        ]),
+        checks: &[Check::alone("whoever kills `run` has ended the container", behaviour::a_killed_run_leaves_nothing)],
+    },
 ];
 
 impl Exercise {
