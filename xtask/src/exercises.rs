@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::check::Check;
-use crate::check::behaviour;
+use crate::check::behaviour::{self, files};
 use crate::check::look;
 use crate::{steps, workspace};
 
@@ -200,6 +200,89 @@ fn parent_is_run() -> Result<bool> {
             ("use std::fs;\n", ""),
         ]),
         checks: &[Check::alone("whoever kills `run` has ended the container", behaviour::a_killed_run_leaves_nothing)],
+    },
+    Exercise {
+        number: 8,
+        id: "clean",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/clean.rs",
+        starter: Starter::Without(&[
+            (
+                r#"        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .envs(env::var_os("TERM").map(|term| ("TERM", term)))
+"#,
+                "",
+            ),
+            ("    close_inherited().context(\"open(\\\"/proc/self/fd\\\")\")?;\n", ""),
+            (
+                r#"/// Closes all that was open when we were started, but stdin, stdout and stderr. What Rust opens is close-on-exec; what a
+/// careless caller of ours opened may not be, and through a folder of the host's anyone in a chroot walks out of it.
+fn close_inherited() -> io::Result<()> {
+    let fds: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    for fd in fds {
+        // One of them was the folder that we read, and is closed already.
+        let _ = close(fd);
+    }
+    Ok(())
+}
+
+"#,
+                "",
+            ),
+            ("use std::os::fd::RawFd;\n", ""),
+            ("chroot, close, getpgrp", "chroot, getpgrp"),
+        ]),
+        checks: &[
+            Check::alone("nothing of the host's environment is inside", behaviour::the_environment_is_its_own),
+            Check::alone("nothing that is open on the host is open inside", files::its_descriptors_are_its_own),
+        ],
+    },
+    Exercise {
+        number: 9,
+        id: "dev",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/dev.rs",
+        starter: Starter::File(LAST),
+        checks: &[
+            Check::alone("/dev/null is the device that swallows all", files::dev_null_swallows),
+            Check::alone("nothing of it is left in ./rootfs/dev", files::nothing_stays_in_dev),
+        ],
+    },
+    Exercise {
+        number: 10,
+        id: "name",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/name.rs",
+        starter: Starter::File(LAST),
+        checks: &[Check::alone("`run --hostname NAME COMMAND` calls it NAME", behaviour::the_hostname_can_be_chosen)],
+    },
+    Exercise {
+        number: 11,
+        id: "volume",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/volume.rs",
+        starter: Starter::File(LAST),
+        checks: &[
+            Check::alone("`run -v HOST:CONTAINER COMMAND` shows a folder of the host's", files::a_volume_is_there),
+            Check::alone("with `:ro` it is read-only, and the host's is not", files::a_volume_can_be_read_only),
+        ],
+    },
+    Exercise {
+        number: 16,
+        id: "overlay",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/overlay.rs",
+        starter: Starter::File(LAST),
+        checks: &[Check::alone("what the command writes is gone afterwards", files::what_it_writes_is_gone)],
     },
 ];
 

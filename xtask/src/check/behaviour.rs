@@ -13,6 +13,8 @@ use super::look::{self, Look, Sighting, how, look_with, shorten};
 use super::proc::Process;
 use super::verdict::{Failure, Verdict, fail, require};
 
+pub mod files;
+
 /// What a check comes to. A [`Trouble`] of the program's is a failed check as well.
 pub type Checked = Result<Verdict, Trouble>;
 
