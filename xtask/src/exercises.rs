@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::check::Check;
-use crate::check::behaviour::{self, files};
+use crate::check::behaviour::{self, escape, files};
 use crate::check::look;
 use crate::{steps, workspace};
 
@@ -274,6 +274,15 @@ fn close_inherited() -> io::Result<()> {
             Check::alone("`run -v HOST:CONTAINER COMMAND` shows a folder of the host's", files::a_volume_is_there),
             Check::alone("with `:ro` it is read-only, and the host's is not", files::a_volume_can_be_read_only),
         ],
+    },
+    Exercise {
+        number: 12,
+        id: "escape",
+        kind: Kind::Attack,
+        after: &[],
+        solution: "step03-chroot/examples/escape.rs",
+        starter: Starter::File("xtask/exercises/escape.rs"),
+        checks: &[Check::alone("what the attack starts has the host's `/`", escape::the_attack_gets_out)],
     },
     Exercise {
         number: 16,

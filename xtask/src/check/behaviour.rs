@@ -13,6 +13,7 @@ use super::look::{self, Look, Sighting, how, look_with, shorten};
 use super::proc::Process;
 use super::verdict::{Failure, Verdict, fail, require};
 
+pub mod escape;
 pub mod files;
 
 /// What a check comes to. A [`Trouble`] of the program's is a failed check as well.
