@@ -285,6 +285,18 @@ fn close_inherited() -> io::Result<()> {
         checks: &[Check::alone("what the attack starts has the host's `/`", escape::the_attack_gets_out)],
     },
     Exercise {
+        number: 13,
+        id: "pivot",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/pivot.rs",
+        starter: Starter::File(LAST),
+        checks: &[
+            Check::look("nothing is above its `/`", look::nothing_is_above_its_root),
+            Check::look("the host's root is mounted nowhere in there", look::the_old_root_is_gone),
+        ],
+    },
+    Exercise {
         number: 16,
         id: "overlay",
         kind: Kind::Program,
