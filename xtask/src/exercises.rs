@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::check::Check;
-use crate::check::behaviour::{self, escape, files};
+use crate::check::behaviour::{self, escape, files, rights};
 use crate::check::look;
 use crate::{steps, workspace};
 
@@ -295,6 +295,15 @@ fn close_inherited() -> io::Result<()> {
             Check::look("nothing is above its `/`", look::nothing_is_above_its_root),
             Check::look("the host's root is mounted nowhere in there", look::the_old_root_is_gone),
         ],
+    },
+    Exercise {
+        number: 14,
+        id: "rootless",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/rootless.rs",
+        starter: Starter::File(LAST),
+        checks: &[Check::alone("without a right on the host, all of that holds as well", rights::it_needs_no_rights)],
     },
     Exercise {
         number: 16,
