@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::check::Check;
-use crate::check::behaviour::{self, escape, files, rights};
+use crate::check::behaviour::{self, escape, files, limits, rights};
 use crate::check::look;
 use crate::{steps, workspace};
 
@@ -304,6 +304,18 @@ fn close_inherited() -> io::Result<()> {
         solution: "step04-proc/examples/rootless.rs",
         starter: Starter::File(LAST),
         checks: &[Check::alone("without a right on the host, all of that holds as well", rights::it_needs_no_rights)],
+    },
+    Exercise {
+        number: 15,
+        id: "limits",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/limits.rs",
+        starter: Starter::File(LAST),
+        checks: &[Check::alone(
+            "`run --pids N COMMAND` limits its processes, by a cgroup that is gone afterwards",
+            limits::its_processes_are_limited,
+        )],
     },
     Exercise {
         number: 16,
