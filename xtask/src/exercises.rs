@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::check::Check;
-use crate::check::behaviour::{self, escape, files, limits, rights};
+use crate::check::behaviour::{self, escape, files, limits, network, rights};
 use crate::check::look;
 use crate::{steps, workspace};
 
@@ -325,6 +325,19 @@ fn close_inherited() -> io::Result<()> {
         solution: "step04-proc/examples/overlay.rs",
         starter: Starter::File(LAST),
         checks: &[Check::alone("what the command writes is gone afterwards", files::what_it_writes_is_gone)],
+    },
+    Exercise {
+        number: 17,
+        id: "veth",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/veth.rs",
+        starter: Starter::File(LAST),
+        checks: &[
+            Check::look("the command is in a network namespace of its own", network::it_has_a_network_namespace),
+            Check::alone("127.0.0.1 answers in there", network::it_has_a_loopback),
+            Check::alone("10.0.0.2, which it is, reaches 10.0.0.1, which is the host", network::it_reaches_the_host),
+        ],
     },
 ];
 

@@ -16,6 +16,7 @@ use super::verdict::{Failure, Verdict, fail, require};
 pub mod escape;
 pub mod files;
 pub mod limits;
+pub mod network;
 pub mod rights;
 
 /// What a check comes to. A [`Trouble`] of the program's is a failed check as well.
