@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::diagnosis::Diagnosis;
 use super::exam::{Exam, Run, Setting, Trouble};
-use super::look::{self, Look, Sighting, how, look_with, shorten};
+use super::look::{self, Judged, Look, Sighting, how, look_with, shorten};
 use super::proc::Process;
 use super::verdict::{Failure, Verdict, fail, require};
 
@@ -141,6 +141,19 @@ pub fn the_environment_is_its_own(exam: &Exam) -> Checked {
     }))
 }
 
+/// Goes on only if a judge is content.
+fn must(judged: Judged) -> Result<(), Verdict> {
+    match judged? {
+        Verdict::Pass => Ok(()),
+        other => Err(other),
+    }
+}
+
+/// A verdict that was reached early, by `?`, is a verdict.
+fn judge(judge: impl FnOnce() -> Judged) -> Checked {
+    Ok(judge().unwrap_or_else(|verdict| verdict))
+}
+
 /// The command of a program that was started with a flag.
 ///
 /// # Errors
@@ -163,13 +176,12 @@ pub fn the_hostname_can_be_chosen(exam: &Exam) -> Checked {
     let name = format!("box-{}", std::process::id());
     let setting = Setting { flags: &[FLAG, &name], ..Setting::default() };
     let (look, ()) = look_with(exam, &setting, |_| Ok(()))?;
-    let judge = || {
+    judge(|| {
         let sighting = flagged(&look, FLAG)?;
-        look::the_host_keeps_its_name(&look)?;
-        Ok::<_, Verdict>(require(sighting.name == name, || {
+        must(look::the_host_keeps_its_name(&look))?;
+        Ok(require(sighting.name == name, || {
             let seen = format!("with `{FLAG} {name}`, the hostname in it is {:?}", sighting.name);
             fail(Diagnosis::FlagIgnored, seen, format!("{name:?}"))
         }))
-    };
-    Ok(judge().unwrap_or_else(|verdict| verdict))
+    })
 }

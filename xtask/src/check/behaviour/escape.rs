@@ -6,11 +6,11 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::Checked;
+use super::{Checked, judge};
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{Exam, STEP, Setting};
 use crate::check::look::{look_with, shorten};
-use crate::check::verdict::{Verdict, fail, require};
+use crate::check::verdict::{fail, require};
 
 /// Where the attack lies, as the container names it.
 const PLACE: &str = "/tmp/escape";
@@ -42,14 +42,13 @@ pub fn the_attack_gets_out(exam: &Exam) -> Checked {
     if look.sighting.is_none() && look.stderr.contains(&format!("execve({PLACE:?})")) {
         return Ok(fail(Diagnosis::NotAProgram, format!("on stderr: {said}"), "a program that can be executed").into());
     }
-    let judge = || {
+    judge(|| {
         let sighting = look.sighting()?;
-        Ok::<_, Verdict>(require(sighting.root.0 == look.host_root, || {
+        Ok(require(sighting.root.0 == look.host_root, || {
             let whose =
                 if Some(sighting.root.0) == look.rootfs { "./rootfs" } else { "neither ./rootfs nor the host's" };
             let seen = format!("/proc/{}/root is {whose}", sighting.command.pid);
             fail(Diagnosis::NoEscape, seen, "the host's `/`")
         }))
-    };
-    Ok(judge().unwrap_or_else(|verdict| verdict))
+    })
 }

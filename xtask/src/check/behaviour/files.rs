@@ -12,17 +12,12 @@ use nix::sys::stat::{SFlag, fstat, major, minor};
 use nix::sys::statvfs::{FsFlags, fstatvfs, statvfs};
 use nix::unistd::{read, write};
 
-use super::{Checked, flagged, words};
+use super::{Checked, flagged, judge, words};
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{self, Exam, Setting, Trouble};
 use crate::check::look::{self, Judged, Look, Sighting, how, look_with, nonce, shorten};
 use crate::check::proc::{FileId, id_of};
 use crate::check::verdict::{Failure, Verdict, fail, require};
-
-/// A judge's early answer is an answer.
-fn judged(judged: Judged) -> Checked {
-    Ok(judged.unwrap_or_else(|verdict| verdict))
-}
 
 /// Exercise 8: what is open on the host is not open in the command.
 pub fn its_descriptors_are_its_own(exam: &Exam) -> Checked {
@@ -36,19 +31,25 @@ pub fn its_descriptors_are_its_own(exam: &Exam) -> Checked {
         let lead = |fd| (fd, exam.host.link(pid, &format!("fd/{fd}")).unwrap_or_default());
         Ok(above.map(lead).collect::<Vec<_>>())
     })?;
-    judged(look.sighting().map(|sighting| {
-        require(open.is_empty(), || {
+    judge(|| {
+        let sighting = look.sighting()?;
+        Ok(require(open.is_empty(), || {
             let pid = sighting.command.pid;
             let lines = open.iter().map(|(fd, to)| format!("/proc/{pid}/fd/{fd} leads to {}", to.display()));
             fail(Diagnosis::DescriptorsLeaked, lines.collect::<Vec<_>>().join(", "), "0, 1 and 2, and no others")
-        })
-    }))
+        }))
+    })
 }
 
 /// Exercise 9: is there a /dev/null that swallows?
 pub fn dev_null_swallows(exam: &Exam) -> Checked {
-    let (look, seen) = look_with(exam, &Setting::default(), |it| Ok(Some(dev_null(exam, it))))?;
-    judged(look.sighting().map(|_| seen.flatten().map_or(Verdict::Pass, Verdict::Fail)))
+    // What a program that went wrong has left there is not this one's; and what this one leaves goes with the host.
+    exam.mount_tmpfs(&exam.folder().join("rootfs/dev"))?;
+    let (look, wrong) = look_with(exam, &Setting::default(), |it| Ok(dev_null(exam, it)))?;
+    judge(|| {
+        look.sighting()?;
+        Ok(wrong.map_or(Verdict::Pass, Verdict::Fail))
+    })
 }
 
 /// What is wrong with the command's /dev/null, if anything is.
@@ -83,16 +84,16 @@ fn dev_null(exam: &Exam, sighting: &Sighting) -> Option<Failure> {
 /// Exercise 9: is the rootfs as it was?
 pub fn nothing_stays_in_dev(exam: &Exam) -> Checked {
     let dev = exam.folder().join("rootfs/dev");
-    // Whatever is written there goes with the host.
     exam.mount_tmpfs(&dev)?;
     let look = look::look(exam)?;
     let left = fs::read_dir(&dev).context("reading ./rootfs/dev")?.filter_map(|entry| Some(entry.ok()?.file_name()));
     let left: Vec<_> = left.map(|name| name.to_string_lossy().into_owned()).collect();
-    judged(look.sighting().map(|_| {
-        require(left.is_empty(), || {
+    judge(|| {
+        look.sighting()?;
+        Ok(require(left.is_empty(), || {
             fail(Diagnosis::DevLeft, format!("in ./rootfs/dev afterwards: {}", left.join(", ")), "an empty folder")
-        })
-    }))
+        }))
+    })
 }
 
 /// Where a volume goes; all sources of a rootfs have this folder.
@@ -146,20 +147,20 @@ fn volume_is_there(look: &Look, witness: FileId, volume: &Volume) -> Judged {
 /// Exercise 11: is the host's folder there, to be written to?
 pub fn a_volume_is_there(exam: &Exam) -> Checked {
     let (witness, look, volume) = look_at_volume(exam, "")?;
-    judged((|| {
+    judge(|| {
         volume_is_there(&look, witness, &volume)?;
         if volume.is_read_only {
             let seen = "without `:ro`, the volume is mounted read-only";
             return Err(fail(Diagnosis::FlagIgnored, seen, "what is written there is written on the host").into());
         }
         look::no_mount_is_left(&look)
-    })())
+    })
 }
 
 /// Exercise 11: can a volume be read-only?
 pub fn a_volume_can_be_read_only(exam: &Exam) -> Checked {
     let (witness, look, volume) = look_at_volume(exam, ":ro")?;
-    judged((|| {
+    judge(|| {
         volume_is_there(&look, witness, &volume)?;
         if volume.host_is_read_only {
             let seen = "while the command ran, nobody could write to HOST on the host either";
@@ -170,7 +171,7 @@ pub fn a_volume_can_be_read_only(exam: &Exam) -> Checked {
             return Err(fail(Diagnosis::VolumeWritable, seen, "ro").into());
         }
         look::no_mount_is_left(&look)
-    })())
+    })
 }
 
 /// Exercise 16: is what one run writes gone before the next?

@@ -16,7 +16,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
 
-use super::{Checked, flagged};
+use super::{Checked, flagged, judge};
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{Exam, Setting};
 use crate::check::look::look_with;
@@ -49,7 +49,7 @@ pub fn its_processes_are_limited(exam: &Exam) -> Checked {
         Ok((path.clone(), nursery.limit_of(Path::new(&path))?))
     })?;
     let left = nursery.folders()?;
-    let judge = || {
+    judge(|| {
         let sighting = flagged(&look, flag)?;
         let (path, limit) = seen;
         let at = format!("/proc/{}/cgroup", sighting.command.pid);
@@ -75,8 +75,7 @@ pub fn its_processes_are_limited(exam: &Exam) -> Checked {
             return Err(fail(Diagnosis::CgroupLeft, seen, "none that was not there before").into());
         }
         Ok(Verdict::Pass)
-    };
-    Ok(judge().unwrap_or_else(|verdict: Verdict| verdict))
+    })
 }
 
 /// cgroups(7): in version 1 the pids controller has a tree, in version 2 all controllers share one.

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::Checked;
+use super::{Checked, judge, must};
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{Exam, Setting};
 use crate::check::look::{Judged, Look, look_with, shorten};
@@ -35,17 +35,16 @@ pub fn it_has_a_loopback(exam: &Exam) -> Checked {
             TcpStream::connect_timeout(&listener.local_addr()?, PATIENCE).map(drop)
         })?))
     })?;
-    let judge = || {
-        it_has_a_network_namespace(&look)?;
-        Ok::<_, Verdict>(match answer {
+    judge(|| {
+        must(it_has_a_network_namespace(&look))?;
+        Ok(match answer {
             Some(Err(error)) => {
                 let seen = format!("a connection to 127.0.0.1 in there: {error}");
                 fail(Diagnosis::NoLoopback, seen, "it is taken").into()
             }
             _ => Verdict::Pass,
         })
-    };
-    Ok(judge().unwrap_or_else(|verdict| verdict))
+    })
 }
 
 /// Exercise 17: is there a way from the container to the host, and back?
@@ -56,9 +55,9 @@ pub fn it_reaches_the_host(exam: &Exam) -> Checked {
     // A kernel with tunnels has some of them in every network namespace.
     let usual = interfaces(exam, 1)?;
     let (look, link) = look_with(exam, &Setting::default(), |it| Ok(Some(look_at_link(exam, it.command.pid)?)))?;
-    let judge = || {
+    judge(|| {
         let sighting = look.sighting()?;
-        it_has_a_network_namespace(&look)?;
+        must(it_has_a_network_namespace(&look))?;
         let Some(link) = link else { return Ok(Verdict::Pass) };
         if !link.interfaces.iter().any(|name| !usual.contains(name)) {
             let seen = format!("in /proc/{}/net/dev: {}", sighting.command.pid, link.interfaces.join(", "));
@@ -70,8 +69,7 @@ pub fn it_reaches_the_host(exam: &Exam) -> Checked {
             Err(why) => why,
         };
         Err(fail(Diagnosis::NotReachable, seen, format!("a connection from {CONTAINER} to {HOST}")).into())
-    };
-    Ok(judge().unwrap_or_else(|verdict: Verdict| verdict))
+    })
 }
 
 /// What was seen of the command's network.

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use super::Checked;
+use super::{Checked, judge, must};
 use crate::check::How;
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{Exam, Setting};
@@ -27,7 +27,7 @@ pub fn it_needs_no_rights(exam: &Exam) -> Checked {
         Ok((map("uid_map")?, map("gid_map")?))
     };
     let (look, (uid_map, gid_map)) = look_with(exam, &setting, |it| maps(it.command.pid))?;
-    let judge = || {
+    judge(|| {
         let Some(sighting) = &look.sighting else { return Err(no_sighting(&look)) };
         let pid = sighting.command.pid;
         if !sighting.new.contains(&"user") {
@@ -40,16 +40,12 @@ pub fn it_needs_no_rights(exam: &Exam) -> Checked {
         for exercise in exercises::ALL.iter().filter(|it| exercises::STEPS.contains(&it.id)) {
             for check in exercise.checks {
                 if let How::Look(judge) = check.how {
-                    match judge(&look)? {
-                        Verdict::Pass => {}
-                        other => return Err(other),
-                    }
+                    must(judge(&look))?;
                 }
             }
         }
         Ok(Verdict::Pass)
-    };
-    Ok(judge().unwrap_or_else(|verdict| verdict))
+    })
 }
 
 /// The verdict on a program whose command was never there, though it is when the program has the rights.
