@@ -7,22 +7,29 @@
 //! what is judged, `diagnosis` the misconceptions, `verdict` an outcome.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::geteuid;
 
+use crate::compare::{Color, is_colored};
 use crate::exercises::{self, Exercise};
-use crate::workspace;
+use crate::privilege::{self, Privilege};
+use crate::rootfs::{self, Source};
+use crate::{workshop, workspace};
 
 pub mod behaviour;
 pub mod diagnosis;
 pub mod exam;
 pub mod look;
 pub mod proc;
+pub mod report;
 pub mod verdict;
 
 use exam::{Exam, Trouble};
@@ -57,6 +64,143 @@ impl Check {
     /// A check that runs the program in its own way.
     pub const fn alone(says: &'static str, check: fn(&Exam) -> behaviour::Checked) -> Check {
         Check { says, how: How::Alone(check) }
+    }
+}
+
+/// What `xtask check` was asked for.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Grade by this exercise; `None` means the first that was not passed yet.
+    pub exercise: Option<&'static Exercise>,
+    /// Grade this program; `None` means the learner's, which is built first.
+    pub program: Option<OsString>,
+    /// Grade again whenever the program changes, until stdin ends.
+    pub watch: bool,
+    /// Print JSON instead of a report.
+    pub json: bool,
+    /// When to colour the report.
+    pub color: Color,
+    /// What the rootfs is made from; `None` takes the first source that can be had.
+    pub source: Option<Source>,
+    /// On a throwaway host in a user namespace, or of root's own; `None` takes the first where it can be had.
+    pub privilege: Option<Privilege>,
+}
+
+/// The exit status of `check`, by what it came to.
+const PASSED: u8 = 0;
+const FAILED: u8 = 1;
+/// Also when there is nothing to grade.
+const UNUSABLE: u8 = 2;
+/// What test suites use for a test that was skipped.
+const CANNOT_RUN: u8 = 77;
+
+/// Grades, reports, and notes what was passed. The exit status is 0 if all checks pass, 1 if one fails or the learner's
+/// program does not compile, 77 if this machine can't tell, and 2 if there is nothing to grade or the examiner fails.
+pub fn run(options: &Options) -> ExitCode {
+    let result = if options.watch { watch(options) } else { once(options) };
+    ExitCode::from(result.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        UNUSABLE
+    }))
+}
+
+fn once(options: &Options) -> Result<u8> {
+    let exercise = match options.exercise {
+        Some(exercise) => exercise,
+        None => workshop::next()?,
+    };
+    let program = match &options.program {
+        Some(program) => vec![absolute(program)?],
+        None => match workshop::build(exercise)? {
+            Some(program) => vec![program.into()],
+            // The compiler said why.
+            None => return Ok(FAILED),
+        },
+    };
+    let in_user_namespace = match options.privilege {
+        Some(privilege) => privilege != Privilege::Root,
+        // Its forgotten flags can do less harm there.
+        None => !geteuid().is_root() || privilege::probe(Privilege::User)?.is_none(),
+    };
+    let folder = rootfs::check_room(options.source.as_ref())?;
+    let graded = match refusal(in_user_namespace)? {
+        Some(verdict) => vec![Graded { exercise, verdicts: vec![Some(verdict)] }],
+        None => grade(&Candidate { program, folder, in_user_namespace }, exercise)?,
+    };
+    let outcome = outcome(&graded);
+    if outcome == PASSED {
+        workshop::note_passed(&graded.iter().map(|it| it.exercise).collect::<Vec<_>>())?;
+    }
+    let text = match options.json {
+        true => report::json(exercise, &graded),
+        false => report::text(exercise, &graded, options.program.is_none(), is_colored(options.color))?,
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        result => result.context("write(1)")?,
+    }
+    Ok(outcome)
+}
+
+/// What all the verdicts come to, as an exit status.
+fn outcome(graded: &[Graded]) -> u8 {
+    let any = |is: fn(&Verdict) -> bool| graded.iter().flat_map(|it| it.verdicts.iter().flatten()).any(is);
+    match () {
+        () if any(|verdict| matches!(verdict, Verdict::Fail(_))) => FAILED,
+        () if any(|verdict| matches!(verdict, Verdict::CannotRun { .. })) => CANNOT_RUN,
+        () => PASSED,
+    }
+}
+
+/// Why there is no throwaway host to be had here, if so.
+fn refusal(in_user_namespace: bool) -> Result<Option<Verdict>> {
+    let rights = if in_user_namespace { Privilege::User } else { Privilege::Root };
+    let refused = privilege::probe(rights)?;
+    Ok(refused.map(|refused| Verdict::CannotRun {
+        why: format!("the kernel refuses {}: {}", refused.stage.call, refused.errno),
+        cure: privilege::advice(rights, refused),
+    }))
+}
+
+/// As the shell found it, for the program will start in another folder. A mere name is looked for on the PATH there.
+fn absolute(program: &OsString) -> Result<OsString> {
+    let path = Path::new(program);
+    if path.components().count() == 1 && !path.exists() {
+        return Ok(program.clone());
+    }
+    Ok(std::path::absolute(path).with_context(|| format!("finding {}", path.display()))?.into())
+}
+
+/// Between two looks at the files of a program that is being written.
+const WATCHING: Duration = Duration::from_millis(200);
+
+fn watch(options: &Options) -> Result<u8> {
+    let ended = Arc::new(AtomicBool::new(false));
+    let at_end = Arc::clone(&ended);
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        at_end.store(true, Ordering::Relaxed);
+    });
+    let files = || match &options.program {
+        Some(program) => workshop::fingerprint(Path::new(program)),
+        None => workshop::fingerprint(&workspace::workshop().join("src")),
+    };
+    loop {
+        let seen = files();
+        if io::stdout().is_terminal() && !options.json {
+            // Clear, and go to the top.
+            print!("\x1b[2J\x1b[H");
+        }
+        let outcome = once(options)?;
+        if !options.json {
+            eprintln!("watching; Ctrl-D ends it");
+        }
+        while files() == seen {
+            if ended.load(Ordering::Relaxed) {
+                return Ok(outcome);
+            }
+            thread::sleep(WATCHING);
+        }
     }
 }
 

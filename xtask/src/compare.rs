@@ -25,6 +25,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::json::quoted;
 use crate::privilege::{self, Privilege};
 use crate::{host, rootfs, steps, workspace};
 
@@ -127,7 +128,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
 }
 
-fn is_colored(color: Color) -> bool {
+pub(crate) fn is_colored(color: Color) -> bool {
     let wants_none = || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     match color {
         Color::Auto => io::stdout().is_terminal() && !wants_none() && env::var_os("TERM").is_none_or(|it| it != "dumb"),
@@ -514,19 +515,6 @@ fn json(columns: &[Column], real: bool) -> String {
     format!("{{\n  \"host\": \"{host}\",\n  \"columns\": [\n{}\n  ]\n}}\n", objects.join(",\n"))
 }
 
-/// A string as JSON has it, RFC 8259.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => _ = write!(quoted, "\\u{:04x}", c as u32),
-            c => quoted.push(c),
-        }
-    }
-    quoted + "\""
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -544,10 +532,5 @@ mod tests {
             ["\x1b[33m", "\x1b[32m", "\x1b[0m"].iter().fold(colored.clone(), |it, code| it.replace(code, ""));
         assert_eq!(stripped, table(&columns, false));
         assert!(colored.contains("uts namespace       host's  \x1b[32mnew\x1b[0m\n"), "{colored}");
-    }
-
-    #[test]
-    fn json_escapes_what_it_must() {
-        assert_eq!(quoted("a\"b\\c\n"), r#""a\"b\\c\u000a""#);
     }
 }

@@ -24,6 +24,8 @@ pub mod exercises;
 #[cfg(target_os = "linux")]
 pub mod host;
 #[cfg(target_os = "linux")]
+pub mod json;
+#[cfg(target_os = "linux")]
 pub mod mounts;
 #[cfg(target_os = "linux")]
 pub mod privilege;
@@ -37,3 +39,5 @@ pub mod terminal;
 pub mod test;
 #[cfg(target_os = "linux")]
 pub mod transcript;
+#[cfg(target_os = "linux")]
+pub mod workshop;

@@ -28,10 +28,11 @@ mod linux {
     use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
     use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
     use xtask::compare::Color;
+    use xtask::exercises::{self, Exercise};
     use xtask::privilege::Privilege;
     use xtask::rootfs::Source;
     use xtask::steps::{self, Step};
-    use xtask::{book, check, ci, compare, doctor, host, privilege, rootfs, run, test};
+    use xtask::{book, check, ci, compare, doctor, host, privilege, rootfs, run, test, workshop};
 
     pub(super) fn main() -> ExitCode {
         if let Some(part) = host::part() {
@@ -88,6 +89,24 @@ mod linux {
                 real: it.get_flag("real"),
                 privilege: privilege(it),
             }),
+            ("workshop", _) => workshop::start(),
+            ("check", it) => Ok(check::run(&check::Options {
+                exercise: exercise(it),
+                program: it.get_one("cmd").cloned(),
+                watch: it.get_flag("watch"),
+                json: it.get_flag("json"),
+                color: color(it),
+                source: it.get_one("source").cloned(),
+                privilege: privilege(it),
+            })),
+            ("hint", it) => workshop::hint(&workshop::Hint {
+                exercise: exercise(it),
+                statement: it.get_flag("statement"),
+                all: it.get_flag("all"),
+            }),
+            ("diff", it) => workshop::diff(exercise(it)),
+            ("reset" | "catch-up", it) => workshop::reset(exercise(it)),
+            ("status", _) => workshop::status(),
             ("book", it) => book::run(&match it.subcommand() {
                 Some((_, it)) => book::Options::Serve { port: *it.get_one("port").expect("has a default") },
                 None => book::Options::Build { open: it.get_flag("open") },
@@ -99,6 +118,10 @@ mod linux {
 
     fn command(matches: &ArgMatches) -> Vec<OsString> {
         matches.get_many("command").unwrap_or_default().cloned().collect()
+    }
+
+    fn exercise(matches: &ArgMatches) -> Option<&'static Exercise> {
+        matches.get_one::<&'static Exercise>("exercise").copied()
     }
 
     fn privilege(matches: &ArgMatches) -> Option<Privilege> {
@@ -121,6 +144,18 @@ mod linux {
     fn command_line() -> Command {
         let step = || {
             Arg::new("step").value_name("STEP").value_parser(|name: &str| steps::find(name).map_err(|e| e.to_string()))
+        };
+        let exercise = || {
+            Arg::new("exercise")
+                .value_name("EXERCISE")
+                .value_parser(|name: &str| exercises::find(name).map_err(|e| e.to_string()))
+        };
+        let color = || {
+            Arg::new("color")
+                .long("color")
+                .value_name("WHEN")
+                .value_parser(PossibleValuesParser::new(["auto", "always", "never"]))
+                .help("When to colour it [default: auto, on a terminal]")
         };
         let source = || {
             Arg::new("source").long("source").value_name("SOURCE").value_parser(OsStringValueParser::new().map(Source::from)).help(
@@ -219,13 +254,7 @@ mod linux {
                 Command::new("compare")
                     .about("Ask the same questions on the host and inside each step, and print what is shared and what is new")
                     .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON instead of a table"))
-                    .arg(
-                        Arg::new("color")
-                            .long("color")
-                            .value_name("WHEN")
-                            .value_parser(PossibleValuesParser::new(["auto", "always", "never"]))
-                            .help("When to colour the table [default: auto, on a terminal]"),
-                    )
+                    .arg(color())
                     .arg(Arg::new("real").long("real").action(ArgAction::SetTrue).help(
                         "Compare with this machine, instead of with a throwaway host for each step",
                     ))
@@ -238,6 +267,61 @@ mod linux {
                          host: would something mounted inside show outside? The namespaces are read outside, from /proc/PID/ns.",
                     ),
             )
+            .subcommand(
+                Command::new("workshop")
+                    .about("Your own program: `workshop start` makes its folder")
+                    .subcommand_required(true)
+                    .arg_required_else_help(true)
+                    .subcommand(Command::new("start").about("Make workshop/, with a first program that isolates nothing")),
+            )
+            .subcommand(
+                Command::new("check")
+                    .about("Grade your program by an exercise and those before it, as the kernel sees it")
+                    .arg(exercise().help("Its number or name [default: the first that you have not passed]"))
+                    .arg(Arg::new("cmd").long("cmd").value_name("PROGRAM").value_parser(value_parser!(OsString)).help(
+                        "Grade this program, in any language; it must take `run COMMAND [ARG...]` [default: the one in workshop/]",
+                    ))
+                    .arg(Arg::new("watch").long("watch").action(ArgAction::SetTrue).help("Again whenever it changes, until Ctrl-D"))
+                    .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON instead of a report"))
+                    .arg(color())
+                    .arg(source())
+                    .arg(privilege(
+                        &["auto", "user", "root"],
+                        "Grade on a throwaway host in a user namespace, or of root's own [default: user if possible]",
+                    ))
+                    .after_help(
+                        "Status 0: all pass. 1: one fails, or yours does not compile. 77: this machine can't tell. 2: nothing to grade.",
+                    ),
+            )
+            .subcommand(
+                Command::new("hint")
+                    .about("Say what an exercise asks, and at each call give one hint more")
+                    .arg(exercise().help("Its number or name [default: the first that you have not passed]"))
+                    .arg(Arg::new("statement").long("statement").action(ArgAction::SetTrue).help("No hint, only what to do"))
+                    .arg(
+                        Arg::new("all")
+                            .long("all")
+                            .action(ArgAction::SetTrue)
+                            .conflicts_with("statement")
+                            .help("Every hint, the last of which is the solution"),
+                    ),
+            )
+            .subcommand(
+                Command::new("diff")
+                    .about("Show the difference from your program to an exercise's solution")
+                    .arg(exercise().help("Its number or name [default: the first that you have not passed]")),
+            )
+            .subcommand(
+                Command::new("reset")
+                    .about("Put your program back to what an exercise starts from; yours is kept aside")
+                    .arg(exercise().help("Its number or name [default: the first that you have not passed]")),
+            )
+            .subcommand(
+                Command::new("catch-up")
+                    .about("Go on from the solution of the exercises before this one; yours is kept aside")
+                    .arg(exercise().required(true).help("Its number or name")),
+            )
+            .subcommand(Command::new("status").about("Show the exercises, and which you have passed"))
             .subcommand(
                 Command::new("book")
                     .about("Build the book into target/book, or show it while you write")

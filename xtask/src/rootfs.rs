@@ -97,6 +97,18 @@ impl From<OsString> for Source {
     }
 }
 
+impl Source {
+    /// A word for it, for the name of a folder.
+    pub fn short(&self) -> &'static str {
+        match self {
+            Source::Alpine => "alpine",
+            Source::Busybox => "busybox",
+            Source::Host => "host",
+            Source::Path(_) => "path",
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -171,6 +183,23 @@ pub fn test_room() -> Result<PathBuf> {
     let room = std::env::var_os(TEST_ROOM).map_or_else(|| workspace::test_room("any"), PathBuf::from);
     if room.join("rootfs").symlink_metadata().is_err() {
         make(&room.join("rootfs"), &Options::default())?;
+    }
+    Ok(room)
+}
+
+/// The folder that learners' programs are graded in, with a `rootfs/` made from `source`, or from the first that can be had.
+/// Such a program may have done anything to it, so it is made anew when it is no longer whole.
+///
+/// # Errors
+/// When there is no rootfs and none can be made.
+pub fn check_room(source: Option<&Source>) -> Result<PathBuf> {
+    let room = workspace::test_room(&format!("check-{}", source.map_or("any", Source::short)));
+    let goal = room.join("rootfs");
+    let options = Options { source: source.cloned(), ..Options::default() };
+    match source {
+        Some(Source::Path(_)) => make(&goal, &Options { force: true, ..options })?,
+        _ if flaw(&goal).is_some() || stamp(&goal).is_none() => make(&goal, &Options { force: true, ..options })?,
+        _ => {}
     }
     Ok(room)
 }

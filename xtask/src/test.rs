@@ -34,13 +34,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let room = match &options.source {
         None => rootfs::test_room()?,
         Some(source) => {
-            let name = match source {
-                Source::Alpine => "alpine",
-                Source::Busybox => "busybox",
-                Source::Host => "host",
-                Source::Path(_) => "path",
-            };
-            let room = workspace::test_room(name);
+            let room = workspace::test_room(source.short());
             let force = matches!(source, Source::Path(_));
             let source = Some(source.clone());
             rootfs::make(&room.join("rootfs"), &rootfs::Options { source, force, ..Default::default() })?;

@@ -15,6 +15,11 @@ pub fn rootfs() -> PathBuf {
     root().join("rootfs")
 }
 
+/// Where a learner's own program lies: `workshop/`, which git ignores.
+pub fn workshop() -> PathBuf {
+    root().join("workshop")
+}
+
 /// The folder with a rootfs of its own that tests of one `source` run in, so that no test sees what a learner did to
 /// theirs.
 pub fn test_room(source: &str) -> PathBuf {

@@ -1,0 +1,135 @@
+//! What a learner is told: a checklist, and of the first failure what was seen, what should have been, which misconception
+//! that is, and where to read.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+
+use super::Graded;
+use super::verdict::{Failure, Verdict};
+use crate::exercises::{Exercise, text};
+use crate::json::quoted;
+use crate::workshop;
+
+const GREEN: &str = "32";
+const RED: &str = "31";
+const YELLOW: &str = "33";
+const BOLD: &str = "1";
+
+/// The report on `exercise` and those before it. Is it the program in `workshop/`?
+///
+/// # Errors
+/// When an exercise has no text.
+pub fn text(exercise: &Exercise, graded: &[Graded], is_workshop: bool, colored: bool) -> Result<String> {
+    let paint = |text: &str, style: &str| match colored {
+        true => format!("\x1b[{style}m{text}\x1b[0m"),
+        false => text.to_owned(),
+    };
+    let mut out = String::new();
+    for Graded { exercise, verdicts } in graded {
+        let title = text::of(exercise.id)?.title;
+        let _ = writeln!(out, "{}", paint(&format!("Exercise {} ({}): {title}", exercise.number, exercise.id), BOLD));
+        for (check, verdict) in exercise.checks.iter().zip(verdicts) {
+            let (word, more) = match verdict {
+                Some(Verdict::Pass) => (paint("pass", GREEN), ""),
+                Some(Verdict::Fail(_)) => (paint("FAIL", RED), ""),
+                Some(Verdict::CannotRun { .. }) => (paint(" ?  ", YELLOW), " (cannot run here)"),
+                None => (" -  ".to_owned(), " (not looked at)"),
+            };
+            let _ = writeln!(out, "  {word}  {}{more}", check.says);
+        }
+    }
+    out.push('\n');
+    let verdicts =
+        || graded.iter().flat_map(|it| it.verdicts.iter().flatten().map(move |verdict| (it.exercise, verdict)));
+    let failed = verdicts().find_map(|(at, verdict)| match verdict {
+        Verdict::Fail(failure) => Some((at, failure)),
+        _ => None,
+    });
+    let cannot = verdicts().find_map(|(at, verdict)| match verdict {
+        Verdict::CannotRun { why, cure } => Some((at, why, cure)),
+        _ => None,
+    });
+    if let Some((at, failure)) = failed {
+        let Failure { diagnosis, seen, expected } = failure;
+        let _ = writeln!(out, "  seen       {seen}");
+        let _ = writeln!(out, "  expected   {expected}");
+        let _ = writeln!(out, "  why        {} ({})", diagnosis.misconception(), diagnosis.id());
+        let (page, anchor) = diagnosis.section().split_once('#').unwrap_or((diagnosis.section(), ""));
+        let page = page.replace(".md", ".html");
+        let _ = writeln!(out, "  read       {page}#{anchor} in the book: `cargo xtask book --open`");
+        let _ = writeln!(out, "  hint       `cargo xtask hint {}`", at.id);
+        if is_workshop && at.id == exercise.id && workshop::is_untouched(exercise) {
+            let _ = writeln!(
+                out,
+                "\nThat is as it should be: the program has not been changed yet. What to do is in the book, and in\n\
+                 `cargo xtask hint {} --statement`; then change workshop/{}, and check again.",
+                exercise.id,
+                workshop::source_of(exercise)
+            );
+        }
+    } else if let Some((_, why, cure)) = cannot {
+        let _ = writeln!(out, "Cannot run here: {why}. {cure}");
+    } else {
+        let next = workshop::next_after(exercise);
+        let _ = write!(out, "All as it should be.");
+        match next {
+            Some(next) => {
+                let title = text::of(next.id)?.title;
+                let _ = writeln!(
+                    out,
+                    " Next, exercise {} ({}): {title}. `cargo xtask check {}`",
+                    next.number, next.id, next.id
+                );
+            }
+            None => out.push('\n'),
+        }
+    }
+    Ok(out)
+}
+
+/// The same as JSON: `exercise`, `verdict` (`pass`, `fail` or `cannot`), and `checks`, an array of objects with `exercise`,
+/// `check`, `verdict` (also `none`: not looked at), and of a failure `diagnosis`, `seen`, `expected`, `misconception` and
+/// `section`; of one that can't be run `why` and `cure`.
+pub fn json(exercise: &Exercise, graded: &[Graded]) -> String {
+    let mut checks = Vec::new();
+    let mut worst = "pass";
+    for Graded { exercise, verdicts } in graded {
+        for (check, verdict) in exercise.checks.iter().zip(verdicts) {
+            let mut members = vec![("exercise", exercise.id.to_owned()), ("check", check.says.to_owned())];
+            let word = match verdict {
+                Some(Verdict::Pass) => "pass",
+                Some(Verdict::Fail(_)) => "fail",
+                Some(Verdict::CannotRun { .. }) => "cannot",
+                None => "none",
+            };
+            members.push(("verdict", word.to_owned()));
+            match verdict {
+                Some(Verdict::Fail(Failure { diagnosis, seen, expected })) => {
+                    worst = "fail";
+                    members.extend([
+                        ("diagnosis", diagnosis.id().to_owned()),
+                        ("seen", seen.clone()),
+                        ("expected", expected.clone()),
+                        ("misconception", diagnosis.misconception().to_owned()),
+                        ("section", diagnosis.section().to_owned()),
+                    ]);
+                }
+                Some(Verdict::CannotRun { why, cure }) => {
+                    worst = if worst == "fail" { worst } else { "cannot" };
+                    members.extend([("why", why.clone()), ("cure", cure.clone())]);
+                }
+                Some(Verdict::Pass) | None => {}
+            }
+            let members: Vec<_> =
+                members.iter().map(|(name, value)| format!("{}: {}", quoted(name), quoted(value))).collect();
+            checks.push(format!("    {{{}}}", members.join(", ")));
+        }
+    }
+    format!(
+        "{{\n  \"exercise\": {},\n  \"verdict\": {},\n  \"checks\": [\n{}\n  ]\n}}\n",
+        quoted(exercise.id),
+        quoted(worst),
+        checks.join(",\n")
+    )
+}

@@ -1,0 +1,134 @@
+//! `workshop/progress.txt`: what was passed, and which hints were read.
+//!
+//! Plain text, a line each: `passed uts 1f2e…` and `hints pid 2`. The exercise's id stays when its place changes; the hash is
+//! that of what was asked, so that an update which asks more is noticed. Lines that this version does not know stay.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::exercises::{self, Exercise, text};
+use crate::workspace;
+
+const HEAD: &str = "# What `cargo xtask check` saw pass, and which hints were read. Remove a line to forget it.\n";
+
+/// What the file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    lines: Vec<String>,
+}
+
+impl Progress {
+    /// That of this checkout's workshop; that nothing was done, if there is no file.
+    pub(super) fn read() -> Result<Progress> {
+        let path = path();
+        match fs::read(&path) {
+            Ok(bytes) => Ok(parse(&String::from_utf8_lossy(&bytes))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Progress::default()),
+            Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+        }
+    }
+
+    pub(super) fn write(&self) -> Result<()> {
+        super::write(&path(), &self.text())
+    }
+
+    fn text(&self) -> String {
+        let mut text = HEAD.to_owned();
+        for line in &self.lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Was it passed as it is asked now?
+    pub(super) fn has_passed(&self, exercise: &Exercise) -> bool {
+        asked(exercise).is_ok_and(|hash| self.value("passed", exercise.id) == Some(&hash))
+    }
+
+    /// Was it passed, even if it asked something else then?
+    pub(super) fn has_passed_once(&self, exercise: &Exercise) -> bool {
+        self.value("passed", exercise.id).is_some()
+    }
+
+    pub(super) fn pass(&mut self, exercise: &Exercise) -> Result<()> {
+        self.set("passed", exercise.id, &asked(exercise)?);
+        Ok(())
+    }
+
+    pub(super) fn hints_read(&self, exercise: &Exercise) -> usize {
+        self.value("hints", exercise.id).and_then(|it| it.parse().ok()).unwrap_or(0)
+    }
+
+    pub(super) fn read_hint(&mut self, exercise: &Exercise, count: usize) {
+        self.set("hints", exercise.id, &count.to_string());
+    }
+
+    fn value(&self, key: &str, id: &str) -> Option<&str> {
+        self.lines.iter().find_map(|line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+            [it, of, value] if *it == key && *of == id => Some(*value),
+            _ => None,
+        })
+    }
+
+    fn set(&mut self, key: &str, id: &str, value: &str) {
+        let is_it = |line: &String| line.split_whitespace().take(2).eq([key, id]);
+        let line = format!("{key} {id} {value}");
+        match self.lines.iter_mut().find(|it| is_it(it)) {
+            Some(old) => *old = line,
+            None => self.lines.push(line),
+        }
+    }
+}
+
+fn path() -> std::path::PathBuf {
+    workspace::workshop().join("progress.txt")
+}
+
+fn parse(text: &str) -> Progress {
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !HEAD.starts_with(line));
+    Progress { lines: lines.map(str::to_owned).collect() }
+}
+
+/// A hash of what an exercise asks: its statement and its checks.
+fn asked(exercise: &exercises::Exercise) -> Result<String> {
+    let statement = text::of(exercise.id)?.statement;
+    let checks = exercise.checks.iter().map(|check| check.says);
+    let text: Vec<&str> = [statement.as_str()].into_iter().chain(checks).collect();
+    Ok(format!("{:016x}", fnv(text.join("\n").as_bytes())))
+}
+
+/// FNV-1a with 64 bits: std's hash may be another with the next Rust.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut progress = parse("# a note\nfuture thing 1 2 3\n\npassed uts 0\n");
+        progress.set("hints", "pid", "2");
+        progress.set("passed", "uts", "1");
+        let text = progress.text();
+        assert_eq!(text, format!("{HEAD}# a note\nfuture thing 1 2 3\npassed uts 1\nhints pid 2\n"));
+        assert_eq!(parse(&text), progress);
+    }
+
+    #[test]
+    fn nonsense_is_nothing_passed() {
+        let progress = parse("passed\npassed uts\nhints uts many\n\u{fffd}\n");
+        let uts = exercises::find("uts").unwrap();
+        assert!(!progress.has_passed(uts));
+        assert_eq!(progress.hints_read(uts), 0);
+    }
+
+    #[test]
+    fn the_hash_is_the_published_one() {
+        assert_eq!(fnv(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}
