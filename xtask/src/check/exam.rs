@@ -28,6 +28,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -140,8 +141,9 @@ impl Exam {
         let folder = folder.canonicalize().with_context(|| format!("finding {}", folder.display()))?;
         // A network of its own, so that what a program makes of it is never seen on the machine's.
         let init = host::build(in_user_namespace, host::Network::Own).context("no throwaway host")?;
-        // In the mount namespace that we share with the host, this is the one that its init has mounted.
-        let host = Proc::open(Path::new("/proc")).context("open(\"/proc\")")?;
+        // Whoever is root on the host could otherwise trace us: by a descriptor that shows the machine's processes it finds us.
+        set_dumpable(false).context("prctl(PR_SET_DUMPABLE, 0)")?;
+        let host = proc_of_our_own()?;
         let mounts_before = RefCell::new(mounts::parse(&host.read(1, "mountinfo")?));
         let processes_before = host.processes()?;
         ensure!(!processes_before.is_empty(), "no throwaway host: its /proc is empty");
@@ -208,6 +210,10 @@ impl Exam {
             Trouble::Fault(fail(Diagnosis::NotAProgram, seen, "a program that can be executed"))
         })?;
         let stdin = child.stdin.take();
+        if let Some(stdin) = &stdin {
+            // The program may fill it, by /proc/self/fd/0, and leave us waiting for room.
+            fcntl(stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        }
         Ok(Run {
             exam: self,
             child,
@@ -289,6 +295,15 @@ impl Exam {
     /// The host's own root, as it is mounted.
     pub fn root_mount(&self) -> Option<Mount> {
         self.mounts_before.borrow().iter().rfind(|mount| mount.point == Path::new("/")).cloned()
+    }
+
+    /// The mounts that were there before, and are no more.
+    ///
+    /// # Errors
+    /// When /proc can't be read.
+    pub fn gone_mounts(&self) -> Result<Vec<Mount>> {
+        let now = mounts::parse(&self.host.read(1, "mountinfo")?);
+        Ok(self.mounts_before.borrow().iter().filter(|mount| !now.contains(mount)).cloned().collect())
     }
 
     /// The peer groups of the host's mounts: whoever is in one of them passes mounts on to the host.
@@ -542,13 +557,15 @@ impl Run<'_> {
     /// When a limit is broken.
     pub fn left_behind(&mut self) -> Result<Vec<Process>, Trouble> {
         let none = self.watch(CLEAN_UP, |run| Ok(run.exam.guests()?.is_empty().then_some(())))?;
+        // What the last of them has written.
+        self.listen(Duration::ZERO)?;
         Ok(if none.is_some() { Vec::new() } else { self.exam.guests()? })
     }
 
     /// Types a line to the program's stdin. That nobody reads it is no error.
     pub fn type_line(&mut self, line: &str) {
         if let Some(stdin) = &mut self.stdin {
-            // Rust ignores SIGPIPE, so a closed pipe is an error, and a few bytes always fit.
+            // Rust ignores SIGPIPE, so a closed pipe is an error, and so is a full one. Otherwise a few bytes always fit.
             let _ = stdin.write_all(format!("{line}\n").as_bytes());
         }
     }
@@ -644,6 +661,16 @@ fn close_inherited() -> io::Result<()> {
         let _ = close(fd);
     }
     Ok(())
+}
+
+/// The host's /proc, that which its init has mounted, by a mount that hangs nowhere: over a file in it nothing can be mounted,
+/// such as another namespace over /proc/PID/ns.
+fn proc_of_our_own() -> Result<Proc> {
+    let bind = MsFlags::MS_BIND;
+    mount(Some("/proc"), "/proc", None::<&str>, bind, None::<&str>).context("mount(\"/proc\", \"/proc\", MS_BIND)")?;
+    let proc = Proc::open(Path::new("/proc")).context("open(\"/proc\")")?;
+    umount2("/proc", MntFlags::MNT_DETACH).context("umount2(\"/proc\", MNT_DETACH)")?;
+    Ok(proc)
 }
 
 /// Lets whatever this process starts from now on inherit `file`, as a careless caller does.

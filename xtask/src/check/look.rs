@@ -4,14 +4,17 @@
 //! and ends with status 7. What is judged is not what it says but what the kernel has in /proc/PID of that process.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::stat::fstat;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs};
 
 use super::diagnosis::Diagnosis;
@@ -95,8 +98,14 @@ pub enum ProcSeen {
 pub struct Look {
     /// The command while it waited; none if it was never there.
     pub sighting: Option<Sighting>,
-    /// If it was not: what ran that had its nonce, but other words.
+    /// If it was not: what ran that had its nonce, or its first words, but not all of them.
     pub impostor: Option<Process>,
+    /// Another process with all of the command's words, and not one of its own.
+    pub double: Option<Process>,
+    /// Was it there, and gone before it was let go?
+    pub vanished: bool,
+    /// Did it say that it is there only after stdin had ended?
+    pub came_late: bool,
     /// How the program ended, if it did so while the command was still there.
     pub ended_early: bool,
     /// How the program ended.
@@ -115,6 +124,8 @@ pub struct Look {
     pub host_name: String,
     /// The host's mounts that were not there before.
     pub mounts_left: Vec<Mount>,
+    /// Those that are there no more.
+    pub mounts_gone: Vec<Mount>,
     /// The processes that were not there before.
     pub processes_left: Vec<Process>,
     /// The peer groups of the host's mounts.
@@ -151,7 +162,9 @@ pub fn look_with<T: Default>(
 ) -> Result<(Look, T), Trouble> {
     let rootfs = id_of(&exam.folder().join("rootfs")).ok();
     let folder = id_of(exam.folder())?;
+    // Now, for the program may put another file in their place.
     let shells = [exam.on_path("sh"), in_root(&exam.folder().join("rootfs"), Path::new("/bin/sh"))];
+    let shells: Vec<File> = shells.into_iter().flatten().filter_map(|path| File::open(path).ok()).collect();
     let nonce = nonce();
     let words = words(&nonce);
     let command: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
@@ -161,6 +174,8 @@ pub fn look_with<T: Default>(
     let found = find(exam, &mut run, &words)?;
     let mut impostor = None;
     let mut sighting = None;
+    let mut double = None;
+    let mut vanished = false;
     let mut was_prompt = false;
     let mut ended_early = false;
     match found {
@@ -169,12 +184,20 @@ pub fn look_with<T: Default>(
             let prompt =
                 run.watch(Duration::from_millis(500), |run| Ok(run.out.text().contains("ready").then_some(())))?;
             was_prompt = prompt.is_some();
-            more = also(sighting.insert(sight(exam, process, &shells)?))?;
+            let is_there = |exam: &Exam| exam.host.process(process.pid).is_some_and(|it| it.state != 'Z');
+            double = find_double(exam, &process)?;
+            match sight(exam, process.clone(), &shells) {
+                Ok(seen) => more = also(sighting.insert(seen))?,
+                // The program has killed it, say.
+                Err(Trouble::Own(_)) if !is_there(exam) => vanished = true,
+                Err(trouble) => return Err(trouble),
+            }
             ended_early = run.status().is_some();
         }
         Found::Impostor(process) => impostor = Some(process),
         Found::Nothing => {}
     }
+    let was_there = run.out.text().contains("ready");
     let typed = format!("word {}", std::process::id());
     run.type_line(&typed);
     run.end_input();
@@ -183,6 +206,9 @@ pub fn look_with<T: Default>(
     let look = Look {
         sighting,
         impostor,
+        double,
+        vanished,
+        came_late: !was_there && run.out.text().contains("ready"),
         ended_early,
         status,
         remains: run.remains().cloned(),
@@ -192,6 +218,7 @@ pub fn look_with<T: Default>(
         typed,
         host_name: exam.name()?,
         mounts_left: exam.new_mounts()?,
+        mounts_gone: exam.gone_mounts()?,
         processes_left,
         host_peers: exam.peer_groups(),
         host_procs: exam.count_procs(),
@@ -206,7 +233,8 @@ pub fn look_with<T: Default>(
 /// Who was found on the host.
 enum Found {
     Command(Process),
-    /// It has the nonce among its words, and is neither the command nor the program that was started with it.
+    /// It has the nonce among its words, or the first of them, and is neither the command nor the program that was started with
+    /// it.
     Impostor(Process),
     Nothing,
 }
@@ -222,12 +250,17 @@ fn find(exam: &Exam, run: &mut Run<'_>, words: &[&str]) -> Result<Found, Trouble
                 .eq(words.iter().map(|word| word.as_bytes()))
     };
     let has_nonce = |it: &Process| it.args.iter().any(|word| contains(word, words[3].as_bytes()));
+    // `sh`, or `sh -c`, and no more.
+    let is_cut_short = |it: &Process| {
+        (1..words.len()).contains(&it.args.len())
+            && it.args.iter().map(Vec::as_slice).eq(words[..it.args.len()].iter().map(|word| word.as_bytes()))
+    };
     let mut impostor = None;
     let command = run.watch(PATIENCE, |_| {
         let mut guests = exam.guests()?;
         guests.retain(|it| it.state != 'Z');
-        impostor =
-            guests.iter().find(|it| has_nonce(it) && !hands_on(it) && !is_command(it)).cloned().or(impostor.take());
+        let is_impostor = |it: &&Process| !hands_on(it) && !is_command(it) && (has_nonce(it) || is_cut_short(it));
+        impostor = guests.iter().find(is_impostor).cloned().or(impostor.take());
         // The innermost, should a shell have forked before it read.
         Ok(guests.into_iter().filter(is_command).max_by_key(|it| (it.numbers.len(), it.started)))
     })?;
@@ -238,6 +271,24 @@ fn find(exam: &Exam, run: &mut Run<'_>, words: &[&str]) -> Result<Found, Trouble
     })
 }
 
+/// Somebody else with the command's words? A shell that forks has them as well, so neither an ancestor nor a descendant counts.
+fn find_double(exam: &Exam, command: &Process) -> Result<Option<Process>, Trouble> {
+    let mut guests = exam.guests()?;
+    guests.retain(|it| it.state != 'Z' && it.args == command.args);
+    let descends = |from: &Process, to: &Process| {
+        let mut parent = from.parent;
+        while let Some(it) = guests.iter().find(|it| it.pid == parent) {
+            if it.pid == to.pid {
+                return true;
+            }
+            parent = it.parent;
+        }
+        false
+    };
+    let is_double = |it: &&Process| it.pid != command.pid && !descends(it, command) && !descends(command, it);
+    Ok(guests.iter().find(is_double).cloned())
+}
+
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
@@ -246,7 +297,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 ///
 /// # Errors
 /// When it ends meanwhile, or the kernel refuses to tell.
-pub fn sight(exam: &Exam, command: Process, shells: &[Option<PathBuf>]) -> Result<Sighting, Trouble> {
+pub fn sight(exam: &Exam, command: Process, shells: &[File]) -> Result<Sighting, Trouble> {
     let pid = command.pid;
     let proc = &exam.host;
     let id = |name: &str| proc.id(pid, name).with_context(|| format!("stat(\"/proc/{pid}/{name}\")"));
@@ -263,7 +314,11 @@ pub fn sight(exam: &Exam, command: Process, shells: &[Option<PathBuf>]) -> Resul
     let own_mounts = mounts::parse(&exam.host.read(pid, "mountinfo")?);
     Ok(Sighting {
         new,
-        children_elsewhere: id("ns/pid_for_children")? != id("ns/pid")?,
+        children_elsewhere: match proc.id(pid, "ns/pid_for_children") {
+            // It is to be another one, and no child was born there yet: pid_namespaces(7).
+            Err(Errno::ENOENT) => true,
+            result => result.with_context(|| format!("stat(\"/proc/{pid}/ns/pid_for_children\")"))? != id("ns/pid")?,
+        },
         name: exam.name_of(pid)?,
         root: (id("root")?, proc.link(pid, "root")?.into()),
         is_overlay: is_overlay_of_rootfs(exam, pid)?,
@@ -312,14 +367,19 @@ fn proc_of(exam: &Exam, pid: Pid, table: &[Mount]) -> Result<ProcSeen, Trouble> 
 }
 
 /// Is the file that the process executes one of these, or the same byte for byte? (An overlay shows another inode.)
-fn is_one_of(exam: &Exam, pid: Pid, files: &[Option<PathBuf>]) -> Result<bool, Trouble> {
+fn is_one_of(exam: &Exam, pid: Pid, files: &[File]) -> Result<bool, Trouble> {
     let exe = exam.host.id(pid, "exe")?;
-    let files: Vec<&PathBuf> = files.iter().flatten().collect();
-    if files.iter().any(|file| id_of(file) == Ok(exe)) {
-        return Ok(true);
+    for file in files {
+        if FileId::from(fstat(file)?) == exe {
+            return Ok(true);
+        }
     }
     let bytes = exam.host.read(pid, "exe")?;
-    Ok(files.iter().any(|file| fs::read(file).is_ok_and(|it| it == bytes)))
+    let is_same = |mut file: &File| {
+        let mut other = Vec::new();
+        file.rewind().is_ok() && file.read_to_end(&mut other).is_ok() && other == bytes
+    };
+    Ok(files.iter().any(is_same))
 }
 
 /// Where `path` leads for someone whose root is `root`: fs::canonicalize would follow Alpine's `/bin/sh -> /bin/busybox` to
@@ -355,8 +415,11 @@ impl Look {
             text => format!("on stderr: {}", shorten(text)),
         };
         let seen = format!("`run` ended with {}, and said {said}", how(self.status));
+        // Of a process that has ended nothing is left but what it said.
         let text = self.stderr.to_lowercase();
-        let misses_rootfs = text.contains("chroot") && (text.contains("enoent") || text.contains("no such file"));
+        let says = |one: &str, other: &str| text.contains(one) || text.contains(other);
+        let misses_rootfs = text.contains("chroot") && says("enoent", "no such file");
+        let is_no_mount_point = says("private", "slave") && says("einval", "invalid argument");
         let unmapped = self.remains.as_ref().filter(|it| {
             let is_mapped = maps_root(&it.uid_map) && maps_root(&it.gid_map);
             !it.in_hosts_user_namespace && !is_mapped
@@ -366,9 +429,16 @@ impl Look {
         } else if let Some(impostor) = &self.impostor {
             let seen = format!("a process with the words {:?}", impostor.line());
             return fail(Diagnosis::WordsLost, seen, "the command's own words, each by itself");
+        } else if self.vanished {
+            let seen = format!("the command was there, and was gone before it had read a word; {seen}");
+            return fail(Diagnosis::DidNotWait, seen, "the command runs until it ends by itself");
+        } else if self.came_late {
+            let seen = "the command was not started before stdin had ended";
+            return fail(Diagnosis::InputLost, seen, "the command reads what is typed, while it is typed");
         } else if self.rootfs.is_some() && misses_rootfs {
-            // Of a process that has ended nothing else is left.
             Diagnosis::ChdirBeforeChroot
+        } else if is_no_mount_point {
+            Diagnosis::NotAMountPoint
         } else if self.status.code() == Some(2) || text.contains("usage") {
             Diagnosis::NoContract
         } else {
@@ -424,6 +494,10 @@ pub type Judged = Result<Verdict, Verdict>;
 /// Exercise 0: is the command there, with its words, and is it what was asked for?
 pub fn the_command_runs(look: &Look) -> Judged {
     let sighting = look.sighting()?;
+    if let Some(double) = &look.double {
+        let seen = format!("both {} and {} have the command's words", sighting.command.pid, double.pid);
+        return Err(fail(Diagnosis::WrongCommand, seen, "one process").into());
+    }
     Ok(require(sighting.is_the_shell, || {
         let seen = format!("process {} has the command's words, but executes another file", sighting.command.pid);
         fail(Diagnosis::WrongCommand, seen, "the `sh` of the root that it is in")
@@ -594,13 +668,18 @@ pub fn its_proc_is_its_own(look: &Look) -> Judged {
             Err(fail(Diagnosis::ProcOfTheHost, seen, expected).into())
         }
         ProcSeen::None => {
-            let procs = sighting.mounts.iter().filter(|mount| mount.kind == "proc").count();
+            let procs = || sighting.mounts.iter().filter(|mount| mount.kind == "proc");
             let seen = format!("/proc/{pid}/root/proc is no proc file system");
-            Err(if procs > look.host_procs {
+            // Both as they are seen from around its root.
+            let inside = procs().find_map(|mount| mount.point.strip_prefix(&sighting.root.1).ok());
+            Err(if sighting.root.0 == look.host_root || procs().count() <= look.host_procs {
+                fail(Diagnosis::ProcNotMounted, seen, expected).into()
+            } else if let Some(place) = inside {
+                let seen = format!("{seen}; but there is one at /{}", place.display());
+                fail(Diagnosis::ProcNotMounted, seen, expected).into()
+            } else {
                 let seen = format!("{seen}; but there is a new one elsewhere in its mount namespace");
                 fail(Diagnosis::ProcBeforeChroot, seen, expected).into()
-            } else {
-                fail(Diagnosis::ProcNotMounted, seen, expected).into()
             })
         }
     }
@@ -618,12 +697,11 @@ pub fn its_proc_is_read_only(look: &Look) -> Judged {
 
 /// Exercise 4: is anything still mounted?
 pub fn no_mount_is_left(look: &Look) -> Judged {
-    match look.mounts_left.first() {
+    let place = |mount: &Mount| format!("on the host, a {} file system at {}", mount.kind, mount.point.display());
+    let (left, gone) = (look.mounts_left.first(), look.mounts_gone.first());
+    match left.map(place).or(gone.map(|mount| format!("no longer {}", place(mount)))) {
         None => Ok(Verdict::Pass),
-        Some(mount) => {
-            let seen = format!("on the host, a {} file system at {}", mount.kind, mount.point.display());
-            Err(fail(Diagnosis::MountsLeft, seen, "the mounts that were there before").into())
-        }
+        Some(seen) => Err(fail(Diagnosis::MountsLeft, seen, "the mounts that were there before").into()),
     }
 }
 
