@@ -61,11 +61,7 @@ pub fn start() -> Result<ExitCode> {
     if is_new {
         fs::create_dir_all(folder.join("src/bin")).with_context(|| format!("making {}", folder.display()))?;
         fs::create_dir_all(folder.join(".cargo"))?;
-        let top = workspace::root().join("Cargo.toml");
-        let top = fs::read_to_string(&top).with_context(|| format!("reading {}", top.display()))?;
-        let xtasks = include_str!("../Cargo.toml");
-        let manifest = MANIFEST.replace("FEATURES", features(xtasks).context("xtask has no nix")?);
-        write(&folder.join("Cargo.toml"), &format!("{manifest}\n{}", profiles(&top)))?;
+        write(&folder.join("Cargo.toml"), &manifest(NAME)?)?;
         write(&folder.join(".cargo/config.toml"), CONFIG)?;
         // The very versions that are here already: nothing is to be downloaded.
         fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
@@ -90,6 +86,18 @@ pub fn start() -> Result<ExitCode> {
         first.number, first.id
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The manifest of a package that is built as the workspace is: the learner's, or one of tests.
+///
+/// # Errors
+/// When the workspace's own manifest can't be read.
+pub fn manifest(name: &str) -> Result<String> {
+    let top = workspace::root().join("Cargo.toml");
+    let top = fs::read_to_string(&top).with_context(|| format!("reading {}", top.display()))?;
+    let features = features(include_str!("../Cargo.toml")).context("xtask has no nix")?;
+    let manifest = MANIFEST.replace("FEATURES", features).replace("\"mine\"", &format!("{name:?}"));
+    Ok(format!("{manifest}\n{}", profiles(&top)))
 }
 
 /// The features of nix in a manifest, as they stand there.
