@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::check::Check;
-use crate::check::{behaviour, look};
+use crate::check::behaviour::{self, escape, files, limits, network, rights};
+use crate::check::look;
 use crate::{steps, workspace};
 
 pub mod text;
@@ -18,6 +19,8 @@ pub struct Exercise {
     pub number: u32,
     /// What it is called for good, also when the order changes: `uts`.
     pub id: &'static str,
+    /// What the program is to be.
+    pub kind: Kind,
     /// The exercises whose checks must hold as well, besides 0: those before it in the steps, or the steps.
     pub after: &'static [&'static str],
     /// The solved program, from the top of the repository.
@@ -26,6 +29,15 @@ pub struct Exercise {
     pub starter: Starter,
     /// What must hold.
     pub checks: &'static [Check],
+}
+
+/// The contract of an exercise's program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `PROGRAM run COMMAND [ARG...]`: it makes a container.
+    Program,
+    /// `PROGRAM COMMAND [ARG...]`: it is put into one, as /tmp/escape. It is linked statically, and nothing else is asked of it.
+    Attack,
 }
 
 /// What an exercise starts from.
@@ -39,13 +51,17 @@ pub enum Starter {
 
 /// The first program: it runs a command, and isolates nothing.
 const FIRST: &str = "xtask/exercises/first.rs";
-const STEPS: &[&str] = &["uts", "pid", "chroot", "proc"];
+/// The last step.
+const LAST: &str = "step04-proc/src/main.rs";
+/// The exercises that are the steps.
+pub(crate) const STEPS: &[&str] = &["uts", "pid", "chroot", "proc"];
 
 /// All of them, in their order.
 pub const ALL: &[Exercise] = &[
     Exercise {
         number: 0,
         id: "run",
+        kind: Kind::Program,
         after: &[],
         solution: FIRST,
         starter: Starter::File(FIRST),
@@ -63,6 +79,7 @@ pub const ALL: &[Exercise] = &[
     Exercise {
         number: 1,
         id: "uts",
+        kind: Kind::Program,
         after: &[],
         solution: "step01-uts/src/main.rs",
         starter: Starter::File(FIRST),
@@ -75,6 +92,7 @@ pub const ALL: &[Exercise] = &[
     Exercise {
         number: 2,
         id: "pid",
+        kind: Kind::Program,
         after: &["uts"],
         solution: "step02-pid/src/main.rs",
         starter: Starter::File("step01-uts/src/main.rs"),
@@ -87,6 +105,7 @@ pub const ALL: &[Exercise] = &[
     Exercise {
         number: 3,
         id: "chroot",
+        kind: Kind::Program,
         after: &["uts", "pid"],
         solution: "step03-chroot/src/main.rs",
         starter: Starter::File("step02-pid/src/main.rs"),
@@ -99,8 +118,9 @@ pub const ALL: &[Exercise] = &[
     Exercise {
         number: 4,
         id: "proc",
+        kind: Kind::Program,
         after: &["uts", "pid", "chroot"],
-        solution: "step04-proc/src/main.rs",
+        solution: LAST,
         starter: Starter::File("step03-chroot/src/main.rs"),
         checks: &[
             Check::look("its /proc shows its own PID namespace", look::its_proc_is_its_own),
@@ -111,15 +131,214 @@ pub const ALL: &[Exercise] = &[
     Exercise {
         number: 5,
         id: "status",
+        kind: Kind::Program,
         after: STEPS,
-        solution: "step04-proc/src/main.rs",
-        starter: Starter::Without(&[(
-            "status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125)",
-            "status.code().unwrap_or(1)",
-        )]),
+        solution: LAST,
+        starter: Starter::Without(&[
+            ("status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125)", "status.code().unwrap_or(1)"),
+            ("use std::os::unix::process::ExitStatusExt;\n", ""),
+        ]),
         checks: &[
             Check::alone("128 + n, if signal n killed the command", behaviour::signals_are_reported),
             Check::alone("127 if there is no such command, 126 if it can't be executed", behaviour::not_found_is_127),
+        ],
+    },
+    Exercise {
+        number: 6,
+        id: "reap",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: LAST,
+        starter: Starter::Without(&[
+            (
+                r#"    let status = loop {
+        // WNOWAIT only looks, so that the command is left for std to collect.
+        let dead = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).ok().and_then(|dead| dead.pid());
+        if let Some(status) = command.try_wait().context("wait4")? {
+            break status;
+        }
+        // Orphans become children of process 1, and nobody else can reap them. (None, any child: nix knows no pid for one
+        // that a real-time signal killed.)
+        let _ = waitpid(dead, None);
+    };
+"#,
+                r#"    let status = command.wait().context("wait4")?;
+"#,
+            ),
+            ("use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};\n", ""),
+            (", starts the command and reaps until it ends.", ", starts the command and waits until it ends."),
+        ]),
+        checks: &[Check::alone("an orphan that ends is reaped by process 1", behaviour::orphans_are_reaped)],
+    },
+    Exercise {
+        number: 7,
+        id: "die",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: LAST,
+        starter: Starter::Without(&[
+            (
+                r#"    // If `run` dies, so do we, even of a SIGKILL that it can't pass on. Only then see whether it still lives.
+    set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
+    ensure!(parent_is_run()?, "`child` is for `run` to start; type `run`");
+"#,
+                "",
+            ),
+            (
+                r#"/// Is our parent this same program? Not if `child` was typed by hand; nor if `run` was killed and an init took us in.
+/// getppid(2) answers 0 for a parent outside our PID namespace, but /proc is the host's and numbers us as the host does.
+fn parent_is_run() -> Result<bool> {
+    let status = fs::read_to_string("/proc/self/status").context("open(\"/proc/self/status\")")?;
+    let parent_id = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap_or_default();
+    let parent = fs::read_link(format!("/proc/{parent_id}/exe"));
+    Ok(parent.ok() == Some(env::current_exe()?))
+}
+
+"#,
+                "",
+            ),
+            ("use nix::sys::prctl::set_pdeathsig;\n", ""),
+            ("use anyhow::{Context, Result, ensure};", "use anyhow::{Context, Result};"),
+            ("use std::fs;\n", ""),
+        ]),
+        checks: &[Check::alone("whoever kills `run` has ended the container", behaviour::a_killed_run_leaves_nothing)],
+    },
+    Exercise {
+        number: 8,
+        id: "clean",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/clean.rs",
+        starter: Starter::Without(&[
+            (
+                r#"        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .envs(env::var_os("TERM").map(|term| ("TERM", term)))
+"#,
+                "",
+            ),
+            ("    close_inherited().context(\"open(\\\"/proc/self/fd\\\")\")?;\n", ""),
+            (
+                r#"/// Closes all that was open when we were started, but stdin, stdout and stderr. What Rust opens is close-on-exec; what a
+/// careless caller of ours opened may not be, and through a folder of the host's anyone in a chroot walks out of it.
+fn close_inherited() -> io::Result<()> {
+    let fds: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    for fd in fds {
+        // One of them was the folder that we read, and is closed already.
+        let _ = close(fd);
+    }
+    Ok(())
+}
+
+"#,
+                "",
+            ),
+            ("use std::os::fd::RawFd;\n", ""),
+            ("chroot, close, getpgrp", "chroot, getpgrp"),
+        ]),
+        checks: &[
+            Check::alone("nothing of the host's environment is inside", behaviour::the_environment_is_its_own),
+            Check::alone("nothing that is open on the host is open inside", files::its_descriptors_are_its_own),
+        ],
+    },
+    Exercise {
+        number: 9,
+        id: "dev",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/dev.rs",
+        starter: Starter::File(LAST),
+        checks: &[
+            Check::alone("/dev/null is the device that swallows all", files::dev_null_swallows),
+            Check::alone("nothing of it is left in ./rootfs/dev", files::nothing_stays_in_dev),
+        ],
+    },
+    Exercise {
+        number: 10,
+        id: "name",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/name.rs",
+        starter: Starter::File(LAST),
+        checks: &[Check::alone("`run --hostname NAME COMMAND` calls it NAME", behaviour::the_hostname_can_be_chosen)],
+    },
+    Exercise {
+        number: 11,
+        id: "volume",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/volume.rs",
+        starter: Starter::File(LAST),
+        checks: &[
+            Check::alone("`run -v HOST:CONTAINER COMMAND` shows a folder of the host's", files::a_volume_is_there),
+            Check::alone("with `:ro` it is read-only, and the host's is not", files::a_volume_can_be_read_only),
+        ],
+    },
+    Exercise {
+        number: 12,
+        id: "escape",
+        kind: Kind::Attack,
+        after: &[],
+        solution: "step03-chroot/examples/escape.rs",
+        starter: Starter::File("xtask/exercises/escape.rs"),
+        checks: &[Check::alone("what the attack starts has the host's `/`", escape::the_attack_gets_out)],
+    },
+    Exercise {
+        number: 13,
+        id: "pivot",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/pivot.rs",
+        starter: Starter::File(LAST),
+        checks: &[
+            Check::look("nothing is above its `/`", look::nothing_is_above_its_root),
+            Check::look("the host's root is mounted nowhere in there", look::the_old_root_is_gone),
+        ],
+    },
+    Exercise {
+        number: 14,
+        id: "rootless",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/rootless.rs",
+        starter: Starter::File(LAST),
+        checks: &[Check::alone("without a right on the host, all of that holds as well", rights::it_needs_no_rights)],
+    },
+    Exercise {
+        number: 15,
+        id: "limits",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/limits.rs",
+        starter: Starter::File(LAST),
+        checks: &[Check::alone(
+            "`run --pids N COMMAND` limits its processes, by a cgroup that is gone afterwards",
+            limits::its_processes_are_limited,
+        )],
+    },
+    Exercise {
+        number: 16,
+        id: "overlay",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/overlay.rs",
+        starter: Starter::File(LAST),
+        checks: &[Check::alone("what the command writes is gone afterwards", files::what_it_writes_is_gone)],
+    },
+    Exercise {
+        number: 17,
+        id: "veth",
+        kind: Kind::Program,
+        after: STEPS,
+        solution: "step04-proc/examples/veth.rs",
+        starter: Starter::File(LAST),
+        checks: &[
+            Check::look("the command is in a network namespace of its own", network::it_has_a_network_namespace),
+            Check::alone("127.0.0.1 answers in there", network::it_has_a_loopback),
+            Check::alone("10.0.0.2, which it is, reaches 10.0.0.1, which is the host", network::it_reaches_the_host),
         ],
     },
 ];
@@ -132,7 +351,8 @@ impl Exercise {
 
     /// The exercises whose checks are asked for this one, itself last.
     pub fn with_earlier(&self) -> Vec<&'static Exercise> {
-        let mut all: Vec<_> = ALL.iter().filter(|it| it.number == 0 || self.after.contains(&it.id)).collect();
+        let is_asked = |it: &&Exercise| it.number == 0 && self.kind == Kind::Program || self.after.contains(&it.id);
+        let mut all: Vec<_> = ALL.iter().filter(is_asked).collect();
         if self.number != 0 {
             all.extend(ALL.iter().filter(|it| it.id == self.id));
         }

@@ -94,7 +94,8 @@ pub fn run(options: Options) -> Result<ExitCode> {
     }
     // Before, for when init has mounted its /proc we are not in it, and so have no /proc/self.
     let environment = environment()?;
-    let mut init = build(rights == Privilege::User).context("no throwaway host")?;
+    let network = Network::Machine;
+    let mut init = build(rights == Privilege::User, network).context("no throwaway host")?;
 
     let is_shell = options.command.is_empty();
     let command = if is_shell { shell() } else { options.command };
@@ -132,13 +133,25 @@ fn shell() -> Vec<OsString> {
     }
 }
 
+/// Which network a throwaway host has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// That of the machine.
+    Machine,
+    /// One of its own, which leads nowhere.
+    Own,
+}
+
 /// Moves this process into the namespaces of a new throwaway host, and starts the host's process 1.
-pub(crate) fn build(user: bool) -> Result<Child> {
+pub(crate) fn build(user: bool, network: Network) -> Result<Child> {
     if user {
         privilege::enter_user_namespace()?;
     }
     unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
         .context("unshare(CLONE_NEWUTS|CLONE_NEWNS|CLONE_NEWPID)")?;
+    if network == Network::Own {
+        unshare(CloneFlags::CLONE_NEWNET).context("unshare(CLONE_NEWNET)")?;
+    }
     sethostname(HOSTNAME).context("sethostname")?;
     // First leave the real machine's peer group, or what is mounted here would show there. Then found one of our own.
     for propagation in [MsFlags::MS_PRIVATE, MsFlags::MS_SHARED] {

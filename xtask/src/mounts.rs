@@ -10,6 +10,10 @@ use anyhow::{Context, Result};
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// The number of the file system, `98:0`.
+    pub device: String,
+    /// The folder (or file) of the file system that is mounted; `/` is all of it.
+    pub root: PathBuf,
     /// Where it is mounted, below the root of the process whose table this is.
     pub point: PathBuf,
     /// Of the mount, comma-separated: `ro,nosuid`. Not those of the file system, which other mounts of it share.
@@ -38,7 +42,9 @@ pub fn parse(table: &[u8]) -> Vec<Mount> {
 /// `36 35 98:0 /root /point rw,noatime shared:1 master:2 - ext4 /dev/root rw`
 fn parse_line(line: &[u8]) -> Option<Mount> {
     let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
-    let mut fields = line.split(|byte| *byte == b' ').skip(4);
+    let mut fields = line.split(|byte| *byte == b' ').skip(2);
+    let device = text(fields.next()?);
+    let root = unescape(fields.next()?);
     let point = unescape(fields.next()?);
     let options = text(fields.next()?);
     let mut peers = None;
@@ -47,7 +53,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     }
     let kind = text(fields.next()?);
     let super_options = text(fields.nth(1)?);
-    Some(Mount { point, options, peers, kind, super_options })
+    Some(Mount { device, root, point, options, peers, kind, super_options })
 }
 
 /// Every mount point that this process sees, in the order of mounting.
@@ -103,10 +109,11 @@ mod tests {
 
     #[test]
     fn a_line_is_read() {
-        let table = b"36 35 98:0 / /pro\\040c ro,noatime shared:7 master:2 - proc proc rw,x\n\
+        let table = b"36 35 98:0 /a /pro\\040c ro,noatime shared:7 master:2 - proc proc rw,x\n\
                       37 36 0:1 / / rw - ext4 /dev/root rw\nnonsense\n38 36 0:1 / /cut rw shared:1\n";
         let mounts = parse(table);
         assert_eq!(mounts.len(), 2);
+        assert_eq!((mounts[0].device.as_str(), mounts[0].root.as_path()), ("98:0", Path::new("/a")));
         assert_eq!((mounts[0].point.as_path(), mounts[0].peers), (Path::new("/pro c"), Some(7)));
         assert_eq!((mounts[0].kind.as_str(), mounts[0].super_options.as_str()), ("proc", "rw,x"));
         assert!(mounts[0].is_read_only() && !mounts[1].is_read_only());

@@ -13,41 +13,20 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use xtask::check::diagnosis::Diagnosis;
-use xtask::exercises::{self, Exercise};
+use xtask::exercises::{self, Exercise, Kind};
 
-mod common;
-use common::{candidate, must_fail, must_pass, some_at_a_time, tally};
+mod checker;
+
+use checker::{Outcome, candidate, must_fail, must_pass, some_at_a_time, tally};
 
 /// Diagnoses that no wrong program of the table can get, and why.
 const NOT_COVERED: &[(Diagnosis, &str)] = &[
     (Diagnosis::NotAProgram, "there is no source to edit: see what_can_not_be_executed_is_no_program"),
-    (Diagnosis::ZombiesKept, "its exercise is not in the table yet"),
-    (Diagnosis::OrphansLeft, "its exercise is not in the table yet"),
-    (Diagnosis::EnvironmentLeaked, "its exercise is not in the table yet"),
-    (Diagnosis::NoPath, "its exercise is not in the table yet"),
-    (Diagnosis::DescriptorsLeaked, "its exercise is not in the table yet"),
-    (Diagnosis::NoDevNull, "its exercise is not in the table yet"),
-    (Diagnosis::DevNullIsAFile, "its exercise is not in the table yet"),
-    (Diagnosis::FlagIgnored, "its exercise is not in the table yet"),
-    (Diagnosis::VolumeMissing, "its exercise is not in the table yet"),
-    (Diagnosis::VolumeWritable, "its exercise is not in the table yet"),
-    (Diagnosis::NoEscape, "its exercise is not in the table yet"),
-    (Diagnosis::StillEscapes, "its exercise is not in the table yet"),
-    (Diagnosis::OldRootReachable, "its exercise is not in the table yet"),
-    (Diagnosis::NoUserNamespace, "its exercise is not in the table yet"),
-    (Diagnosis::NotMapped, "its exercise is not in the table yet"),
-    (Diagnosis::NoLimit, "its exercise is not in the table yet"),
-    (Diagnosis::LimitTooHigh, "its exercise is not in the table yet"),
-    (Diagnosis::CgroupLeft, "its exercise is not in the table yet"),
-    (Diagnosis::RootfsChanged, "its exercise is not in the table yet"),
-    (Diagnosis::NoNetworkNamespace, "its exercise is not in the table yet"),
-    (Diagnosis::NoLoopback, "its exercise is not in the table yet"),
-    (Diagnosis::NoLink, "its exercise is not in the table yet"),
-    (Diagnosis::NotReachable, "its exercise is not in the table yet"),
+    (Diagnosis::NotStatic, "it is how a program is linked: see an_attack_that_needs_a_loader_is_told_so"),
 ];
 
 /// A program that differs from a solution by a few lines.
@@ -66,7 +45,7 @@ fn table() -> &'static [Mutant] {
     static TABLE: LazyLock<Vec<Mutant>> = LazyLock::new(|| {
         let mut table = Vec::new();
         for exercise in exercises::ALL {
-            let path = common::file(&format!("mutants/{}.diff", exercise.id));
+            let path = checker::file(&format!("mutants/{}.diff", exercise.id));
             let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             table.extend(parse(exercise, text.leak()));
         }
@@ -106,46 +85,63 @@ fn parse(exercise: &'static Exercise, text: &'static str) -> Vec<Mutant> {
     mutants
 }
 
-/// The folder with all of them, built.
-fn programs() -> &'static Path {
-    static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
-        let sources = table().iter().map(|Mutant { name, exercise, edits, .. }| {
-            let edits: Vec<_> = edits.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
-            let source = exercises::solution(exercise).and_then(|solution| exercises::edit(&solution, &edits));
-            ((*name).to_owned(), source.unwrap_or_else(|error| panic!("{}, {name}: {error:#}", exercise.id)))
+impl Mutant {
+    fn source(&self) -> String {
+        let edits: Vec<_> = self.edits.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
+        let source = exercises::solution(self.exercise).and_then(|solution| exercises::edit(&solution, &edits));
+        source.unwrap_or_else(|error| panic!("{}, {}: {error:#}", self.exercise.id, self.name))
+    }
+
+    /// It and all others, built.
+    fn program(&self) -> PathBuf {
+        static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
+            let programs = table().iter().filter(|it| it.exercise.kind == Kind::Program);
+            let sources: Vec<_> = programs.map(|it| (it.name.to_owned(), it.source())).collect();
+            checker::build("mutants", &sources)
         });
-        common::build("mutants", &sources.collect::<Vec<_>>())
-    });
-    &PROGRAMS
+        match self.exercise.kind {
+            Kind::Program => PROGRAMS.join(self.name),
+            // Copied into a rootfs, it would not know its name any more.
+            Kind::Attack => checker::build_static("attacks", self.name, &self.source()),
+        }
+    }
+
+    fn graded(&self) -> Outcome {
+        static ROOM: LazyLock<PathBuf> = LazyLock::new(|| checker::own_room("mutants"));
+        let candidate = candidate(self.program(), &ROOM);
+        match self.diagnosis {
+            Some(diagnosis) => must_fail(&candidate, self.exercise, diagnosis),
+            None => must_pass(&candidate, self.exercise),
+        }
+    }
+}
+
+fn grade_all(what: &str, which: impl Fn(&Mutant) -> bool) {
+    let chosen: Vec<&Mutant> = table().iter().filter(|it| which(it)).collect();
+    tally(what, &some_at_a_time(&chosen, |it| (it.name, it.graded())));
 }
 
 #[test]
 fn each_wrong_program_gets_its_own_name() {
-    let wrong: Vec<_> = table().iter().filter_map(|it| Some((it, it.diagnosis?))).collect();
-    let results = some_at_a_time(&wrong, |(Mutant { name, exercise, .. }, diagnosis)| {
-        (*name, must_fail(&candidate(programs().join(name)), exercise, *diagnosis))
-    });
-    tally("mutants with their own name", &results);
+    grade_all("mutants with their own name", |it| it.diagnosis.is_some());
 }
 
 #[test]
 fn a_right_program_may_differ_from_the_solution() {
-    let right: Vec<_> = table().iter().filter(|it| it.diagnosis.is_none()).collect();
-    let results = some_at_a_time(&right, |Mutant { name, exercise, .. }| {
-        (*name, must_pass(&candidate(programs().join(name)), exercise))
-    });
-    tally("right programs that pass", &results);
+    grade_all("right programs beside them that pass", |it| it.diagnosis.is_none());
 }
 
 #[test]
 fn what_can_not_be_executed_is_no_program() {
-    let source = exercises::ALL[0].solution;
-    let folder = candidate("").folder;
-    let text = folder.join("text");
+    let room = checker::own_room("no-program");
+    let (source, text) = (xtask::workspace::root().join(exercises::ALL[0].solution), room.join("text"));
     fs::write(&text, "not even a script\n").unwrap();
-    for program in [folder.join("no-such"), folder.clone(), xtask::workspace::root().join(source), text] {
-        must_fail(&candidate(&program), &exercises::ALL[0], Diagnosis::NotAProgram).unwrap();
-    }
+    let programs = [room.join("no-such"), room.clone(), source, text];
+    let results = programs.each_ref().map(|program| {
+        let candidate = candidate(program, &room);
+        (program.to_str().unwrap(), must_fail(&candidate, &exercises::ALL[0], Diagnosis::NotAProgram))
+    });
+    tally("what can't be executed is no program", &results);
 }
 
 #[test]

@@ -10,9 +10,15 @@ use nix::sys::signal::Signal;
 
 use super::diagnosis::Diagnosis;
 use super::exam::{Exam, Run, Setting, Trouble};
-use super::look::{how, look_with, shorten};
+use super::look::{self, Judged, Look, Sighting, how, look_with, shorten};
 use super::proc::Process;
-use super::verdict::{Verdict, fail, require};
+use super::verdict::{Failure, Verdict, fail, require};
+
+pub mod escape;
+pub mod files;
+pub mod limits;
+pub mod network;
+pub mod rights;
 
 /// What a check comes to. A [`Trouble`] of the program's is a failed check as well.
 pub type Checked = Result<Verdict, Trouble>;
@@ -147,4 +153,49 @@ pub fn the_environment_is_its_own(exam: &Exam) -> Checked {
     Ok(require(path.split(':').any(|folder| folder == "/bin"), || {
         fail(Diagnosis::NoPath, format!("PATH is {path:?}"), "a PATH with the rootfs's folders, /bin among them")
     }))
+}
+
+/// Goes on only if a judge is content.
+fn must(judged: Judged) -> Result<(), Verdict> {
+    match judged? {
+        Verdict::Pass => Ok(()),
+        other => Err(other),
+    }
+}
+
+/// A verdict that was reached early, by `?`, is a verdict.
+fn judge(judge: impl FnOnce() -> Judged) -> Checked {
+    Ok(judge().unwrap_or_else(|verdict| verdict))
+}
+
+/// The command of a program that was started with a flag.
+///
+/// # Errors
+/// The verdict that there was none: the flag was not understood, or something else failed.
+fn flagged<'a>(look: &'a Look, flag: &str) -> Result<&'a Sighting, Verdict> {
+    look.sighting().map_err(|verdict| {
+        let refused = look.stderr.contains(flag) || matches!(look.status.code(), Some(2 | 126 | 127));
+        match verdict {
+            Verdict::Fail(failure) if refused => {
+                Verdict::Fail(Failure { diagnosis: Diagnosis::FlagUnknown, ..failure })
+            }
+            other => other,
+        }
+    })
+}
+
+/// Exercise 10: does the caller choose the hostname?
+pub fn the_hostname_can_be_chosen(exam: &Exam) -> Checked {
+    const FLAG: &str = "--hostname";
+    let name = format!("box-{}", std::process::id());
+    let setting = Setting { flags: &[FLAG, &name], ..Setting::default() };
+    let (look, ()) = look_with(exam, &setting, |_| Ok(()))?;
+    judge(|| {
+        let sighting = flagged(&look, FLAG)?;
+        must(look::the_host_keeps_its_name(&look))?;
+        Ok(require(sighting.name == name, || {
+            let seen = format!("with `{FLAG} {name}`, the hostname in it is {:?}", sighting.name);
+            fail(Diagnosis::FlagIgnored, seen, format!("{name:?}"))
+        }))
+    })
 }

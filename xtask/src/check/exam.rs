@@ -11,10 +11,10 @@
 //! The program is believed nothing. It may print what it likes, fork or write without end, ignore signals, or mount over
 //! /proc: the examiner has its own descriptor of /proc, a time limit, and limits on processes and output.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -25,18 +25,23 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::wait;
-use nix::unistd::{gethostname, setsid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::{close, gethostname, setsid};
 
 use super::diagnosis::Diagnosis;
-use super::proc::{Pid, Proc, Process};
+use super::proc::{FileId, Pid, Proc, Process, id_of};
 use super::verdict::{Failure, fail};
 use crate::mounts::{self, Mount};
 use crate::{host, privilege};
+
+/// The step that an attack is put into, by its name on the PATH.
+pub const STEP: &str = "step04-proc";
 
 /// How long one exam may take. A good program needs some hundredths of a second.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -66,6 +71,24 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
     }
 }
 
+/// A folder of the throwaway host's. Of the machine's there is but the empty folder below, and that goes too.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
 /// How to start the program, besides `PROGRAM run COMMAND [ARG...]`.
 #[derive(Debug, Default)]
 pub struct Setting<'a> {
@@ -77,13 +100,8 @@ pub struct Setting<'a> {
     pub around: &'a [&'a str],
     /// stdout and stderr are one pipe, as on a terminal, so that their order shows.
     pub merged: bool,
-}
-
-/// The host as it was before the program, for comparison.
-#[derive(Debug)]
-struct Before {
-    mounts: Vec<Mount>,
-    processes: Vec<Process>,
+    /// The program is an attack, and lies there in the rootfs: start step 4 instead, with the attack and its words as COMMAND.
+    pub attack: Option<&'a str>,
 }
 
 /// A throwaway host with an examiner, which is this process.
@@ -94,10 +112,14 @@ pub struct Exam {
     /// The real machine's /proc, in which alone this process has an entry.
     machine: Proc,
     init: RefCell<Child>,
+    is_closed: Cell<bool>,
     program: Vec<OsString>,
     folder: PathBuf,
     environment: Vec<(&'static str, OsString)>,
-    before: Before,
+    /// What was mounted before the program, for comparison.
+    mounts_before: RefCell<Vec<Mount>>,
+    /// Who was there before.
+    processes_before: Vec<Process>,
     deadline: Instant,
 }
 
@@ -111,24 +133,37 @@ impl Exam {
         // Out of reach of the signals that a program may send its process group or to whoever has its terminal.
         setsid().context("setsid")?;
         setrlimit(Resource::RLIMIT_CORE, 0, 0).context("setrlimit(RLIMIT_CORE)")?;
+        close_inherited().context("open(\"/proc/self/fd\")")?;
         let machine = Proc::open(Path::new("/proc")).context("open(\"/proc\")")?;
         // Now, for in the host's /proc this process has no entry: it is not born there.
         let environment = host::environment()?;
-        let init = host::build(in_user_namespace).context("no throwaway host")?;
-        // In the mount namespace that we share with the host, this is the one that its init has mounted.
-        let host = Proc::open(Path::new("/proc")).context("open(\"/proc\")")?;
-        let before = Before { mounts: mounts::parse(&host.read(1, "mountinfo")?), processes: host.processes()? };
-        ensure!(!before.processes.is_empty(), "no throwaway host: its /proc is empty");
+        // For us, who come back from other mount namespaces with `/` as the working directory.
+        let folder = folder.canonicalize().with_context(|| format!("finding {}", folder.display()))?;
+        // A network of its own, so that what a program makes of it is never seen on the machine's.
+        let init = host::build(in_user_namespace, host::Network::Own).context("no throwaway host")?;
+        // Whoever is root on the host could otherwise trace us: by a descriptor that shows the machine's processes it finds us.
+        set_dumpable(false).context("prctl(PR_SET_DUMPABLE, 0)")?;
+        let host = proc_of_our_own()?;
+        let mounts_before = RefCell::new(mounts::parse(&host.read(1, "mountinfo")?));
+        let processes_before = host.processes()?;
+        ensure!(!processes_before.is_empty(), "no throwaway host: its /proc is empty");
         Ok(Exam {
             host,
             machine,
             init: RefCell::new(init),
+            is_closed: Cell::new(false),
             program,
-            folder: folder.to_owned(),
+            folder,
             environment,
-            before,
+            mounts_before,
+            processes_before,
             deadline: Instant::now() + TIME_LIMIT,
         })
+    }
+
+    /// The program, and arguments that stand before `run`.
+    pub fn program(&self) -> &[OsString] {
+        &self.program
     }
 
     /// The folder that the program starts in.
@@ -136,10 +171,10 @@ impl Exam {
         &self.folder
     }
 
-    /// The host's shell, as the program finds it.
-    pub fn shell(&self) -> Option<PathBuf> {
+    /// Where a program of that name is, as the learner's finds it.
+    pub fn on_path(&self, name: &str) -> Option<PathBuf> {
         let (_, path) = self.environment.iter().find(|(name, _)| *name == "PATH")?;
-        env::split_paths(path).map(|folder| folder.join("sh")).find(|file| file.is_file())
+        env::split_paths(path).map(|folder| folder.join(name)).find(|file| file.is_file())
     }
 
     /// Starts `PROGRAM run COMMAND [ARG...]`.
@@ -148,8 +183,12 @@ impl Exam {
     /// When it can't be executed, which is the program's fault.
     pub fn start(&self, setting: &Setting<'_>, command: &[&OsStr]) -> Result<Run<'_>, Trouble> {
         let mut words: Vec<&OsStr> = setting.around.iter().map(OsStr::new).collect();
-        words.extend(self.program.iter().map(OsString::as_os_str));
+        match setting.attack {
+            None => words.extend(self.program.iter().map(OsString::as_os_str)),
+            Some(_) => words.push(OsStr::new(STEP)),
+        }
         words.push(OsStr::new("run"));
+        words.extend(setting.attack.map(OsStr::new));
         words.extend(setting.flags.iter().map(OsStr::new));
         words.extend(command);
         let (stdout, out) = io::pipe()?;
@@ -171,6 +210,10 @@ impl Exam {
             Trouble::Fault(fail(Diagnosis::NotAProgram, seen, "a program that can be executed"))
         })?;
         let stdin = child.stdin.take();
+        if let Some(stdin) = &stdin {
+            // The program may fill it, by /proc/self/fd/0, and leave us waiting for room.
+            fcntl(stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        }
         Ok(Run {
             exam: self,
             child,
@@ -178,6 +221,7 @@ impl Exam {
             out: Tap::new(stdout)?,
             err: stderr.map(Tap::new).transpose()?,
             status: None,
+            remains: None,
         })
     }
 
@@ -186,7 +230,7 @@ impl Exam {
     /// # Errors
     /// When /proc can't be read.
     pub fn guests(&self) -> nix::Result<Vec<Process>> {
-        let is_hosts = |pid: &Pid| self.before.processes.iter().any(|it| it.pid == *pid);
+        let is_hosts = |pid: &Pid| self.processes_before.iter().any(|it| it.pid == *pid);
         let pids = self.host.pids()?;
         Ok(pids.into_iter().filter(|pid| !is_hosts(pid)).filter_map(|pid| self.host.process(pid)).collect())
     }
@@ -197,7 +241,7 @@ impl Exam {
     /// When /proc can't be read.
     pub fn new_mounts(&self) -> Result<Vec<Mount>> {
         let mut now = mounts::parse(&self.host.read(1, "mountinfo")?);
-        for mount in &self.before.mounts {
+        for mount in self.mounts_before.borrow().iter() {
             if let Some(at) = now.iter().position(|it| it == mount) {
                 now.remove(at);
             }
@@ -205,14 +249,71 @@ impl Exam {
         Ok(now)
     }
 
+    /// Mounts an empty file system on the host, before the program. It goes with the host, and so does what is written there.
+    ///
+    /// # Errors
+    /// Those of mount(2).
+    pub fn mount_tmpfs(&self, point: &Path) -> Result<()> {
+        mount(Some("tmpfs"), point, Some("tmpfs"), MsFlags::empty(), None::<&str>)
+            .with_context(|| format!("mount(\"tmpfs\", {point:?}, \"tmpfs\")"))?;
+        self.take_stock()
+    }
+
+    /// From now on, what is mounted now was there before the program.
+    ///
+    /// # Errors
+    /// When /proc can't be read.
+    pub fn take_stock(&self) -> Result<()> {
+        *self.mounts_before.borrow_mut() = mounts::parse(&self.host.read(1, "mountinfo")?);
+        Ok(())
+    }
+
+    /// What a file of this process's own in /proc holds.
+    ///
+    /// # Errors
+    /// Those of open(2) and read(2).
+    pub fn own(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.machine.read(None, name)
+    }
+
+    /// An empty folder of the host's, which goes with it.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn scratch(&self) -> Result<Scratch> {
+        // A path with a colon would be two in `-v HOST:CONTAINER`.
+        let folders = [env::temp_dir(), "/tmp".into()];
+        let folder =
+            folders.iter().find(|it| !it.to_string_lossy().contains([':', ','])).context("no folder for files")?;
+        let path = folder.join(format!("mini-docker-exam-{}", std::process::id()));
+        fs::create_dir(&path).with_context(|| format!("mkdir({path:?})"))?;
+        let scratch = Scratch(path);
+        self.mount_tmpfs(scratch.path())?;
+        Ok(scratch)
+    }
+
+    /// The host's own root, as it is mounted.
+    pub fn root_mount(&self) -> Option<Mount> {
+        self.mounts_before.borrow().iter().rfind(|mount| mount.point == Path::new("/")).cloned()
+    }
+
+    /// The mounts that were there before, and are no more.
+    ///
+    /// # Errors
+    /// When /proc can't be read.
+    pub fn gone_mounts(&self) -> Result<Vec<Mount>> {
+        let now = mounts::parse(&self.host.read(1, "mountinfo")?);
+        Ok(self.mounts_before.borrow().iter().filter(|mount| !now.contains(mount)).cloned().collect())
+    }
+
     /// The peer groups of the host's mounts: whoever is in one of them passes mounts on to the host.
     pub fn peer_groups(&self) -> Vec<u32> {
-        self.before.mounts.iter().filter_map(|mount| mount.peers).collect()
+        self.mounts_before.borrow().iter().filter_map(|mount| mount.peers).collect()
     }
 
     /// How many proc file systems the host has mounted.
     pub fn count_procs(&self) -> usize {
-        self.before.mounts.iter().filter(|mount| mount.kind == "proc").count()
+        self.mounts_before.borrow().iter().filter(|mount| mount.kind == "proc").count()
     }
 
     /// The host's own name, now. The examiner is in its UTS namespace.
@@ -238,6 +339,23 @@ impl Exam {
     pub fn mounts_around(&self, pid: Pid) -> Result<Vec<Mount>> {
         let look = || self.machine.read(None, "mountinfo");
         Ok(mounts::parse(&self.inside(pid, "ns/mnt", CloneFlags::CLONE_NEWNS, look)??))
+    }
+
+    /// The root of the mount namespace of `pid`, which is not what a chroot in there calls `/`.
+    ///
+    /// # Errors
+    /// Those of setns(2).
+    pub fn root_around(&self, pid: Pid) -> Result<FileId> {
+        // setns(2) puts us there.
+        self.inside(pid, "ns/mnt", CloneFlags::CLONE_NEWNS, || id_of(Path::new("/")))?.context("stat(\"/\")")
+    }
+
+    /// Does something in the network namespace of `pid`. A socket that is made there stays there.
+    ///
+    /// # Errors
+    /// Those of setns(2).
+    pub fn in_network_of<T>(&self, pid: Pid, does: impl FnOnce() -> T) -> Result<T> {
+        self.inside(pid, "ns/net", CloneFlags::CLONE_NEWNET, does)
     }
 
     /// Does something in the namespace of `pid`, and comes back.
@@ -287,17 +405,27 @@ impl Exam {
         false
     }
 
+    /// Is there a process of that number, as the machine counts?
+    pub fn is_on_machine(&self, pid: Pid) -> bool {
+        self.machine.process(pid).is_some()
+    }
+
     /// Ends the host, and with it all that runs on it.
     pub fn close(&self) {
-        let _ = self.init.borrow_mut().kill();
-        // All of ours: a process 1 does not end before each process in its namespace is reaped, and the program, though it
-        // is in there, is a child of ours.
-        while wait() != Err(Errno::ECHILD) {}
+        if self.is_closed.replace(true) {
+            return;
+        }
+        let mut init = self.init.borrow_mut();
+        let _ = init.kill();
+        // The kernel lets process 1 end when nobody is left in its namespace, the dead included; and the programs that we have
+        // started are ours to bury.
+        let is_init = |dead: WaitStatus| dead.pid().is_some_and(|pid| pid.as_raw().cast_unsigned() == init.id());
+        while nix::sys::wait::wait().is_ok_and(|dead| !is_init(dead)) {}
     }
 
     /// Is the time up, or are there too many processes?
     fn limits(&self) -> Result<(), Trouble> {
-        let guests = self.host.pids()?.len().saturating_sub(self.before.processes.len());
+        let guests = self.host.pids()?.len().saturating_sub(self.processes_before.len());
         if guests > MOST_PROCESSES {
             self.close();
             let seen = format!("{guests} processes on the host that were not there before");
@@ -335,6 +463,18 @@ pub struct Run<'a> {
     pub out: Tap,
     err: Option<Tap>,
     status: Option<ExitStatus>,
+    remains: Option<Remains>,
+}
+
+/// What the kernel still says of a program that has ended, until its exit status is fetched: its user namespace.
+#[derive(Clone, Debug)]
+pub struct Remains {
+    /// Was it the host's?
+    pub in_hosts_user_namespace: bool,
+    /// Who is who in it: one line a range.
+    pub uid_map: String,
+    /// See `uid_map`.
+    pub gid_map: String,
 }
 
 impl Run<'_> {
@@ -351,9 +491,29 @@ impl Run<'_> {
     /// Its exit status, if it has ended.
     pub fn status(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
+            let id = Id::Pid(nix::unistd::Pid::from_raw(self.child.id().cast_signed()));
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            if waitid(id, flags).is_ok_and(|it| it != WaitStatus::StillAlive) {
+                self.remains = self.look_at_remains();
+            }
             self.status = self.child.try_wait().ok().flatten();
         }
         self.status
+    }
+
+    fn look_at_remains(&self) -> Option<Remains> {
+        let (machine, pid, init) = (&self.exam.machine, self.child.id(), self.exam.init.borrow().id());
+        let map = |name| machine.read(pid, name).map(|map| String::from_utf8_lossy(&map).into_owned());
+        Some(Remains {
+            in_hosts_user_namespace: machine.id(pid, "ns/user").ok()? == machine.id(init, "ns/user").ok()?,
+            uid_map: map("uid_map").ok()?,
+            gid_map: map("gid_map").ok()?,
+        })
+    }
+
+    /// What was left of the program when it had ended.
+    pub fn remains(&self) -> Option<&Remains> {
+        self.remains.as_ref()
     }
 
     /// Waits until `sees` returns something, or the program and all it started has ended, or `patience` is over: then none.
@@ -397,13 +557,15 @@ impl Run<'_> {
     /// When a limit is broken.
     pub fn left_behind(&mut self) -> Result<Vec<Process>, Trouble> {
         let none = self.watch(CLEAN_UP, |run| Ok(run.exam.guests()?.is_empty().then_some(())))?;
+        // What the last of them has written.
+        self.listen(Duration::ZERO)?;
         Ok(if none.is_some() { Vec::new() } else { self.exam.guests()? })
     }
 
     /// Types a line to the program's stdin. That nobody reads it is no error.
     pub fn type_line(&mut self, line: &str) {
         if let Some(stdin) = &mut self.stdin {
-            // Rust ignores SIGPIPE, so a closed pipe is an error, and a few bytes always fit.
+            // Rust ignores SIGPIPE, so a closed pipe is an error, and so is a full one. Otherwise a few bytes always fit.
             let _ = stdin.write_all(format!("{line}\n").as_bytes());
         }
     }
@@ -489,6 +651,26 @@ impl Tap {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.kept).into_owned()
     }
+}
+
+/// Closes what a careless caller has left open for us, so that no program has it from us.
+fn close_inherited() -> io::Result<()> {
+    let fds = fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    for fd in fds.filter(|fd| *fd > 2).collect::<Vec<i32>>() {
+        // One of them was the folder that we read, and is closed already.
+        let _ = close(fd);
+    }
+    Ok(())
+}
+
+/// The host's /proc, that which its init has mounted, by a mount that hangs nowhere: over a file in it nothing can be mounted,
+/// such as another namespace over /proc/PID/ns.
+fn proc_of_our_own() -> Result<Proc> {
+    let bind = MsFlags::MS_BIND;
+    mount(Some("/proc"), "/proc", None::<&str>, bind, None::<&str>).context("mount(\"/proc\", \"/proc\", MS_BIND)")?;
+    let proc = Proc::open(Path::new("/proc")).context("open(\"/proc\")")?;
+    umount2("/proc", MntFlags::MNT_DETACH).context("umount2(\"/proc\", MNT_DETACH)")?;
+    Ok(proc)
 }
 
 /// Lets whatever this process starts from now on inherit `file`, as a careless caller does.

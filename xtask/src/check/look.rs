@@ -4,7 +4,8 @@
 //! and ends with status 7. What is judged is not what it says but what the kernel has in /proc/PID of that process.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitStatus;
@@ -12,10 +13,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use nix::errno::Errno;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::fcntl::OFlag;
+use nix::sys::stat::fstat;
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs};
 
 use super::diagnosis::Diagnosis;
-use super::exam::{Exam, Run, Setting, Trouble};
+use super::exam::{Exam, Remains, Run, Setting, Trouble};
 use super::proc::{FileId, Pid, Process, id_of};
 use super::verdict::{Failure, Verdict, fail, require};
 use crate::host;
@@ -60,10 +63,16 @@ pub struct Sighting {
     pub name: String,
     /// Its `/`, and where that is as the host names it.
     pub root: (FileId, PathBuf),
+    /// Is its `/` an overlay, and ./rootfs one of the layers?
+    pub is_overlay: bool,
     /// Its working directory, likewise.
     pub cwd: (FileId, PathBuf),
+    /// The root of its mount namespace, where a chroot can be left for.
+    pub namespace_root: FileId,
     /// All mounts of its mount namespace, also those outside of its root.
     pub mounts: Vec<Mount>,
+    /// Those in its root.
+    pub own_mounts: Vec<Mount>,
     /// Its /proc.
     pub proc: ProcSeen,
     /// Was it the shell that was executed?
@@ -91,6 +100,8 @@ pub struct Look {
     pub sighting: Option<Sighting>,
     /// If it was not: what ran that had its nonce, or its first words, but not all of them.
     pub impostor: Option<Process>,
+    /// Another process with all of the command's words, and not one of its own.
+    pub double: Option<Process>,
     /// Was it there, and gone before it was let go?
     pub vanished: bool,
     /// Did it say that it is there only after stdin had ended?
@@ -99,6 +110,8 @@ pub struct Look {
     pub ended_early: bool,
     /// How the program ended.
     pub status: ExitStatus,
+    /// In which user namespace it ended.
+    pub remains: Option<Remains>,
     /// Did what the command wrote arrive while it waited?
     pub was_prompt: bool,
     /// All that the program wrote to stdout, and to stderr.
@@ -111,6 +124,8 @@ pub struct Look {
     pub host_name: String,
     /// The host's mounts that were not there before.
     pub mounts_left: Vec<Mount>,
+    /// Those that are there no more.
+    pub mounts_gone: Vec<Mount>,
     /// The processes that were not there before.
     pub processes_left: Vec<Process>,
     /// The peer groups of the host's mounts.
@@ -121,6 +136,8 @@ pub struct Look {
     pub rootfs: Option<FileId>,
     /// See `rootfs`.
     pub host_root: FileId,
+    /// The mount that is the host's `/`.
+    pub host_root_mount: Option<Mount>,
     /// See `rootfs`.
     pub folder: FileId,
 }
@@ -145,7 +162,9 @@ pub fn look_with<T: Default>(
 ) -> Result<(Look, T), Trouble> {
     let rootfs = id_of(&exam.folder().join("rootfs")).ok();
     let folder = id_of(exam.folder())?;
-    let shells = [exam.shell(), in_root(&exam.folder().join("rootfs"), Path::new("/bin/sh"))];
+    // Now, for the program may put another file in their place.
+    let shells = [exam.on_path("sh"), in_root(&exam.folder().join("rootfs"), Path::new("/bin/sh"))];
+    let shells: Vec<File> = shells.into_iter().flatten().filter_map(|path| File::open(path).ok()).collect();
     let nonce = nonce();
     let words = words(&nonce);
     let command: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
@@ -155,6 +174,7 @@ pub fn look_with<T: Default>(
     let found = find(exam, &mut run, &words)?;
     let mut impostor = None;
     let mut sighting = None;
+    let mut double = None;
     let mut vanished = false;
     let mut was_prompt = false;
     let mut ended_early = false;
@@ -165,6 +185,7 @@ pub fn look_with<T: Default>(
                 run.watch(Duration::from_millis(500), |run| Ok(run.out.text().contains("ready").then_some(())))?;
             was_prompt = prompt.is_some();
             let is_there = |exam: &Exam| exam.host.process(process.pid).is_some_and(|it| it.state != 'Z');
+            double = find_double(exam, &process)?;
             match sight(exam, process.clone(), &shells) {
                 Ok(seen) => more = also(sighting.insert(seen))?,
                 // The program has killed it, say.
@@ -185,21 +206,25 @@ pub fn look_with<T: Default>(
     let look = Look {
         sighting,
         impostor,
+        double,
         vanished,
         came_late: !was_there && run.out.text().contains("ready"),
         ended_early,
         status,
+        remains: run.remains().cloned(),
         was_prompt,
         stdout: run.out.text(),
         stderr: run.stderr(),
         typed,
         host_name: exam.name()?,
         mounts_left: exam.new_mounts()?,
+        mounts_gone: exam.gone_mounts()?,
         processes_left,
         host_peers: exam.peer_groups(),
         host_procs: exam.count_procs(),
         rootfs,
         host_root: exam.host.id(1, "root")?,
+        host_root_mount: exam.root_mount(),
         folder,
     };
     Ok((look, more))
@@ -246,6 +271,24 @@ fn find(exam: &Exam, run: &mut Run<'_>, words: &[&str]) -> Result<Found, Trouble
     })
 }
 
+/// Somebody else with the command's words? A shell that forks has them as well, so neither an ancestor nor a descendant counts.
+fn find_double(exam: &Exam, command: &Process) -> Result<Option<Process>, Trouble> {
+    let mut guests = exam.guests()?;
+    guests.retain(|it| it.state != 'Z' && it.args == command.args);
+    let descends = |from: &Process, to: &Process| {
+        let mut parent = from.parent;
+        while let Some(it) = guests.iter().find(|it| it.pid == parent) {
+            if it.pid == to.pid {
+                return true;
+            }
+            parent = it.parent;
+        }
+        false
+    };
+    let is_double = |it: &&Process| it.pid != command.pid && !descends(it, command) && !descends(command, it);
+    Ok(guests.iter().find(is_double).cloned())
+}
+
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
@@ -254,7 +297,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 ///
 /// # Errors
 /// When it ends meanwhile, or the kernel refuses to tell.
-pub fn sight(exam: &Exam, command: Process, shells: &[Option<PathBuf>]) -> Result<Sighting, Trouble> {
+pub fn sight(exam: &Exam, command: Process, shells: &[File]) -> Result<Sighting, Trouble> {
     let pid = command.pid;
     let proc = &exam.host;
     let id = |name: &str| proc.id(pid, name).with_context(|| format!("stat(\"/proc/{pid}/{name}\")"));
@@ -268,6 +311,7 @@ pub fn sight(exam: &Exam, command: Process, shells: &[Option<PathBuf>]) -> Resul
             new.push(kind);
         }
     }
+    let own_mounts = mounts::parse(&exam.host.read(pid, "mountinfo")?);
     Ok(Sighting {
         new,
         children_elsewhere: match proc.id(pid, "ns/pid_for_children") {
@@ -277,16 +321,37 @@ pub fn sight(exam: &Exam, command: Process, shells: &[Option<PathBuf>]) -> Resul
         },
         name: exam.name_of(pid)?,
         root: (id("root")?, proc.link(pid, "root")?.into()),
+        is_overlay: is_overlay_of_rootfs(exam, pid)?,
         cwd: (id("cwd")?, proc.link(pid, "cwd")?.into()),
+        namespace_root: exam.root_around(pid)?,
         mounts: exam.mounts_around(pid)?,
-        proc: proc_of(exam, pid)?,
+        proc: proc_of(exam, pid, &own_mounts)?,
+        own_mounts,
         is_the_shell: is_one_of(exam, pid, shells)?,
         command,
     })
 }
 
+/// Is the root of the process an overlay that shows what is in ./rootfs? An overlay's files have numbers of their own, so it
+/// is told by a file that is put there for a moment.
+fn is_overlay_of_rootfs(exam: &Exam, pid: Pid) -> Result<bool, Trouble> {
+    let root = exam.host.file(pid, "root")?;
+    if fstatfs(root.as_fd())?.filesystem_type() != OVERLAYFS_SUPER_MAGIC {
+        return Ok(false);
+    }
+    let name = format!(".{}", nonce());
+    let marker = exam.folder().join("rootfs").join(&name);
+    // Who may not write there has no overlay to write to, either.
+    if fs::write(&marker, "").is_err() {
+        return Ok(false);
+    }
+    let seen = exam.host.open_inside(pid, &name, OFlag::O_PATH);
+    fs::remove_file(&marker)?;
+    Ok(seen.is_ok())
+}
+
 /// Which /proc does the process see?
-fn proc_of(exam: &Exam, pid: Pid) -> Result<ProcSeen, Trouble> {
+fn proc_of(exam: &Exam, pid: Pid, table: &[Mount]) -> Result<ProcSeen, Trouble> {
     let Ok(folder) = exam.host.file(pid, "root/proc") else { return Ok(ProcSeen::None) };
     if fstatfs(folder.as_fd())?.filesystem_type() != PROC_SUPER_MAGIC {
         return Ok(ProcSeen::None);
@@ -296,21 +361,25 @@ fn proc_of(exam: &Exam, pid: Pid) -> Result<ProcSeen, Trouble> {
     if first != exam.host.id(pid, "ns/pid") {
         return Ok(ProcSeen::Others);
     }
-    let table = mounts::parse(&exam.host.read(pid, "mountinfo")?);
     // The last one mounted there is the one that is seen.
     let read_only = table.iter().rfind(|mount| mount.point == Path::new("/proc")).is_some_and(Mount::is_read_only);
     Ok(ProcSeen::Own { read_only })
 }
 
 /// Is the file that the process executes one of these, or the same byte for byte? (An overlay shows another inode.)
-fn is_one_of(exam: &Exam, pid: Pid, files: &[Option<PathBuf>]) -> Result<bool, Trouble> {
+fn is_one_of(exam: &Exam, pid: Pid, files: &[File]) -> Result<bool, Trouble> {
     let exe = exam.host.id(pid, "exe")?;
-    let files: Vec<&PathBuf> = files.iter().flatten().collect();
-    if files.iter().any(|file| id_of(file) == Ok(exe)) {
-        return Ok(true);
+    for file in files {
+        if FileId::from(fstat(file)?) == exe {
+            return Ok(true);
+        }
     }
     let bytes = exam.host.read(pid, "exe")?;
-    Ok(files.iter().any(|file| fs::read(file).is_ok_and(|it| it == bytes)))
+    let is_same = |mut file: &File| {
+        let mut other = Vec::new();
+        file.rewind().is_ok() && file.read_to_end(&mut other).is_ok() && other == bytes
+    };
+    Ok(files.iter().any(is_same))
 }
 
 /// Where `path` leads for someone whose root is `root`: fs::canonicalize would follow Alpine's `/bin/sh -> /bin/busybox` to
@@ -351,7 +420,13 @@ impl Look {
         let says = |one: &str, other: &str| text.contains(one) || text.contains(other);
         let misses_rootfs = text.contains("chroot") && says("enoent", "no such file");
         let is_no_mount_point = says("private", "slave") && says("einval", "invalid argument");
-        let diagnosis = if let Some(impostor) = &self.impostor {
+        let unmapped = self.remains.as_ref().filter(|it| {
+            let is_mapped = maps_root(&it.uid_map) && maps_root(&it.gid_map);
+            !it.in_hosts_user_namespace && !is_mapped
+        });
+        let diagnosis = if let Some(remains) = unmapped {
+            return not_mapped(&seen, &remains.uid_map, &remains.gid_map);
+        } else if let Some(impostor) = &self.impostor {
             let seen = format!("a process with the words {:?}", impostor.line());
             return fail(Diagnosis::WordsLost, seen, "the command's own words, each by itself");
         } else if self.vanished {
@@ -381,6 +456,18 @@ impl Look {
     }
 }
 
+/// Does a map of a user namespace name its root? user_namespaces(7): each line is the first number inside, the first outside,
+/// and how many.
+pub fn maps_root(map: &str) -> bool {
+    map.lines().any(|line| line.split_whitespace().next() == Some("0"))
+}
+
+/// The words for a user namespace without its maps.
+pub fn not_mapped(seen: &str, uid_map: &str, gid_map: &str) -> Failure {
+    let seen = format!("{seen}; in its user namespace uid_map is {:?}, gid_map {:?}", uid_map.trim(), gid_map.trim());
+    fail(Diagnosis::NotMapped, seen, "both begin with 0: who was a user outside is root inside")
+}
+
 /// An exit status in words.
 pub fn how(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
@@ -407,6 +494,10 @@ pub type Judged = Result<Verdict, Verdict>;
 /// Exercise 0: is the command there, with its words, and is it what was asked for?
 pub fn the_command_runs(look: &Look) -> Judged {
     let sighting = look.sighting()?;
+    if let Some(double) = &look.double {
+        let seen = format!("both {} and {} have the command's words", sighting.command.pid, double.pid);
+        return Err(fail(Diagnosis::WrongCommand, seen, "one process").into());
+    }
     Ok(require(sighting.is_the_shell, || {
         let seen = format!("process {} has the command's words, but executes another file", sighting.command.pid);
         fail(Diagnosis::WrongCommand, seen, "the `sh` of the root that it is in")
@@ -520,7 +611,7 @@ pub fn nothing_is_left_running(look: &Look) -> Judged {
 pub fn its_root_is_the_rootfs(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     let rootfs = look.rootfs.ok_or_else(no_rootfs)?;
-    if sighting.root.0 == rootfs {
+    if sighting.root.0 == rootfs || sighting.is_overlay {
         return Ok(Verdict::Pass);
     }
     let whose = if sighting.root.0 == look.host_root { "the host's" } else { "neither the host's nor ./rootfs" };
@@ -606,11 +697,42 @@ pub fn its_proc_is_read_only(look: &Look) -> Judged {
 
 /// Exercise 4: is anything still mounted?
 pub fn no_mount_is_left(look: &Look) -> Judged {
-    match look.mounts_left.first() {
+    let place = |mount: &Mount| format!("on the host, a {} file system at {}", mount.kind, mount.point.display());
+    let (left, gone) = (look.mounts_left.first(), look.mounts_gone.first());
+    match left.map(place).or(gone.map(|mount| format!("no longer {}", place(mount)))) {
+        None => Ok(Verdict::Pass),
+        Some(seen) => Err(fail(Diagnosis::MountsLeft, seen, "the mounts that were there before").into()),
+    }
+}
+
+/// Exercise 13: is there anything to climb to?
+pub fn nothing_is_above_its_root(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    let pid = sighting.command.pid;
+    if sighting.namespace_root == sighting.root.0 {
+        return Ok(Verdict::Pass);
+    }
+    // With pivot_root(".", ".") the old root is on top of the new one.
+    the_old_root_is_gone_from(look, &sighting.own_mounts)?;
+    let seen = format!("/proc/{pid}/root is not the root of its mount namespace, which is above it");
+    Err(fail(Diagnosis::StillEscapes, seen, "they are the same").into())
+}
+
+/// Exercise 13: is the host's root still mounted somewhere?
+pub fn the_old_root_is_gone(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    the_old_root_is_gone_from(look, &sighting.own_mounts)?;
+    the_old_root_is_gone_from(look, &sighting.mounts)
+}
+
+fn the_old_root_is_gone_from(look: &Look, mounts: &[Mount]) -> Judged {
+    let old = look.host_root_mount.as_ref();
+    let is_old = |mount: &&Mount| old.is_some_and(|old| (&old.device, &old.root) == (&mount.device, &mount.root));
+    match mounts.iter().find(is_old) {
         None => Ok(Verdict::Pass),
         Some(mount) => {
-            let seen = format!("on the host, a {} file system at {}", mount.kind, mount.point.display());
-            Err(fail(Diagnosis::MountsLeft, seen, "the mounts that were there before").into())
+            let seen = format!("in its mount namespace, the host's root is mounted at {}", mount.point.display());
+            Err(fail(Diagnosis::OldRootReachable, seen, "nowhere").into())
         }
     }
 }

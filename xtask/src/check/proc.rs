@@ -8,8 +8,8 @@ use std::path::Path;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{Mode, fstatat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sys::stat::{FileStat, Mode, fstatat};
 
 /// A process's number, as the throwaway host counts.
 pub type Pid = u32;
@@ -20,6 +20,12 @@ const LONGEST: u64 = 4 << 20;
 /// What stat(2) tells two files apart by: the device and the inode. Of a namespace: the namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId(u64, u64);
+
+impl From<FileStat> for FileId {
+    fn from(stat: FileStat) -> Self {
+        FileId(stat.st_dev, stat.st_ino)
+    }
+}
 
 /// One process, from its `status`, `stat` and `cmdline`: proc_pid_status(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +116,29 @@ impl Proc {
     /// # Errors
     /// Those of stat(2).
     pub fn id(&self, pid: Pid, name: &str) -> nix::Result<FileId> {
-        fstatat(&self.0, path(pid, name).as_str(), AtFlags::empty()).map(|stat| FileId(stat.st_dev, stat.st_ino))
+        fstatat(&self.0, path(pid, name).as_str(), AtFlags::empty()).map(FileId::from)
+    }
+
+    /// Opens `path` as the process would: in its root, also where a link in there is absolute.
+    ///
+    /// # Errors
+    /// Those of openat2(2).
+    pub fn open_inside(&self, pid: Pid, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+        let root = self.file(pid, "root")?;
+        // Of a device that is in its way, an open must not make more.
+        let harmless = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        let flags = flags | OFlag::O_CLOEXEC | if flags.contains(OFlag::O_PATH) { OFlag::empty() } else { harmless };
+        openat2(root, path, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT))
+    }
+
+    /// The numbers of its open descriptors.
+    ///
+    /// # Errors
+    /// Those of openat(2) and getdents64(2).
+    pub fn descriptors(&self, pid: Pid) -> nix::Result<Vec<u32>> {
+        let mut folder = Dir::from_fd(self.file(pid, "fd")?)?;
+        let names = folder.iter().filter_map(Result::ok);
+        Ok(names.filter_map(|name| name.file_name().to_str().ok()?.parse().ok()).collect())
     }
 
     /// The process of that number, if there is one.
@@ -141,7 +169,7 @@ impl AsFd for Proc {
 /// # Errors
 /// Those of stat(2).
 pub fn id_of(path: &Path) -> nix::Result<FileId> {
-    nix::sys::stat::stat(path).map(|stat| FileId(stat.st_dev, stat.st_ino))
+    nix::sys::stat::stat(path).map(FileId::from)
 }
 
 fn path(pid: impl Into<Option<Pid>>, name: &str) -> String {

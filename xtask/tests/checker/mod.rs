@@ -1,0 +1,241 @@
+//! What the tests of the checker share: many small programs in one build, and a verdict in short.
+#![allow(dead_code, reason = "each of these tests is a crate of its own, and uses a part")]
+
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
+use xtask::check::diagnosis::Diagnosis;
+use xtask::check::verdict::Verdict;
+use xtask::check::{Candidate, Graded, grade};
+use xtask::exercises::Exercise;
+use xtask::{host, rootfs, workshop, workspace};
+
+/// Builds Rust programs, pairs of a name and a source, and returns the folder they are in.
+///
+/// They are modules of one program with as many names, for linking fifty takes longer than all the tests. Which of them it
+/// is to be, it learns from its own path; and as each name is a hard link, /proc/self/exe leads a program back to itself.
+pub fn build(set: &str, programs: &[(String, String)]) -> PathBuf {
+    let folder = workspace::target().join("test-programs").join(set);
+    let source = folder.join("src");
+    let names: BTreeSet<&str> = programs.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), programs.len(), "two programs have the same name");
+    // Those of another day, which are no more.
+    let _ = fs::remove_dir_all(&source);
+    fs::create_dir_all(&source).unwrap();
+    let package = format!("test-programs-{set}");
+    let manifest = workshop::manifest(&package).unwrap_or_else(|error| panic!("{error:#}"));
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    let mut main = "#![allow(warnings)]\nuse std::process::{ExitCode, Termination};\n".to_owned();
+    let mut arms = String::new();
+    for (index, (name, text)) in programs.iter().enumerate() {
+        let _ = writeln!(main, "#[path = \"{name}.rs\"] mod m{index};");
+        let _ = writeln!(arms, "        {name:?} => m{index}::entry().report(),");
+        fs::write(
+            source.join(format!("{name}.rs")),
+            format!("{text}\npub fn entry() -> impl std::process::Termination {{ main() }}\n"),
+        )
+        .unwrap();
+    }
+    let _ = write!(
+        main,
+        "fn main() -> ExitCode {{\n    let me = std::env::current_exe().unwrap();\n    \
+         match me.file_name().unwrap().to_str().unwrap() {{\n{arms}        _ => unreachable!(),\n    }}\n}}\n"
+    );
+    fs::write(source.join("main.rs"), main).unwrap();
+
+    let programs_folder = workspace::programs().unwrap();
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.args(["build", "--quiet", "--offline", "--target-dir"]).arg(workspace::target()).current_dir(&folder);
+    cargo.args(programs_folder.ends_with("release").then_some("--release"));
+    assert!(cargo.status().unwrap().success(), "the programs of {} can't be built, see above", folder.display());
+    let links = folder.join("bin");
+    let _ = fs::remove_dir_all(&links);
+    fs::create_dir_all(&links).unwrap();
+    for name in names {
+        fs::hard_link(programs_folder.join(&package), links.join(name)).unwrap();
+    }
+    links
+}
+
+/// Builds a program that is to run in any rootfs: linked statically, and with no library but std.
+pub fn build_static(set: &str, name: &str, source: &str) -> PathBuf {
+    let folder = workspace::target().join("test-programs").join(set);
+    fs::create_dir_all(&folder).unwrap();
+    let (file, program) = (folder.join(format!("{name}.rs")), folder.join(name));
+    fs::write(&file, source).unwrap();
+    let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.args(["--edition", "2024", "--allow", "warnings", "-C", "target-feature=+crt-static", "-o"]);
+    assert!(rustc.arg(&program).arg(&file).status().unwrap().success(), "{} does not compile", file.display());
+    program
+}
+
+/// Builds a C program, which is to compile without a warning.
+pub fn compile_c(source: &Path) -> PathBuf {
+    let folder = workspace::target().join("test-programs/c");
+    fs::create_dir_all(&folder).unwrap();
+    let program = folder.join(source.file_stem().unwrap());
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-std=gnu17", "-Wall", "-Wextra", "-Werror", "-O1", "-o"]).arg(&program).arg(source);
+    let status = gcc.status().expect("gcc is not there, and Rust links with it, too");
+    assert!(status.success(), "{} does not compile", source.display());
+    program
+}
+
+/// A file beside the tests.
+pub fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// A folder with a rootfs that is like the tests', and that programs of ill will may do anything to.
+pub fn own_room(name: &str) -> PathBuf {
+    let room = workspace::target().join("test-programs").join(name).join("room");
+    let _ = fs::remove_dir_all(&room);
+    fs::create_dir_all(&room).unwrap();
+    let tests = rootfs::test_room().unwrap_or_else(|error| panic!("{error:#}"));
+    let copied = Command::new("cp").arg("-a").arg(tests.join("rootfs")).arg(&room).status().unwrap();
+    assert!(copied.success(), "cp -a {} failed", tests.display());
+    room
+}
+
+/// A program to be graded in `room`, with the rights that `cargo xtask test --privilege` asks for.
+pub fn candidate(program: impl Into<OsString>, room: &Path) -> Candidate {
+    let in_user_namespace = env::var_os(host::PRIVILEGE).is_none_or(|it| it != "root");
+    Candidate { program: vec![program.into()], folder: room.to_owned(), in_user_namespace }
+}
+
+/// The first check that a program did not pass.
+#[derive(Debug)]
+pub struct NotPassed {
+    /// The exercise's id.
+    pub exercise: &'static str,
+    /// The check, as a sentence.
+    pub check: &'static str,
+    /// What it came to.
+    pub verdict: Verdict,
+}
+
+impl NotPassed {
+    /// The misconception, if it failed.
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        match &self.verdict {
+            Verdict::Fail(failure) => Some(failure.diagnosis),
+            _ => None,
+        }
+    }
+}
+
+/// Grades, and gives the first check that the program did not pass.
+///
+/// # Errors
+/// When the examiner itself failed.
+pub fn first_not_passed(candidate: &Candidate, exercise: &'static Exercise) -> Result<Option<NotPassed>, String> {
+    let graded = grade(candidate, exercise).map_err(|error| format!("the examiner failed: {error:#}"))?;
+    for Graded { exercise: Exercise { id, checks, .. }, verdicts } in graded {
+        for (check, verdict) in checks.iter().zip(verdicts) {
+            match verdict {
+                Some(Verdict::Pass) => {}
+                Some(verdict) => return Ok(Some(NotPassed { exercise: id, check: check.says, verdict })),
+                None => return Err(format!("{id}: {}: not looked at, and nothing before it failed", check.says)),
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What came of a test's program.
+pub type Outcome = Result<Told, String>;
+
+/// Is it known that the checker is right about a program?
+pub enum Told {
+    /// It said what it should.
+    Right,
+    /// This machine can't tell, and why.
+    CannotRun(String),
+}
+
+/// The exercises that depend on more of a machine than the steps do: a cgroup that is ours, an overlay in a user namespace,
+/// veth and ip(8).
+const MAY_NOT_RUN: [&str; 3] = ["limits", "overlay", "veth"];
+
+fn cannot_run(found: &NotPassed) -> Option<Outcome> {
+    match &found.verdict {
+        Verdict::CannotRun { why, .. } if MAY_NOT_RUN.contains(&found.exercise) => {
+            Some(Ok(Told::CannotRun(format!("{}: {why}", found.exercise))))
+        }
+        _ => None,
+    }
+}
+
+/// Must it be told by that name?
+pub fn must_fail(candidate: &Candidate, exercise: &'static Exercise, expected: Diagnosis) -> Outcome {
+    let found = first_not_passed(candidate, exercise)?;
+    match found.as_ref().and_then(NotPassed::diagnosis) {
+        Some(seen) if seen == expected => Ok(Told::Right),
+        _ => found
+            .as_ref()
+            .and_then(cannot_run)
+            .unwrap_or_else(|| Err(format!("should be {}, and is {found:?}", expected.id()))),
+    }
+}
+
+/// Must it pass all?
+pub fn must_pass(candidate: &Candidate, exercise: &'static Exercise) -> Outcome {
+    let Some(found) = first_not_passed(candidate, exercise)? else { return Ok(Told::Right) };
+    cannot_run(&found).unwrap_or_else(|| Err(format!("should pass, and is {found:?}")))
+}
+
+/// Counts, and says the count; fails with all that went wrong.
+pub fn tally(what: &str, results: &[(&str, Outcome)]) {
+    let mut lines = String::new();
+    let (mut right, mut cannot, mut wrong) = (0, 0, Vec::new());
+    for (name, result) in results {
+        match result {
+            Ok(Told::Right) => right += 1,
+            Ok(Told::CannotRun(why)) => {
+                cannot += 1;
+                let _ = writeln!(lines, "CANNOT RUN HERE: {name}: {why}");
+            }
+            Err(error) => wrong.push(format!("{name}: {error}")),
+        }
+    }
+    let _ = write!(lines, "{what}: {right} of {}", results.len() - cannot);
+    let _ = writeln!(lines, "{}", if cannot > 0 { format!(", and {cannot} cannot run here") } else { String::new() });
+    // Not by a macro: what those print, a test that passes keeps to itself.
+    io::stderr().write_all(lines.as_bytes()).unwrap();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Does something with each, a few at a time, and gives the results in their order. Most of a check is waiting.
+pub fn some_at_a_time<T: Sync, R: Send>(items: &[T], does: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    const AT_A_TIME: usize = 6;
+    let next = Mutex::new(0);
+    let results = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                loop {
+                    let index = {
+                        let mut next = next.lock().unwrap();
+                        *next += 1;
+                        *next - 1
+                    };
+                    let Some(item) = items.get(index) else { return };
+                    let result = does(item);
+                    results.lock().unwrap().push((index, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap();
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}

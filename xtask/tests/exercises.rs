@@ -1,0 +1,194 @@
+//! The exercises: each starter fails at its own, and passes those before; each solution passes all.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use common::{Linked, Package};
+use xtask::check::diagnosis::Diagnosis;
+use xtask::check::verdict::Verdict;
+use xtask::check::{Candidate, Graded, grade};
+use xtask::exercises::{self, ALL, Exercise, Kind};
+use xtask::host::Host;
+
+/// What each starter is told.
+const RED: [(&str, Diagnosis); 17] = [
+    ("uts", Diagnosis::IsolatedNothing),
+    ("pid", Diagnosis::NoPidNamespace),
+    ("chroot", Diagnosis::NoChroot),
+    ("proc", Diagnosis::ProcNotMounted),
+    ("status", Diagnosis::SignalLost),
+    ("reap", Diagnosis::ZombiesKept),
+    ("die", Diagnosis::OrphansLeft),
+    ("clean", Diagnosis::EnvironmentLeaked),
+    ("dev", Diagnosis::NoDevNull),
+    ("name", Diagnosis::FlagUnknown),
+    ("volume", Diagnosis::FlagUnknown),
+    ("escape", Diagnosis::NoEscape),
+    ("pivot", Diagnosis::StillEscapes),
+    ("rootless", Diagnosis::NoUserNamespace),
+    ("limits", Diagnosis::FlagUnknown),
+    ("overlay", Diagnosis::RootfsChanged),
+    ("veth", Diagnosis::NoNetworkNamespace),
+];
+
+/// What depends on more of a machine than the steps do: a cgroup that is ours, an overlay in a user namespace, veth and ip(8).
+const MAY_NOT_RUN: [&str; 3] = ["limits", "overlay", "veth"];
+
+/// The program of each source, all built in one go.
+fn programs() -> &'static BTreeMap<String, PathBuf> {
+    static PROGRAMS: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let mut programs = BTreeMap::new();
+        for (name, kind, linked) in
+            [("exercises", Kind::Program, Linked::Dynamically), ("exercises-static", Kind::Attack, Linked::Statically)]
+        {
+            // Many start from the same program.
+            let mut sources = BTreeMap::new();
+            for exercise in ALL.iter().filter(|it| it.kind == kind) {
+                sources.entry(exercises::solution(exercise).unwrap()).or_insert(format!("{}-solution", exercise.id));
+                sources.entry(exercises::starter(exercise).unwrap()).or_insert(format!("{}-starter", exercise.id));
+            }
+            let package = Package { name, linked, no_warnings: true };
+            let folder = package.build(sources.iter().map(|(source, name)| (name.as_str(), source.as_str())));
+            programs.extend(sources.into_iter().map(|(source, it)| (source, folder.join(format!("{name}-{it}")))));
+        }
+        programs
+    })
+}
+
+fn candidate(program: &Path, in_user_namespace: bool) -> Candidate {
+    // The host's steps are what an attack is put into.
+    let folder = Host::new().folder().to_owned();
+    Candidate { program: vec![program.into()], folder, in_user_namespace }
+}
+
+/// Grades, and says what can't be told here; that is no pass, and only some may be so.
+fn graded(source: &str, exercise: &'static Exercise, in_user_namespace: bool) -> Vec<Graded> {
+    let graded = grade(&candidate(&programs()[source], in_user_namespace), exercise).unwrap();
+    for it in &graded {
+        for (check, verdict) in it.exercise.checks.iter().zip(&it.verdicts) {
+            if let Some(Verdict::CannotRun { why, .. }) = verdict {
+                let mode = if in_user_namespace { "user" } else { "root" };
+                // Not by a macro: what those print, a test that passes keeps to itself.
+                let line = format!("CANNOT RUN HERE ({mode}): {}: {}: {why}\n", it.exercise.id, check.says);
+                io::stderr().write_all(line.as_bytes()).unwrap();
+                assert!(MAY_NOT_RUN.contains(&it.exercise.id), "{line}");
+            }
+        }
+    }
+    graded
+}
+
+fn cannot_run(graded: &[Graded]) -> bool {
+    graded.iter().flat_map(|it| &it.verdicts).any(|it| matches!(it, Some(Verdict::CannotRun { .. })))
+}
+
+fn each_is_red_and_then_green(in_user_namespace: bool) {
+    let mut wrong = Vec::new();
+    for exercise in ALL {
+        let id = exercise.id;
+        let solved = graded(&exercises::solution(exercise).unwrap(), exercise, in_user_namespace);
+        for it in &solved {
+            for (check, verdict) in it.exercise.checks.iter().zip(&it.verdicts) {
+                if !matches!(verdict, Some(Verdict::Pass | Verdict::CannotRun { .. })) {
+                    wrong.push(format!("the solution of {id}: {}: {}: {verdict:?}", it.exercise.id, check.says));
+                }
+            }
+        }
+        let Some((_, expected)) = RED.iter().find(|(it, _)| *it == id) else {
+            assert_eq!(id, "run", "the starter of {id} is to fail, and RED does not say how");
+            continue;
+        };
+        let started = graded(&exercises::starter(exercise).unwrap(), exercise, in_user_namespace);
+        let (own, before) = started.split_last().unwrap();
+        for it in before {
+            if it.verdicts.iter().any(|it| *it != Some(Verdict::Pass)) {
+                wrong.push(format!("the starter of {id} fails before: {}: {:?}", it.exercise.id, it.verdicts));
+            }
+        }
+        let failure = own.verdicts.iter().flatten().find_map(|it| match it {
+            Verdict::Fail(failure) => Some(failure.diagnosis),
+            _ => None,
+        });
+        if failure != Some(*expected) && !cannot_run(&started) {
+            wrong.push(format!("the starter of {id}, which should be {expected:?}: {:?}", own.verdicts));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_starter_is_red_and_each_solution_green() {
+    each_is_red_and_then_green(true);
+}
+
+#[test]
+#[ignore = "needs root, for hosts without a user namespace"]
+fn each_starter_is_red_and_each_solution_green_as_root() {
+    each_is_red_and_then_green(false);
+}
+
+#[test]
+fn an_attack_that_needs_a_loader_is_told_so() {
+    let exercise = exercises::find("escape").unwrap();
+    let source = exercises::solution(exercise).unwrap();
+    let package = Package { name: "exercises-dynamic", linked: Linked::Dynamically, no_warnings: true };
+    let program = package.build([("escape", source.as_str())]).join("exercises-dynamic-escape");
+    let graded = grade(&candidate(&program, true), exercise).unwrap();
+    let verdict = graded[0].verdicts[0].as_ref().unwrap();
+    match verdict {
+        // On a rootfs made of this machine's programs there is the loader, too.
+        Verdict::Pass => assert!(!Host::new().has_busybox()),
+        Verdict::Fail(failure) => assert_eq!(failure.diagnosis, Diagnosis::NotStatic),
+        verdict => panic!("{verdict:?}"),
+    }
+}
+
+/// Every cgroup of every tree, the examiner's among them.
+fn exam_cgroups(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|it| it.is_dir()) {
+            let path = entry.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().contains("mini-docker-exam")) {
+                found.push(path.clone());
+            }
+            exam_cgroups(&path, found);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root, for a cgroup"]
+fn no_cgroup_of_a_program_stays_on_the_machine() {
+    let exercise = exercises::find("limits").unwrap();
+    let source = exercises::solution(exercise).unwrap();
+    // It makes some below, some at the top, and removes none.
+    let max = "        write(&cgroup.new.join(\"pids.max\"), pids)?;\n";
+    let mess = r#"
+        for folder in ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"].map(Path::new).into_iter().chain([cgroup.new.as_path()]) {
+            let _ = fs::create_dir_all(folder.join("mini-docker-exam-mess/and/more"));
+        }
+"#;
+    let removal = "        let _ = fs::remove_dir(&self.new);\n";
+    let messy = exercises::edit(&source, &[(max, &format!("{max}{mess}")), (removal, "")]).unwrap();
+    let package = Package { name: "exercises-messy", linked: Linked::Dynamically, no_warnings: true };
+    let program = package.build([("limits", messy.as_str())]).join("exercises-messy-limits");
+    let graded = grade(&candidate(&program, false), exercise).unwrap();
+    let verdict = graded.last().unwrap().verdicts[0].as_ref().unwrap();
+    let Verdict::Fail(failure) = verdict else {
+        let line = format!("CANNOT RUN HERE: {verdict:?}\n");
+        io::stderr().write_all(line.as_bytes()).unwrap();
+        assert!(matches!(verdict, Verdict::CannotRun { .. }), "{line}");
+        return;
+    };
+    assert_eq!(failure.diagnosis, Diagnosis::CgroupLeft, "{failure:?}");
+    let mut found = Vec::new();
+    exam_cgroups(Path::new("/sys/fs/cgroup"), &mut found);
+    assert!(found.is_empty(), "{found:?}");
+}
