@@ -88,7 +88,8 @@ pub fn build(places: &Places, site: Option<&str>) -> Result<Built> {
 
     let setting = Setting { places, repository: html.git_repository_url.as_deref() };
     let chapters: Vec<&str> = book.book.chapters().map(|chapter| chapter.content.as_str()).collect();
-    let mut problems = workshop::check(places, &chapters);
+    // A fault of a text is its own, and not of each chapter that shows it.
+    let mut problems = workshop::not_shown(places, &chapters)?;
     let mut sources = HashMap::new();
     book.book.for_each_mut(|item| {
         let BookItem::Chapter(chapter) = item else { return };

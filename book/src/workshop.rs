@@ -89,29 +89,25 @@ pub fn exercises(places: &Places) -> Result<Vec<Exercise>, Problems> {
     Ok(exercises)
 }
 
-/// What is wrong with the exercises in this book. `chapters` are the book's texts. A workspace without a workshop is right.
-pub fn check(places: &Places, chapters: &[&str]) -> Vec<Problem> {
+/// The exercises that this book does not show. `chapters` are the book's texts. A workspace without a workshop has none.
+///
+/// # Errors
+/// Those of [`exercises`].
+pub fn not_shown(places: &Places, chapters: &[&str]) -> Result<Vec<Problem>, Problems> {
     if !places.root.join(TABLE).exists() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let exercises = match exercises(places) {
-        Ok(exercises) => exercises,
-        Err(Problems(problems)) => return problems,
-    };
     let shown = |exercise: &Exercise| {
         let directive = format!("{{{{#exercises {}}}}}", exercise.chapter);
         chapters.iter().any(|text| text.lines().any(|line| line.trim() == directive))
     };
-    exercises
-        .iter()
-        .filter(|exercise| !shown(exercise))
-        .map(|exercise| {
-            let file = format!("{TEXTS}/{}.md", exercise.id);
-            let text = fs::read_to_string(places.root.join(&file)).unwrap_or_default();
-            let message = format!("no chapter shows it: there is no line {{{{#exercises {}}}}}", exercise.chapter);
-            Problem { line: line_of(&text, &["- chapter:"]), file, message }
-        })
-        .collect()
+    let problem = |exercise: Exercise| {
+        let file = format!("{TEXTS}/{}.md", exercise.id);
+        let text = fs::read_to_string(places.root.join(&file)).unwrap_or_default();
+        let message = format!("no chapter shows it: there is no line {{{{#exercises {}}}}}", exercise.chapter);
+        Problem { line: line_of(&text, &["- chapter:"]), file, message }
+    };
+    Ok(exercises(places)?.into_iter().filter(|exercise| !shown(exercise)).map(problem).collect())
 }
 
 /// All diagnoses, in their order.

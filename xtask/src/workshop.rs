@@ -65,11 +65,12 @@ pub fn start() -> Result<ExitCode> {
         write(&folder.join(".cargo/config.toml"), CONFIG)?;
         // The very versions that are here already: nothing is to be downloaded.
         fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
-        for exercise in exercises::ALL {
-            let file = folder.join(source_of(exercise));
-            if !file.exists() {
-                write(&file, &exercises::starter(exercise)?)?;
-            }
+    }
+    // An update may have brought one with a program of its own.
+    for exercise in exercises::ALL {
+        let file = folder.join(source_of(exercise));
+        if !file.exists() {
+            write(&file, &exercises::starter(exercise)?)?;
         }
     }
     let what = if is_new { "made" } else { "is there" };
