@@ -104,7 +104,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let room = workspace::target().join("bench");
     fs::create_dir_all(&room)?;
     // The list of what the machine is comes first: the load is that before the bench.
-    let machine = machine();
+    let mut machine = machine();
     let steps = steps::all()?;
     let last = steps.last().context("there are no steps")?.clone();
 
@@ -122,6 +122,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if options.source.is_some() || !room.join("rootfs/proc").exists() {
         rootfs::make(&room.join("rootfs"), &options_of_rootfs)?;
     }
+    machine.push(("rootfs", kind_of(&room.join("rootfs"))));
     if room.join(FLOOR).exists() {
         fs::copy(room.join(FLOOR), room.join("rootfs/nothing")).context("copying a program into the bench's rootfs")?;
     }
@@ -353,6 +354,15 @@ fn childrens_cpu() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("getrusage(RUSAGE_CHILDREN)")?;
     let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(Duration::from_micros(microseconds.try_into()?))
+}
+
+/// What a rootfs is made of, without the path that it may have come from: it tells whose `/bin/true` that is.
+fn kind_of(rootfs: &Path) -> String {
+    if let Ok(release) = fs::read_to_string(rootfs.join("etc/alpine-release")) {
+        return format!("Alpine {}", release.trim());
+    }
+    let known = [Source::Busybox, Source::Host].map(|source| source.to_string());
+    rootfs::stamp(rootfs).filter(|stamp| known.contains(stamp)).unwrap_or_else(|| "one of their own".into())
 }
 
 /// What the figures depend on, and nothing that tells whose machine it is.
