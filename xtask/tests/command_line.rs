@@ -5,7 +5,7 @@ use std::env;
 use std::process::{Command, Output};
 
 use xtask::host::Host;
-use xtask::steps;
+use xtask::{rootfs, steps};
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
@@ -25,7 +25,7 @@ fn on_host(script: &str) -> Output {
 fn on(host: &Host, script: &str) -> Output {
     let mut shell = host.command("env");
     // CARGO names the cargo that runs this test; it needs its home, and a rustc, which lies where this PATH says.
-    for name in ["HOME", "PATH", "CARGO", "CARGO_HOME", "RUSTUP_HOME"] {
+    for name in ["HOME", "PATH", "CARGO", "CARGO_HOME", "RUSTUP_HOME", rootfs::TEST_ROOM] {
         if let Some(value) = env::var_os(name) {
             shell.arg(format!("{name}={}", value.to_string_lossy()));
         }
