@@ -10,7 +10,7 @@ use nix::unistd::geteuid;
 
 use crate::rootfs::{self, Source};
 use crate::transcript::typed_to;
-use crate::{bench, book, test, workspace};
+use crate::{bench, book, soak, test, workspace};
 
 /// What `xtask ci` was asked for.
 #[derive(Debug, Default)]
@@ -35,6 +35,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let privilege = Some("root".to_owned());
         tests("tests, on hosts without a user namespace", &test::Options { privilege, ..Default::default() })?;
     }
+    heading("a short soak");
+    let (runs, parallel, moments) = soak::Options::default_numbers(true);
+    let short = soak::Options { runs, parallel, moments, seed: None, privilege: None };
+    ensure!(soak::run(&short)? == ExitCode::SUCCESS, "soak: something leaked");
     heading("the book");
     ensure!(book::run(&book::Options::Build { open: false })? == ExitCode::SUCCESS, "the book: it can't be built");
     if options.no_browser {

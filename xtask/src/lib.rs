@@ -38,6 +38,8 @@ pub mod rootfs;
 #[cfg(target_os = "linux")]
 pub mod run;
 #[cfg(target_os = "linux")]
+pub mod soak;
+#[cfg(target_os = "linux")]
 pub mod terminal;
 #[cfg(target_os = "linux")]
 pub mod test;

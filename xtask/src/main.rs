@@ -33,7 +33,7 @@ mod linux {
     use xtask::rootfs::Source;
     use xtask::run::Program;
     use xtask::steps;
-    use xtask::{bench, book, check, ci, compare, doctor, host, privilege, rootfs, run, test, workshop};
+    use xtask::{bench, book, check, ci, compare, doctor, host, privilege, rootfs, run, soak, test, workshop};
 
     pub(super) fn main() -> ExitCode {
         if let Some(part) = host::part() {
@@ -48,6 +48,7 @@ mod linux {
         let args: Vec<OsString> = env::args_os().skip(1).collect();
         let result = match args.split_first() {
             Some((first, rest)) if first == compare::LOOK => compare::look(rest),
+            Some((first, rest)) if first == soak::LOAD => soak::load(rest),
             Some((first, rest)) if first == check::EXAM => check::sit(rest),
             Some((first, rest)) if first == bench::TRACK => bench::track(rest),
             _ => dispatch(&command_line().get_matches()),
@@ -120,6 +121,7 @@ mod linux {
                 write: it.get_flag("write"),
                 source: it.get_one("source").cloned(),
             }),
+            ("soak", it) => soak::run(&soak_options(it)),
             ("ci", it) => ci::run(&ci::Options { no_browser: it.get_flag("no-browser") }),
             (other, _) => unreachable!("clap knows no command {other}"),
         }
@@ -139,6 +141,18 @@ mod linux {
             "user" => Some(Privilege::User),
             "sudo" => Some(Privilege::Sudo),
             _ => None,
+        }
+    }
+
+    fn soak_options(matches: &ArgMatches) -> soak::Options {
+        let (runs, parallel, moments) = soak::Options::default_numbers(matches.get_flag("short"));
+        let number = |name, default| matches.get_one(name).copied().unwrap_or(default);
+        soak::Options {
+            runs: number("runs", runs),
+            parallel: number("parallel", parallel),
+            moments: number("moments", moments),
+            seed: matches.get_one("seed").copied(),
+            privilege: privilege(matches),
         }
     }
 
@@ -387,6 +401,32 @@ mod linux {
                             .help("Write the tables into the book, as book/text/measured.md"),
                     )
                     .arg(source()),
+            )
+            .subcommand(
+                Command::new("soak")
+                    .about("Run the steps thousands of times, and signal them at random moments; then see that nothing leaked")
+                    .arg(Arg::new("short").long("short").action(ArgAction::SetTrue).help("Smaller numbers, for CI"))
+                    .args(
+                        [
+                            ("runs", "So many runs one after the other, and as many again at once [default: 10000; short: 300]"),
+                            ("parallel", "So many at once [default: 64]"),
+                            ("moments", "Signals of each kind to each process of each step [default: 500; short: 5]"),
+                        ]
+                        .map(|(name, help)| {
+                            Arg::new(name).long(name).value_name("N").value_parser(value_parser!(u32)).help(help)
+                        }),
+                    )
+                    .arg(
+                        Arg::new("seed")
+                            .long("seed")
+                            .value_name("N")
+                            .value_parser(value_parser!(u64))
+                            .help("The same random moments as in the run that printed this"),
+                    )
+                    .arg(privilege(
+                        &["user", "root"],
+                        "On a throwaway host in a user namespace, or on one of root's own [default: both if you are root]",
+                    )),
             )
             .subcommand(
                 Command::new("ci").about("Run everything that must hold before a change lands").arg(

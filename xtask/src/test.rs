@@ -84,13 +84,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 /// What no test may change on the real machine: its name, and what is mounted where the tests work, or over /proc.
 /// (Elsewhere somebody may plug in a disk at any time.)
 #[derive(Debug, PartialEq, Eq)]
-struct Machine {
+pub(crate) struct Machine {
     hostname: String,
     mounts: Vec<PathBuf>,
 }
 
 impl Machine {
-    fn look() -> Machine {
+    /// Looks at it now.
+    pub(crate) fn look() -> Machine {
         let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let places = [workspace::root().to_owned(), workspace::target(), env::temp_dir(), "/proc".into()];
         let mut mounts = mounts::points().unwrap_or_default();

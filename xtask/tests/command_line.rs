@@ -36,7 +36,10 @@ fn on(host: &Host, script: &str) -> Output {
 #[test]
 fn every_command_explains_itself() {
     let help = text(&xtask(&["--help"]).stdout);
-    for command in ["run", "rootfs", "doctor", "host", "test", "compare", "book", "bench", "ci"] {
+    for command in [
+        "run", "rootfs", "doctor", "host", "test", "compare", "workshop", "check", "hint", "diff", "reset", "catch-up",
+        "status", "book", "bench", "soak", "ci",
+    ] {
         assert!(help.contains(&format!("  {command} ")), "{help}");
         let output = xtask(&[command, "--help"]);
         assert!(output.status.success());

@@ -1,0 +1,209 @@
+//! `cargo xtask soak`: thousands of runs of step 4, one after the other and many at once, and every step signalled at random
+//! moments. Afterwards there must be as much of everything as before.
+//!
+//! ```text
+//! xtask soak             counts on the real machine, before and after
+//! └─ xtask host          a throwaway host: root's own, and one in a user namespace
+//!    └─ xtask --load     on it: counts, runs, counts again
+//!       └─ stepNN run …  release builds, thousands of them
+//! ```
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::geteuid;
+
+use crate::privilege::Privilege;
+use crate::{rootfs, steps, test, workspace};
+use look::Look;
+
+mod look;
+mod moments;
+
+/// The hidden first argument of the program that makes the load, on a throwaway host.
+pub const LOAD: &str = "--load";
+
+/// How long a run may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long what a run leaves to the kernel may take: a PID namespace is freed 30 to 80 ms after its last process.
+const CLEAN_UP: Duration = Duration::from_secs(5);
+
+/// What `xtask soak` was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// So many runs one after the other, and as many again of which some are at once.
+    pub runs: u32,
+    /// So many at once.
+    pub parallel: u32,
+    /// At so many moments each signal is sent to each process of each step.
+    pub moments: u32,
+    /// Where the random moments begin; `None` takes another each time.
+    pub seed: Option<u64>,
+    /// [`Privilege::Root`] or [`Privilege::User`]; `None` is both for root, and the second for anyone else.
+    pub privilege: Option<Privilege>,
+}
+
+impl Options {
+    /// What the numbers are unless named, and what CI has the time for.
+    pub fn default_numbers(short: bool) -> (u32, u32, u32) {
+        if short { (300, 64, 5) } else { (10_000, 64, 500) }
+    }
+}
+
+/// Makes the load, and prints the rates and what was counted.
+///
+/// Returns success only if every run had the right exit status and nothing leaked.
+///
+/// # Errors
+/// When the steps can't be built, or there is no throwaway host to be had.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let (programs, xtask) = (build_steps()?, env::current_exe()?);
+    let room = rootfs::test_room()?;
+    // The steps make no files. Whoever makes temporary ones among what they start, makes them here.
+    let temporary = workspace::target().join("soak");
+    let _ = fs::remove_dir_all(&temporary);
+    fs::create_dir_all(&temporary).with_context(|| format!("making {}", temporary.display()))?;
+
+    let seed = options.seed.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::from(now.subsec_nanos()) ^ now.as_secs() << 30
+    });
+    println!("soak: --seed {seed}");
+    let ways = match options.privilege {
+        Some(Privilege::Sudo) => bail!("soak: sudo would ask once for each run: become root, or use a user namespace"),
+        Some(way) => vec![way],
+        None if geteuid().is_root() => vec![Privilege::Root, Privilege::User],
+        None => vec![Privilege::User],
+    };
+
+    let (machine, before) = (test::Machine::look(), look::ours(&temporary)?);
+    let start = Instant::now();
+    let mut passed = true;
+    for way in ways {
+        let way = if way == Privilege::Root { "root" } else { "user" };
+        println!("\nsoak: on a throwaway host, as {way}");
+        let mut load = Command::new(&xtask);
+        load.args(["host", "--die-with-parent", "--privilege", way, "--"])
+            // Whoever runs us in the background ignores INT, and so would all of this.
+            .args(["env", "--default-signal"])
+            .arg(format!("TMPDIR={}", temporary.display()))
+            .arg(&xtask)
+            .args([LOAD, way])
+            .args([options.runs, options.parallel, options.moments].map(|number| number.to_string()))
+            .arg(seed.to_string())
+            .arg(&programs)
+            .current_dir(&room)
+            .stdin(Stdio::null());
+        passed &= load.status().context("starting the throwaway host")?.success();
+    }
+    println!("\nsoak: on this machine, after {:.0} s", start.elapsed().as_secs_f64());
+    let after = look::settle(&before, || look::ours(&temporary))?;
+    passed &= look::compare(&before, &after);
+    let unchanged = test::Machine::look() == machine;
+    println!("  {:<28} {}", "its name and mounts", if unchanged { "as before" } else { "CHANGED" });
+    let _ = fs::remove_dir_all(&temporary);
+    if passed && unchanged {
+        println!("soak: nothing leaked");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("soak: FAILED, see above; the same moments again: --seed {seed}");
+    Ok(ExitCode::FAILURE)
+}
+
+/// Builds the steps as a learner would who wants them fast, and tells where they are.
+fn build_steps() -> Result<PathBuf> {
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.args(["build", "--quiet", "--release"]).current_dir(workspace::root());
+    for step in steps::all()? {
+        cargo.arg("--package").arg(step.name);
+    }
+    cargo.arg("--target-dir").arg(workspace::target());
+    ensure!(cargo.status().context("starting cargo")?.success(), "the steps can't be built");
+    Ok(workspace::step_programs(true)?)
+}
+
+/// On the throwaway host: the load, between two looks at it. The arguments are those that [`run`] gives.
+///
+/// # Errors
+/// When they are not, or /proc can't be read.
+pub fn load(args: &[OsString]) -> Result<ExitCode> {
+    let [way, runs, parallel, moments, seed, programs] = args else { bail!("{LOAD} is for `soak` to start") };
+    let number = |text: &OsStr| text.to_str().and_then(|text| text.parse::<u64>().ok()).context("a number");
+    let (runs, parallel, moments) = (number(runs)?, number(parallel)?.max(1), number(moments)? as u32);
+    let (is_user, programs) = (way == "user", Path::new(programs));
+    let temporary = env::temp_dir();
+
+    // What this host was made with may still be on its way out.
+    let before = look::still(|| Look::new(&temporary, is_user))?;
+    let mut passed = true;
+    passed &= report("one after the other", runs, || many(programs, is_user, runs, 1))?;
+    passed &= report(&format!("{parallel} at once"), runs, || many(programs, is_user, runs, parallel))?;
+    passed &= moments::all(programs, moments, number(seed)?)?;
+    let after = look::settle(&before, || Look::new(&temporary, is_user))?;
+    passed &= look::compare(&before, &after);
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints what a part of the load took. Went all well?
+fn report(what: &str, runs: u64, part: impl FnOnce() -> Result<Vec<String>>) -> Result<bool> {
+    let start = Instant::now();
+    let faults = part()?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("  {what:<20} {runs:>6} runs in {seconds:>6.1} s, {:>5.0} a second", runs as f64 / seconds);
+    print_some(&faults);
+    Ok(faults.is_empty())
+}
+
+fn print_some(faults: &[String]) {
+    for fault in faults.iter().take(5) {
+        println!("    FAULT {fault}");
+    }
+    if faults.len() > 5 {
+        println!("    and {} more", faults.len() - 5);
+    }
+}
+
+/// Runs step 4 so many times, `parallel` at a time; every other run ends with a status of its own. What went wrong?
+fn many(programs: &Path, is_user: bool, runs: u64, parallel: u64) -> Result<Vec<String>> {
+    let step = steps::all()?.pop().context("there are no steps")?;
+    let faults = Mutex::new(Vec::new());
+    let one = |number: u64| {
+        let (script, status) = if number.is_multiple_of(2) { ("exit 0", 0) } else { ("exit 7", 7) };
+        let program = programs.join(&step.name);
+        let mut command = match is_user {
+            // As `cargo xtask run` does for an ordinary user: a user namespace for each.
+            true => Command::new("unshare"),
+            false => Command::new(&program),
+        };
+        if is_user {
+            command.args(["--user", "--map-root-user"]).arg(&program);
+        }
+        let output = command.args(["run", "sh", "-c", script]).stdin(Stdio::null()).output();
+        let fault = match output {
+            Err(error) => format!("{error}"),
+            Ok(output) if output.status.code() == Some(status) && output.stderr.is_empty() => return,
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let (code, signal) = (output.status.code(), output.status.signal());
+                format!("run {number}: status {code:?}, signal {signal:?} instead of {status}: {}", said.trim())
+            }
+        };
+        faults.lock().expect("no thread panics").push(fault);
+    };
+    thread::scope(|scope| {
+        for first in 0..parallel {
+            let one = &one;
+            scope.spawn(move || (first..runs).step_by(parallel as usize).for_each(one));
+        }
+    });
+    Ok(faults.into_inner().expect("no thread panics"))
+}

@@ -1,0 +1,232 @@
+//! Signals at random moments: to `run`, to `child`, and to the command.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{CLEAN_UP, PATIENCE, print_some};
+use crate::steps::{self, Step};
+
+/// STOP is followed by CONT some moments later.
+const SIGNALS: [Signal; 5] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGSTOP];
+
+/// A run takes some 3 ms to start, and then sleeps for 10 if it is to survive: the moments cover it, and a little more.
+const LONGEST_MOMENT: Duration = Duration::from_millis(14);
+const START: Duration = Duration::from_millis(4);
+const LONGEST_STOP: Duration = Duration::from_millis(3);
+
+/// After so many there is no need of more.
+const MOST_FAULTS: usize = 10;
+
+/// Whom a signal is sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    /// `run`, on the host.
+    Outer,
+    /// `child`, process 1 of the container from step 2 on; in step 1 it becomes the command.
+    Inner,
+    Command,
+}
+
+/// Sends every signal to every process of every step, at so many moments each. Did all go as it should?
+pub(super) fn all(programs: &Path, moments: u32, seed: u64) -> Result<bool> {
+    let mut random = Random(seed);
+    let mut passed = true;
+    for step in steps::all()? {
+        for half in [Half::Outer, Half::Inner, Half::Command] {
+            if step.number == 1 && half == Half::Command {
+                continue;
+            }
+            passed &= row(programs, &step, half, moments, &mut random)?;
+        }
+    }
+    Ok(passed)
+}
+
+/// One process of one step. Prints what was seen.
+fn row(programs: &Path, step: &Step, half: Half, moments: u32, random: &mut Random) -> Result<bool> {
+    let log = std::env::temp_dir().join("stderr");
+    let (mut late, mut slowest, mut faults) = (0, Duration::ZERO, Vec::new());
+    let start = Instant::now();
+    for signal in SIGNALS {
+        for _ in 0..moments {
+            // Each may have taken seconds.
+            if faults.len() > MOST_FAULTS {
+                break;
+            }
+            // More goes on at the start.
+            let latest = if random.next().is_multiple_of(2) { START } else { LONGEST_MOMENT };
+            let moment = random.below(latest);
+            let before = Host::look()?;
+            let stderr = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+            let mut run = Command::new(programs.join(&step.name));
+            // Who is to die of it would otherwise outlive us.
+            let seconds = if expected(step, half, signal).success() { "0.01" } else { "1000" };
+            run.args(["run", "sleep", seconds]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+            let mut run = run.spawn().context("starting a step")?;
+            thread::sleep(moment);
+            let was_sent = send(&mut run, half, signal, random)?;
+            let end = wait(&mut run)?;
+            let said = |what: String| format!("{step} {half:?}, {signal} after {moment:?}: {what}", step = step.name);
+            let Some(end) = end else {
+                faults.push(said("it does not end".into()));
+                let _ = run.kill();
+                let _ = run.wait();
+                continue;
+            };
+            let is_as_expected = was_sent && end == expected(step, half, signal);
+            // It had ended by itself before the signal came.
+            let is_late = !was_sent && end.success();
+            if !is_as_expected && !is_late {
+                faults.push(said(format!("{end}, not {}", expected(step, half, signal))));
+            }
+            late += u32::from(is_late);
+
+            let gone = Instant::now();
+            while Host::look()? != before {
+                if gone.elapsed() > CLEAN_UP {
+                    faults.push(said(format!("left behind: before {before:?}, after {:?}", Host::look()?)));
+                    break;
+                }
+                thread::sleep(Duration::from_micros(200));
+            }
+            slowest = slowest.max(gone.elapsed());
+            // A `child` that is just starting when `run` dies can't tell that from a `child` typed by hand.
+            let lines = fs::read_to_string(&log)?.lines().count();
+            if lines > usize::from(half == Half::Outer && end.signal().is_some()) {
+                faults.push(said(format!("it says {:?}", fs::read_to_string(&log)?)));
+            }
+        }
+    }
+    let _ = fs::remove_file(&log);
+    println!(
+        "  {:<20} {:>6} signals to {:<8} in {:>5.1} s, {late} of them after the end; all gone within {:.1} ms",
+        step.name,
+        moments as usize * SIGNALS.len(),
+        format!("{half:?}").to_lowercase(),
+        start.elapsed().as_secs_f64(),
+        slowest.as_secs_f64() * 1000.0
+    );
+    print_some(&faults);
+    Ok(faults.is_empty())
+}
+
+/// How `run` must end.
+fn expected(step: &Step, half: Half, signal: Signal) -> ExitStatus {
+    let with_code = |code: i32| ExitStatus::from_raw(code << 8);
+    match (half, signal) {
+        (_, Signal::SIGSTOP) => with_code(0),
+        (Half::Outer, signal) => ExitStatus::from_raw(signal as i32),
+        // Process 1 has no default actions, and from outside only KILL and STOP are forced on it: pid_namespaces(7).
+        (Half::Inner, signal) if step.number > 1 && signal != Signal::SIGKILL => with_code(0),
+        (_, signal) => with_code(128 + signal as i32),
+    }
+}
+
+/// Sends the signal, as soon as there is somebody to send it to. False if nobody came.
+fn send(run: &mut Child, half: Half, signal: Signal, random: &mut Random) -> Result<bool> {
+    let target = loop {
+        let outer = run.id();
+        let found = match half {
+            Half::Outer => Some(outer),
+            Half::Inner => child_of(outer)?,
+            Half::Command => child_of(outer)?.map(child_of).transpose()?.flatten(),
+        };
+        if let Some(found) = found {
+            break Pid::from_raw(found as i32);
+        }
+        if run.try_wait()?.is_some() {
+            return Ok(false);
+        }
+    };
+    if kill(target, signal).is_err() {
+        return Ok(false);
+    }
+    if signal == Signal::SIGSTOP {
+        thread::sleep(random.below(LONGEST_STOP));
+        let _ = kill(target, Signal::SIGCONT);
+    }
+    Ok(true)
+}
+
+fn wait(run: &mut Child) -> io::Result<Option<ExitStatus>> {
+    let start = Instant::now();
+    loop {
+        let end = run.try_wait()?;
+        if end.is_some() || start.elapsed() > PATIENCE {
+            return Ok(end);
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// What a run must leave as it was.
+#[derive(Debug, PartialEq, Eq)]
+struct Host {
+    pids: Vec<u32>,
+    mounts: String,
+    hostname: String,
+}
+
+impl Host {
+    fn look() -> Result<Host> {
+        let mut pids: Vec<u32> = pids()?.collect();
+        pids.sort_unstable();
+        let read = |name| fs::read_to_string(name).with_context(|| format!("reading {name}"));
+        Ok(Host { pids, mounts: read("/proc/self/mountinfo")?, hostname: read("/proc/sys/kernel/hostname")? })
+    }
+}
+
+fn pids() -> Result<impl Iterator<Item = u32>> {
+    let entries = fs::read_dir("/proc").context("reading /proc")?.flatten();
+    Ok(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
+}
+
+/// The first child of a process.
+fn child_of(parent: u32) -> Result<Option<u32>> {
+    let is_child = |pid: &u32| {
+        // Behind the name, which may hold anything: the state, the parent: proc_pid_stat(5).
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').nth(1) == Some(&parent.to_string()));
+        fields.unwrap_or_default()
+    };
+    Ok(pids()?.find(is_child))
+}
+
+/// SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: Duration) -> Duration {
+        Duration::from_nanos(self.next() % limit.as_nanos() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_moments() {
+        // The first numbers that its authors' program gives for this seed.
+        let mut random = Random(1_234_567);
+        assert_eq!([random.next(), random.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
+        assert!((0..1000).all(|_| random.below(LONGEST_MOMENT) < LONGEST_MOMENT));
+    }
+}
