@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use duct::cmd;
+use nix::sys::stat::{Mode, umask};
 use nix::sys::utsname::uname;
 
 use crate::{mounts, workspace};
@@ -240,11 +241,11 @@ pub fn make(goal: &Path, options: &Options) -> Result<()> {
     // Its own name for each run: a tar may outlive the killed run that started it, and still be writing.
     let new = folder.join(format!("{NEW}{}", std::process::id()));
     let start = Instant::now();
-    let made = fill_from_first(&new, options).and_then(|source| {
-        write_stamp(&new, &source)?;
-        replace(goal, &new, &old)?;
-        Ok(source)
-    });
+    // Other users may run in a rootfs of root's, so it must not have the modes of root's secrets.
+    let usual = umask(Mode::S_IWGRP | Mode::S_IWOTH);
+    let made = fill_from_first(&new, options).and_then(|source| write_stamp(&new, &source).map(|()| source));
+    umask(usual);
+    let made = made.and_then(|source| replace(goal, &new, &old).map(|()| source));
     if made.is_err() {
         let _ = remove(&new);
     }

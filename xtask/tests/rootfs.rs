@@ -185,6 +185,70 @@ fn a_connection_that_breaks_off_is_refused() {
 }
 
 #[test]
+fn a_download_cut_anywhere_is_refused() {
+    let (bytes, sum) = tarball(&Place::new());
+    let last = bytes.len() - 1;
+    let cuts = [0, 1, 2, 9, 10, 11, 63, 64, 65, 99, 100, last / 3, last / 2, last - 8, last - 1, last];
+    for (cut, has_length) in cuts.iter().flat_map(|cut| [(*cut, true), (*cut, false)]) {
+        // Without its length, curl(1) can't tell that something is missing; only the sum can.
+        let answer = match has_length {
+            true => reply("200 OK", bytes.len(), &bytes[..cut]),
+            false => [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", &bytes[..cut]].concat(),
+        };
+        let place = Place::new();
+        let output = place.run(&["--source", "alpine", "--mirror", &serve(answer), "--sha512", &sum]);
+        let text = stderr(&output);
+        assert_eq!((output.status.code(), text.lines().count()), (Some(1), 1), "{cut} {has_length}: {text}");
+        assert!(!place.rootfs().exists(), "{cut} {has_length}: {text}");
+        place.assert_tidy();
+    }
+}
+
+#[test]
+fn a_full_disk_below_the_cache_is_an_error_and_leaves_none() {
+    let place = Place::new();
+    let bytes = vec![b'x'; 300_000];
+    let mirror = serve(reply("200 OK", bytes.len(), &bytes));
+    let script = format!(
+        "mkdir cache && mount -t tmpfs -o size=100k none cache && XDG_CACHE_HOME=$PWD/cache '{}' rootfs --source alpine \
+         --mirror {mirror} --to rootfs; echo $?; find cache -name '*.part'",
+        env!("CARGO_BIN_EXE_xtask")
+    );
+    let output = Host::new().in_folder(&place.0).sh(&script).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n", "{}", stderr(&output));
+    assert!(stderr(&output).contains("curl: (23)"), "{}", stderr(&output));
+    assert!(!place.rootfs().exists());
+}
+
+/// The names and modes of all that a rootfs holds.
+fn modes(rootfs: &Path) -> String {
+    let find = Command::new("find").args([".", "-printf", "%m %p\\n"]).current_dir(rootfs).output().unwrap();
+    let text = String::from_utf8(find.stdout).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+#[test]
+fn the_umask_does_not_show() {
+    let place = Place::new();
+    let tarball =
+        crafted(&place, "mkdir -p etc/deep; echo x >etc/deep/file; chmod 754 etc/deep; chmod 640 etc/deep/file");
+    for source in ["host", tarball.to_str().unwrap()] {
+        let made = ["022", "077", "000"].map(|umask| {
+            let script = format!("umask {umask} && exec \"$@\"");
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_xtask"), "rootfs", "--force", "--source", source]);
+            let output = shell.arg("--to").arg(place.rootfs()).output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+            modes(&place.rootfs())
+        });
+        assert_eq!(made[0], made[1], "{source}");
+        assert_eq!(made[0], made[2], "{source}");
+    }
+}
+
+#[test]
 fn a_server_that_is_not_there_is_given_up_at_once() {
     assert_fails("http://127.0.0.1:1/alpine", "curl: (7)");
 }
