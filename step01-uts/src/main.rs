@@ -71,8 +71,8 @@ fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
 
 /// Is our parent this same program? Not if `child` was typed by hand; nor if `run` was killed and an init took us in.
 fn parent_is_run() -> Result<bool> {
-    let parent = fs::read_link(format!("/proc/{}/exe", parent_id()));
-    Ok(parent.ok() == Some(env::current_exe()?))
+    let parent = fs::read_link(format!("/proc/{}/exe", parent_id())).context("readlink(\"/proc/PPID/exe\")")?;
+    Ok(parent == env::current_exe().context("readlink(\"/proc/self/exe\")")?)
 }
 
 /// As a shell counts: the command's own status, or 128 + n if signal n killed it.
@@ -85,7 +85,7 @@ fn not_started(program: &OsStr, error: &io::Error) -> i32 {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
     let (status, meaning) = match errno {
         Errno::ENOENT => (127, "; there is no such command in here"),
-        Errno::EAGAIN | Errno::ENOMEM => (125, ""),
+        Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE => (125, ""),
         _ => (126, ""),
     };
     fail(status, &format!("execve({program:?}): {errno}{meaning}"))
