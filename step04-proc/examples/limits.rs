@@ -112,8 +112,8 @@ fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
             break status;
         }
         // Orphans become children of process 1, and nobody else can reap them. (None, any child: nix knows no pid for one
-        // that a real-time signal killed.)
-        let _ = waitpid(dead, None);
+        // that a real-time signal killed. WNOHANG: nor for none at all, if waitid failed.)
+        let _ = waitpid(dead, Some(WaitPidFlag::WNOHANG));
     };
     // When we return, process 1 ends, and the kernel kills whatever is left in its namespace.
     Ok(shell_status(status))
@@ -176,8 +176,8 @@ fn write(file: &Path, text: impl AsRef<OsStr>) -> Result<()> {
 fn parent_is_run() -> Result<bool> {
     let status = fs::read_to_string("/proc/self/status").context("open(\"/proc/self/status\")")?;
     let parent_id = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap_or_default();
-    let parent = fs::read_link(format!("/proc/{parent_id}/exe"));
-    Ok(parent.ok() == Some(env::current_exe()?))
+    let parent = fs::read_link(format!("/proc/{parent_id}/exe")).context("readlink(\"/proc/PPID/exe\")")?;
+    Ok(parent == env::current_exe().context("readlink(\"/proc/self/exe\")")?)
 }
 
 /// An interactive shell moves the terminal to its own process group. At its end it can't give it back to ours, which has
@@ -200,7 +200,7 @@ fn not_started(program: &OsStr, error: &io::Error) -> i32 {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
     let (status, meaning) = match errno {
         Errno::ENOENT => (127, "; there is no such command in here"),
-        Errno::EAGAIN | Errno::ENOMEM => (125, ""),
+        Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE => (125, ""),
         _ => (126, ""),
     };
     fail(status, &format!("execve({program:?}): {errno}{meaning}"))

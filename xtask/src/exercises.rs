@@ -158,8 +158,8 @@ pub const ALL: &[Exercise] = &[
             break status;
         }
         // Orphans become children of process 1, and nobody else can reap them. (None, any child: nix knows no pid for one
-        // that a real-time signal killed.)
-        let _ = waitpid(dead, None);
+        // that a real-time signal killed. WNOHANG: nor for none at all, if waitid failed.)
+        let _ = waitpid(dead, Some(WaitPidFlag::WNOHANG));
     };
 "#,
                 r#"    let status = command.wait().context("wait4")?;
@@ -190,8 +190,8 @@ pub const ALL: &[Exercise] = &[
 fn parent_is_run() -> Result<bool> {
     let status = fs::read_to_string("/proc/self/status").context("open(\"/proc/self/status\")")?;
     let parent_id = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap_or_default();
-    let parent = fs::read_link(format!("/proc/{parent_id}/exe"));
-    Ok(parent.ok() == Some(env::current_exe()?))
+    let parent = fs::read_link(format!("/proc/{parent_id}/exe")).context("readlink(\"/proc/PPID/exe\")")?;
+    Ok(parent == env::current_exe().context("readlink(\"/proc/self/exe\")")?)
 }
 
 "#,
