@@ -545,8 +545,8 @@ impl Run<'_> {
     /// # Errors
     /// When it does not end in time, or breaks another limit.
     pub fn wait(&mut self) -> Result<ExitStatus, Trouble> {
-        // Longer than the limit, which is watched over as well, and gives a better answer.
-        let status = self.watch(TIME_LIMIT * 2, |run| Ok(run.status()))?;
+        // The limit of the whole exam is over before, and says so.
+        let status = self.watch(2 * TIME_LIMIT, |run| Ok(run.status()))?;
         let status = status.or(self.status).context("the program has ended without a status")?;
         self.listen(Duration::ZERO)?;
         Ok(status)
