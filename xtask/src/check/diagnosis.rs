@@ -336,7 +336,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         NotStatic,
         "not-static",
-        "A dynamically linked program is started by its loader, and a script by its interpreter: where that is missing, execve(2) says ENOENT of a file that is there.",
+        "A dynamically linked program is started by its loader, which looks for its libraries, and a script by its interpreter: in another root they may be missing, and execve(2) says ENOENT of a file that is there.",
         "workshop.md#escape",
     ),
     (

@@ -34,8 +34,10 @@ pub fn the_attack_gets_out(exam: &Exam) -> Checked {
     let setting = Setting { attack: Some(PLACE), ..Setting::default() };
     let (look, ()) = look_with(exam, &setting, |_| Ok(()))?;
     let said = shorten(&look.stderr);
-    // It is there: so what is not there is what the kernel would start it with.
-    if look.sighting.is_none() && look.stderr.contains(&format!("execve({PLACE:?}): ENOENT")) {
+    // It is there: so what is not there is what the kernel would start it with. And if that is there, as in a rootfs made of
+    // this machine's programs, it may miss a library; glibc's and musl's words have this much in common.
+    let misses_loader = look.stderr.contains(&format!("execve({PLACE:?}): ENOENT"));
+    if look.sighting.is_none() && (misses_loader || look.stderr.contains("loading shared librar")) {
         let seen = format!("on stderr: {said}");
         return Ok(fail(Diagnosis::NotStatic, seen, "a statically linked program, which runs in any rootfs").into());
     }

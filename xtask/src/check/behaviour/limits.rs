@@ -27,28 +27,35 @@ use crate::mounts::{self, Mount};
 const PIDS: u32 = 23;
 /// Where every Linux has its cgroups.
 const TOP: &str = "/sys/fs/cgroup";
-/// Below the examiner's cgroup, where the program starts.
+/// In version 2, below the nursery: where the program starts, and where the examiner is meanwhile. Who is to give a controller to
+/// children may not share its cgroup with anybody.
 const START: &str = "start";
+/// See [`START`].
+const EXAMINER: &str = "examiner";
+/// Moves itself there, and becomes the program.
+const GO_TO_START: [&str; 4] = ["sh", "-c", r#"echo 0 >/sys/fs/cgroup/start/cgroup.procs && exec "$@""#, "sh"];
 
 /// Exercise 15: is the command in a cgroup that limits it, and is that gone afterwards?
 pub fn its_processes_are_limited(exam: &Exam) -> Checked {
     let nursery = match Nursery::make(exam)? {
         Ok(nursery) => nursery,
         Err(why) => {
-            let cure = "It takes root without a user namespace, or a cgroup of your own: put \
-                        `systemd-run --user --scope -p Delegate=yes` before the command."
-                .into();
+            let cure =
+                "It takes a cgroup that is yours: be root, or put `systemd-run --user --scope -p Delegate=yes` before \
+                        the command."
+                    .into();
             return Ok(Verdict::CannotRun { why, cure });
         }
     };
     let flag = "--pids";
-    let setting = Setting { flags: &[flag, &PIDS.to_string()], ..Setting::default() };
+    let around: &[&str] = if nursery.version == Version::Two { &GO_TO_START } else { &[] };
+    let setting = Setting { flags: &[flag, &PIDS.to_string()], around, ..Setting::default() };
     let (look, seen) = look_with(exam, &setting, |it| {
         let table = exam.host.read(it.command.pid, "cgroup")?;
         let path = nursery.version.path_in(&String::from_utf8_lossy(&table)).unwrap_or_default();
         Ok((path.clone(), nursery.limit_of(Path::new(&path))?))
     })?;
-    let left = nursery.folders()?;
+    let left = nursery.made_by_others()?;
     judge(|| {
         let sighting = flagged(&look, flag)?;
         let (path, limit) = seen;
@@ -70,7 +77,7 @@ pub fn its_processes_are_limited(exam: &Exam) -> Checked {
                 return Err(fail(Diagnosis::LimitTooHigh, seen, expected).into());
             }
         }
-        if let Some(folder) = left.iter().find(|it| *it != START) {
+        if let Some(folder) = left.first() {
             let seen = format!("when `run` had ended, there was still a cgroup {folder}");
             return Err(fail(Diagnosis::CgroupLeft, seen, "none that was not there before").into());
         }
@@ -120,13 +127,15 @@ fn places(table: &str, mounts: &[Mount]) -> Vec<(Version, PathBuf)> {
         // In a container it may be that only a part of the tree is mounted.
         let Some(mount) = mounts.iter().find(is_it) else { continue };
         let Ok(below) = Path::new(path).strip_prefix(&mount.root) else { continue };
-        let folders = below.ancestors().map(|folder| mount.point.join(folder));
+        // The path of a folder, not of what is in it, which a slash at the end would be.
+        let join = |it: &Path| if it == Path::new("") { mount.point.clone() } else { mount.point.join(it) };
+        let folders = below.ancestors().map(join);
         places.extend(folders.map(|folder| (version.clone(), folder)));
     }
     places
 }
 
-/// A cgroup that is made for one run of the program, which is in it, or in `start` below.
+/// A cgroup that is made for one run of the program.
 struct Nursery<'a> {
     exam: &'a Exam,
     version: Version,
@@ -143,7 +152,7 @@ impl<'a> Nursery<'a> {
     fn make(exam: &'a Exam) -> Result<Result<Nursery<'a>, String>> {
         let table = String::from_utf8_lossy(&exam.own("cgroup")?).into_owned();
         let places = places(&table, &mounts::parse(&exam.own("mountinfo")?));
-        let mut refused = "there is no pids controller: no tree of its own, and none in cgroup v2".to_owned();
+        let mut refused = None;
         let mut home = None;
         for (version, place) in places {
             // Each version's first place is where we are.
@@ -156,10 +165,10 @@ impl<'a> Nursery<'a> {
                     nursery.hide_what_is_above().context("the cgroup of the exam")?;
                     return Ok(Ok(nursery));
                 }
-                Err(error) => refused = format!("{error:#}"),
+                Err(error) => refused = refused.or(Some(format!("{error:#}"))),
             }
         }
-        Ok(Err(refused))
+        Ok(Err(refused.unwrap_or_else(|| "this machine has mounted no cgroups with a pids controller".into())))
     }
 
     fn make_at(exam: &'a Exam, version: Version, place: &Path, home: &Path) -> Result<Nursery<'a>> {
@@ -204,10 +213,11 @@ impl<'a> Nursery<'a> {
             Version::Two => {
                 mount(Some("cgroup2"), TOP, Some("cgroup2"), MsFlags::empty(), None::<&str>)
                     .context("mount(\"cgroup2\")")?;
-                // Who has children with controllers has no process of its own.
-                mkdirat(&self.folder, START, Mode::from_bits_truncate(0o755)).context("mkdir")?;
-                let start = open_folder(&self.folder, START)?;
-                write_to(&start, "cgroup.procs", "0").context("write(cgroup.procs)")?;
+                for name in [START, EXAMINER] {
+                    mkdirat(&self.folder, name, Mode::from_bits_truncate(0o755)).context("mkdir")?;
+                }
+                let examiner = open_folder(&self.folder, EXAMINER)?;
+                write_to(&examiner, "cgroup.procs", "0").context("write(cgroup.procs)")?;
                 write_to(&self.folder, "cgroup.subtree_control", "+pids").context("write(cgroup.subtree_control)")?;
             }
         }
@@ -229,9 +239,14 @@ impl<'a> Nursery<'a> {
         Ok(lowest)
     }
 
-    /// The cgroups directly below.
-    fn folders(&self) -> Result<Vec<String>> {
-        folders(&self.folder).context("reading the cgroup of the exam")
+    /// The cgroups below, but for ours.
+    fn made_by_others(&self) -> nix::Result<Vec<String>> {
+        let mut others = folders(&self.folder)?;
+        if self.version == Version::Two {
+            others.retain(|name| ![START, EXAMINER].contains(&name.as_str()));
+            others.extend(folders(open_folder(&self.folder, START)?)?);
+        }
+        Ok(others)
     }
 }
 
@@ -291,5 +306,51 @@ fn remove_stale(exam: &Exam, parent: &OwnedFd) {
         if examiner.is_some_and(|pid| !exam.is_on_machine(pid)) {
             let _ = remove(parent, &name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(root: &str, point: &str, kind: &str, super_options: &str) -> Mount {
+        let line = format!("36 35 0:30 {root} {point} rw - {kind} {kind} {super_options}\n");
+        mounts::parse(line.as_bytes()).remove(0)
+    }
+
+    fn found(table: &str, mounts: &[Mount]) -> Vec<(Version, String)> {
+        places(table, mounts).into_iter().map(|(version, path)| (version, path.display().to_string())).collect()
+    }
+
+    #[test]
+    fn version_1_has_a_tree_for_pids() {
+        let table = "12:cpu,cpuacct:/\n8:pids:/user/a:b\n1:name=systemd:/user\n";
+        let one = Version::One("pids".into());
+        let mounts = [
+            mount("/", "/sys/fs/cgroup/cpu,cpuacct", "cgroup", "rw,cpu,cpuacct"),
+            mount("/", "/sys/fs/cgroup/pids", "cgroup", "rw,pids"),
+        ];
+        let folders = ["/sys/fs/cgroup/pids/user/a:b", "/sys/fs/cgroup/pids/user", "/sys/fs/cgroup/pids"];
+        assert_eq!(found(table, &mounts), folders.map(|folder| (one.clone(), folder.to_owned())));
+        assert_eq!(one.path_in(table).as_deref(), Some("/user/a:b"));
+        assert_eq!(Version::Two.path_in(table), None);
+    }
+
+    #[test]
+    fn version_2_has_one_tree() {
+        let mounts = [mount("/", "/sys/fs/cgroup", "cgroup2", "rw,nsdelegate")];
+        let folders = ["/sys/fs/cgroup/a.slice", "/sys/fs/cgroup"];
+        assert_eq!(found("0::/a.slice\n", &mounts), folders.map(|folder| (Version::Two, folder.to_owned())));
+        assert_eq!(Version::Two.path_in("0::/a.slice\n").as_deref(), Some("/a.slice"));
+    }
+
+    #[test]
+    fn of_a_tree_mounted_in_part_there_is_no_more() {
+        let table = "8:pids:/docker/x/y\n0::/\n";
+        let mounts = [mount("/docker/x", "/sys/fs/cgroup/pids", "cgroup", "rw,pids")];
+        let folders: Vec<_> = found(table, &mounts).into_iter().map(|(_, folder)| folder).collect();
+        assert_eq!(folders, ["/sys/fs/cgroup/pids/y", "/sys/fs/cgroup/pids"]);
+        assert_eq!(found(table, &[mount("/elsewhere", "/sys/fs/cgroup/pids", "cgroup", "rw,pids")]), []);
+        assert_eq!(found("", &mounts), []);
     }
 }
