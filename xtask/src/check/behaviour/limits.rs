@@ -162,8 +162,8 @@ impl<'a> Nursery<'a> {
             let Some((_, home)) = &home else { continue };
             match Nursery::make_at(exam, version, &place, home) {
                 Ok(nursery) => {
-                    nursery.hide_what_is_above().context("the cgroup of the exam")?;
-                    return Ok(Ok(nursery));
+                    let hidden = nursery.hide_what_is_above();
+                    return Ok(hidden.map(|()| nursery).map_err(|error| format!("{error:#}")));
                 }
                 Err(error) => refused = refused.or(Some(format!("{error:#}"))),
             }
