@@ -115,6 +115,20 @@ fn a_mount_leaks_where_the_root_is_shared_and_not_made_private() {
 }
 
 #[test]
+fn what_no_step_takes_away_is_the_hosts() {
+    let lines = [
+        r#"same() { step04-proc run "$@" | grep -qxF "$("$@")" && echo the same || echo another; }"#,
+        "same readlink /proc/self/ns/net",
+        "same cat /proc/self/cgroup",
+        "same grep CapEff /proc/self/status",
+        "same grep ^Seccomp: /proc/self/status",
+        // The control.
+        "same readlink /proc/self/ns/uts",
+    ];
+    insta::assert_snapshot!("shared", transcript(&Host::new(), &lines));
+}
+
+#[test]
 fn the_exit_status_is_the_commands_own() {
     let lines = [
         "step04-proc run sh -c 'exit 7'; echo $?",
