@@ -259,7 +259,7 @@ pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<G
 /// Has an examiner look, a process of its own, which dies with this one.
 fn examine(candidate: &Candidate, exercise: &Exercise, what: &str) -> Result<Vec<Verdict>> {
     // The examiner's own limit, and the time that a busy machine takes to build and end a host.
-    const LIMIT: Duration = Duration::from_secs(exam::TIME_LIMIT.as_secs() + 20);
+    const LIMIT: Duration = Duration::from_secs(exam::WALL_LIMIT.as_secs() + 30);
     let rights = if candidate.in_user_namespace { "user" } else { "root" };
     let mut child = Command::new(host_program()?)
         .args([EXAM, exercise.id, what, rights])
@@ -292,7 +292,7 @@ fn host_program() -> Result<PathBuf> {
     Ok(workspace::programs()?.join("xtask"))
 }
 
-/// The examiner: prints a line for each verdict. `args` are those of [`examine`].
+/// The examiner: prints a line for each verdict. `args` are those that [`grade`] starts it with.
 ///
 /// # Errors
 /// When there is no throwaway host to be had, or the examiner itself fails.
