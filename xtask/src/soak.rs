@@ -11,6 +11,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -25,17 +26,24 @@ use crate::privilege::Privilege;
 use crate::{rootfs, steps, test, workspace};
 use look::Look;
 
+/// Prints a line. Unlike println, does not panic when nobody reads on: `cargo xtask soak | head`.
+macro_rules! say {
+    ($($what:tt)*) => {
+        let _ = writeln!(io::stdout(), $($what)*);
+    };
+}
+
 mod look;
 mod moments;
 
 /// The hidden first argument of the program that makes the load, on a throwaway host.
 pub const LOAD: &str = "--load";
 
-/// How long a run may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a run may take on a machine so busy that hundreds wait for its processors.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long what a run leaves to the kernel may take: a PID namespace is freed 30 to 80 ms after its last process.
-const CLEAN_UP: Duration = Duration::from_secs(5);
+const CLEAN_UP: Duration = Duration::from_secs(20);
 
 /// What `xtask soak` was asked for.
 #[derive(Clone, Debug)]
@@ -77,7 +85,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::from(now.subsec_nanos()) ^ now.as_secs() << 30
     });
-    println!("soak: --seed {seed}");
+    say!("soak: --seed {seed}");
     let ways = match options.privilege {
         Some(Privilege::Sudo) => bail!("soak: sudo would ask once for each run: become root, or use a user namespace"),
         Some(way) => vec![way],
@@ -90,7 +98,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut passed = true;
     for way in ways {
         let way = if way == Privilege::Root { "root" } else { "user" };
-        println!("\nsoak: on a throwaway host, as {way}");
+        say!("\nsoak: on a throwaway host, as {way}");
         let mut load = Command::new(&xtask);
         load.args(["host", "--die-with-parent", "--privilege", way, "--"])
             // Whoever runs us in the background ignores INT, and so would all of this.
@@ -105,17 +113,17 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             .stdin(Stdio::null());
         passed &= load.status().context("starting the throwaway host")?.success();
     }
-    println!("\nsoak: on this machine, after {:.0} s", start.elapsed().as_secs_f64());
+    say!("\nsoak: on this machine, after {:.0} s", start.elapsed().as_secs_f64());
     let after = look::settle(&before, || look::ours(&temporary))?;
     passed &= look::compare(&before, &after);
     let unchanged = test::Machine::look() == machine;
-    println!("  {:<28} {}", "its name and mounts", if unchanged { "as before" } else { "CHANGED" });
+    say!("  {:<28} {}", "its name and mounts", if unchanged { "as before" } else { "CHANGED" });
     let _ = fs::remove_dir_all(&temporary);
     if passed && unchanged {
-        println!("soak: nothing leaked");
+        say!("soak: nothing leaked");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("soak: FAILED, see above; the same moments again: --seed {seed}");
+    say!("soak: FAILED, see above; the same moments again: --seed {seed}");
     Ok(ExitCode::FAILURE)
 }
 
@@ -158,17 +166,17 @@ fn report(what: &str, runs: u64, part: impl FnOnce() -> Result<Vec<String>>) -> 
     let start = Instant::now();
     let faults = part()?;
     let seconds = start.elapsed().as_secs_f64();
-    println!("  {what:<20} {runs:>6} runs in {seconds:>6.1} s, {:>5.0} a second", runs as f64 / seconds);
+    say!("  {what:<20} {runs:>6} runs in {seconds:>6.1} s, {:>5.0} a second", runs as f64 / seconds);
     print_some(&faults);
     Ok(faults.is_empty())
 }
 
 fn print_some(faults: &[String]) {
     for fault in faults.iter().take(5) {
-        println!("    FAULT {fault}");
+        say!("    FAULT {fault}");
     }
     if faults.len() > 5 {
-        println!("    and {} more", faults.len() - 5);
+        say!("    and {} more", faults.len() - 5);
     }
 }
 

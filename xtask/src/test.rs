@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 use nix::unistd::geteuid;
 
+use crate::privilege::on_path;
 use crate::rootfs::{self, Source};
 use crate::steps::Step;
 use crate::{host, mounts, workspace};
@@ -61,7 +62,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let has_separator = options.cargo_args.iter().any(|arg| arg == "--");
         cargo.args((!has_separator).then_some("--")).arg("--include-ignored");
         // These need something else, and say what.
-        cargo.args(["--skip", "on_alpine::", "--skip", "with_more_than_a_usual_machine_has::"]);
+        cargo.args([
+            "--skip",
+            "on_alpine::",
+            "--skip",
+            "with_more_than_a_usual_machine_has::",
+            "--skip",
+            "with_strace::",
+        ]);
     }
     let mut passed = cargo.status().context("starting cargo")?.success();
     if options.step.is_none() {
@@ -71,6 +79,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             passed &= alpine.current_dir(workspace::root()).env(rootfs::TEST_ROOM, &room).status()?.success();
         } else {
             eprintln!("test: this rootfs is no Alpine, so what the book shows of a real one was not checked");
+        }
+    }
+    // They take their time, and do not depend on the rootfs.
+    if options.step.is_none() && options.source.is_none() {
+        if on_path("strace").is_some() {
+            let mut strace = Command::new(workspace::cargo());
+            strace.args(["test", "--package", "xtask", "--test", "faults", "--", "--ignored", "with_strace::"]);
+            if let Some(privilege) = &options.privilege {
+                strace.env(host::PRIVILEGE, privilege);
+            }
+            passed &= strace.current_dir(workspace::root()).env(rootfs::TEST_ROOM, &room).status()?.success();
+        } else {
+            eprintln!("test: there is no strace, so what the steps do when a system call fails was not checked");
         }
     }
     let after = Machine::look();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -101,10 +102,10 @@ pub(super) fn settle(before: &Look, mut look: impl FnMut() -> Result<Look>) -> R
 
 /// Prints both. Is it the same?
 pub(super) fn compare(before: &Look, after: &Look) -> bool {
-    println!("  {:<28} {:>8} {:>8}", "", "before", "after");
+    say!("  {:<28} {:>8} {:>8}", "", "before", "after");
     for ((name, before), (_, after)) in before.0.iter().zip(&after.0) {
         let verdict = if before == after { "" } else { "  LEAK" };
-        println!("  {name:<28} {before:>8} {after:>8}{verdict}");
+        say!("  {name:<28} {before:>8} {after:>8}{verdict}");
     }
     before == after
 }

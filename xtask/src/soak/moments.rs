@@ -1,7 +1,7 @@
 //! Signals at random moments: to `run`, to `child`, and to the command.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -77,7 +77,7 @@ fn row(programs: &Path, step: &Step, half: Half, moments: u32, random: &mut Rand
             let end = wait(&mut run)?;
             let said = |what: String| format!("{step} {half:?}, {signal} after {moment:?}: {what}", step = step.name);
             let Some(end) = end else {
-                faults.push(said("it does not end".into()));
+                faults.push(said(format!("it does not end: {}", states()?)));
                 let _ = run.kill();
                 let _ = run.wait();
                 continue;
@@ -93,7 +93,7 @@ fn row(programs: &Path, step: &Step, half: Half, moments: u32, random: &mut Rand
             let gone = Instant::now();
             while Host::look()? != before {
                 if gone.elapsed() > CLEAN_UP {
-                    faults.push(said(format!("left behind: before {before:?}, after {:?}", Host::look()?)));
+                    faults.push(said(format!("left behind: {}", Host::look()?.differs_from(&before))));
                     break;
                 }
                 thread::sleep(Duration::from_micros(200));
@@ -107,7 +107,7 @@ fn row(programs: &Path, step: &Step, half: Half, moments: u32, random: &mut Rand
         }
     }
     let _ = fs::remove_file(&log);
-    println!(
+    say!(
         "  {:<20} {:>6} signals to {:<8} in {:>5.1} s, {late} of them after the end; all gone within {:.1} ms",
         step.name,
         moments as usize * SIGNALS.len(),
@@ -183,6 +183,35 @@ impl Host {
         let read = |name| fs::read_to_string(name).with_context(|| format!("reading {name}"));
         Ok(Host { pids, mounts: read("/proc/self/mountinfo")?, hostname: read("/proc/sys/kernel/hostname")? })
     }
+}
+
+impl Host {
+    fn differs_from(&self, before: &Host) -> String {
+        let mut differences = Vec::new();
+        if self.pids != before.pids {
+            differences.push(format!("processes {:?}, before {:?}", self.pids, before.pids));
+        }
+        let new = |line: &&str| !before.mounts.lines().any(|it| it == *line);
+        differences.extend(self.mounts.lines().filter(new).map(|line| format!("mount {line}")));
+        if self.hostname != before.hostname {
+            differences.push(format!("hostname {}", self.hostname.trim()));
+        }
+        differences.join("; ")
+    }
+}
+
+/// What the kernel says that each process of the host does, for someone who wonders why one does not end.
+fn states() -> Result<String> {
+    let mut states = Vec::new();
+    for pid in pids()? {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line =
+            |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().replace('\t', " ");
+        let names = ["Name:", "State:", "PPid:", "SigPnd:", "ShdPnd:", "SigBlk:"].map(line);
+        let place = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+        states.push(format!("{pid} {} in {place}", names.join(" ")));
+    }
+    Ok(states.join("; "))
 }
 
 fn pids() -> Result<impl Iterator<Item = u32>> {
