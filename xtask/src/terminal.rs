@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 
 /// How long an answer may take on a busy machine.
@@ -32,6 +33,10 @@ impl Terminal {
     pub fn open(command: &mut Command) -> Result<Terminal> {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).context("openpty")?;
+        // Or whatever another test starts meanwhile would hold it open, too.
+        for end in [&pty.master, &pty.slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("fcntl(F_SETFD, FD_CLOEXEC)")?;
+        }
         let (keyboard, device) = (File::from(pty.master), File::from(pty.slave));
         let stdio = || device.try_clone().map(Stdio::from);
         let child =

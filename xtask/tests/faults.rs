@@ -233,7 +233,7 @@ const PLACES: &[Place] = &[
         status: 7, says: &[] },
     Place { what: "SIGCHLD ignored by who started it: the kernel keeps no exit status then, and both halves say so", script: "env --ignore-signal=CHLD step04-proc run sh -c 'exit 7'",
         status: 125, says: &["step04-proc: wait4: No child processes", "step04-proc: wait4: No child processes"] },
-    Place { what: "four file descriptors, which leaves one", script: "prlimit --nofile=4 step04-proc run sh",
+    Place { what: "four file descriptors, which leaves one", script: "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; prlimit --nofile=4 step04-proc run sh",
         status: 125, says: &["step04-proc: execve(\"sh\"): EMFILE"] },
     Place { what: "no /proc", script: "mount -t tmpfs none /proc && step04-proc run sh",
         status: 125, says: &["step04-proc: execve(\"/proc/self/exe\"): No such file or directory"] },
