@@ -10,11 +10,10 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -43,7 +42,7 @@ pub const LOAD: &str = "--load";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long what a run leaves to the kernel may take: a PID namespace is freed 30 to 80 ms after its last process.
-const CLEAN_UP: Duration = Duration::from_secs(20);
+const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// What `xtask soak` was asked for.
 #[derive(Clone, Debug)]
@@ -111,7 +110,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             .arg(&programs)
             .current_dir(&room)
             .stdin(Stdio::null());
-        passed &= load.status().context("starting the throwaway host")?.success();
+        passed &= wait(load.spawn().context("starting the throwaway host")?, options)?;
     }
     say!("\nsoak: on this machine, after {:.0} s", start.elapsed().as_secs_f64());
     let after = look::settle(&before, || look::ours(&temporary))?;
@@ -125,6 +124,25 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     say!("soak: FAILED, see above; the same moments again: --seed {seed}");
     Ok(ExitCode::FAILURE)
+}
+
+/// Waits for the load, for far longer than it should take. Was it well?
+fn wait(mut load: Child, options: &Options) -> Result<bool> {
+    let signals = options.moments * moments::ROWS;
+    let limit = Duration::from_secs(120) + Duration::from_millis(100) * (options.runs * 2 + signals);
+    let start = Instant::now();
+    loop {
+        if let Some(status) = load.try_wait()? {
+            return Ok(status.success());
+        }
+        if start.elapsed() > limit {
+            say!("  FAULT still not done after {} s", limit.as_secs());
+            load.kill()?;
+            load.wait()?;
+            return Ok(false);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Builds the steps as a learner would who wants them fast, and tells where they are.
@@ -195,15 +213,16 @@ fn many(programs: &Path, is_user: bool, runs: u64, parallel: u64) -> Result<Vec<
         if is_user {
             command.args(["--user", "--map-root-user"]).arg(&program);
         }
-        let output = command.args(["run", "sh", "-c", script]).stdin(Stdio::null()).output();
-        let fault = match output {
-            Err(error) => format!("{error}"),
-            Ok(output) if output.status.code() == Some(status) && output.stderr.is_empty() => return,
-            Ok(output) => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                let (code, signal) = (output.status.code(), output.status.signal());
-                format!("run {number}: status {code:?}, signal {signal:?} instead of {status}: {}", said.trim())
-            }
+        command.args(["run", "sh", "-c", script]).stdin(Stdio::null());
+        // No pipe: whoever was left behind would hold it open, and we would wait for that.
+        let log = env::temp_dir().join(format!("stderr-{number}"));
+        let end = File::create(&log).and_then(|file| command.stderr(file).status());
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        let _ = fs::remove_file(&log);
+        let fault = match end {
+            Err(error) => format!("run {number}: {error}"),
+            Ok(end) if end.code() == Some(status) && said.is_empty() => return,
+            Ok(end) => format!("run {number}: {end}, not {status}: {}", said.trim()),
         };
         faults.lock().expect("no thread panics").push(fault);
     };

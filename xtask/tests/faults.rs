@@ -4,9 +4,9 @@
 //! says by what the one meant is told apart.
 #![cfg(target_os = "linux")]
 
-use std::fs;
-use std::thread;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
+use std::{env, fs, process, thread};
 
 use nix::errno::Errno::{self, *};
 use nix::sys::signal::{Signal, kill};
@@ -194,6 +194,42 @@ mod with_strace {
     }
 }
 
+/// What `cargo xtask soak` says of a step 4 that is this shell script.
+fn soak(script: &str) -> (Option<i32>, String) {
+    let folder = env::temp_dir().join(format!("mini-docker-soak-{}-{}", process::id(), script.len()));
+    fs::create_dir_all(folder.join("tmp")).unwrap();
+    let program = folder.join("step04-proc");
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut load = Host::new().as_user().command("env");
+    load.arg(format!("TMPDIR={}/tmp", folder.display())).arg(env!("CARGO_BIN_EXE_xtask")).args(["--load", "user"]);
+    let output = load.args(["4", "2", "0", "1"]).arg(&folder).output().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[test]
+fn a_soak_tells_what_leaks() {
+    let good = r#"shift; exec "$@""#;
+    let (status, said) = soak(good);
+    assert!(status == Some(0) && !said.contains("LEAK") && !said.contains("FAULT"), "{said}");
+
+    let (status, said) = soak("exit 7");
+    assert!(status == Some(1) && said.contains("run 0: exit status: 7, not 0"), "{said}");
+
+    // Each of its eight runs leaves a process, with namespaces, and a file.
+    let leak = format!("unshare --pid --mount-proc --fork sleep 1000 & mktemp >/dev/null; {good}");
+    let (status, said) = soak(&leak);
+    assert_eq!(status, Some(1), "{said}");
+    let row = |name: &str| said.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_default();
+    for name in
+        ["processes", "namespaces in /proc", "temporary files", "PID namespaces", "mount namespaces", "user namespaces"]
+    {
+        assert!(row(name).contains("LEAK"), "{name}: {said}");
+    }
+    assert!(!row("mounts").contains("LEAK") && !row("zombies").contains("LEAK"), "{said}");
+}
+
 /// A machine that is not as one would wish.
 struct Place {
     /// For the book's table.
@@ -316,7 +352,7 @@ fn the_terminal_is_usable_whoever_is_killed() {
                 if !dies || half == "command" && signal == Signal::SIGTERM || half == "child" && step.number == 1 {
                     continue;
                 }
-                let word = format!("mark-{}-{}-{half}-{signal}", std::process::id(), step.number);
+                let word = format!("mark-{}-{}-{half}-{signal}", process::id(), step.number);
                 terminal.type_keys(&format!("{} run sh -s {word}\n", step.name));
                 let start = Instant::now();
                 let all = loop {

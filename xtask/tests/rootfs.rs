@@ -384,10 +384,13 @@ fn killed_at_any_moment_it_leaves_a_whole_rootfs_or_none() {
 #[test]
 fn two_at_once_do_not_harm_each_other() {
     let place = Place::new();
-    let start = || place.xtask(&["--source", "host"]).stderr(Stdio::piped()).spawn().unwrap();
-    for xtask in [start(), start(), start()] {
-        let output = xtask.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", stderr(&output));
+    let start = |args: &[&str]| place.xtask(args).stderr(Stdio::piped()).spawn().unwrap();
+    let (host, force) = (["--source", "host"], ["--source", "host", "--force"]);
+    for together in [[start(&host), start(&host), start(&host)], [start(&force), start(&host), start(&force)]] {
+        for xtask in together {
+            let output = xtask.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
     }
     assert!(place.rootfs().join("bin/ls").is_file());
     place.assert_tidy();

@@ -23,6 +23,9 @@ const LONGEST_MOMENT: Duration = Duration::from_millis(14);
 const START: Duration = Duration::from_millis(4);
 const LONGEST_STOP: Duration = Duration::from_millis(3);
 
+/// What is done at each moment, at most: four steps, three processes, five signals.
+pub(super) const ROWS: u32 = 60;
+
 /// After so many there is no need of more.
 const MOST_FAULTS: usize = 10;
 
