@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,7 @@ impl Workshop {
     fn none(name: &str) -> Workshop {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        BEFORE.get_or_init(changes);
         let folder = workspace::target().join("test-workshops").join(name);
         if folder.exists() {
             fs::remove_dir_all(&folder).unwrap();
@@ -95,6 +96,18 @@ impl Workshop {
     fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
+}
+
+/// The changes of tracked files before the first command of a test.
+static BEFORE: OnceLock<String> = OnceLock::new();
+
+/// What git calls changed. Snapshots aside: who updates them does so in this very moment.
+fn changes() -> String {
+    let mut git = Command::new("git");
+    git.args(["-c", "safe.directory=*", "diff", "HEAD", "--", ".", ":!*.snap"]).current_dir(workspace::root());
+    let output = git.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn lines_of(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
@@ -376,16 +389,6 @@ fn no_command_waits_for_somebody_to_type() {
 
 #[test]
 fn the_workshop_is_built_without_a_network_and_changes_no_tracked_file() {
-    // Snapshots aside: who updates them does so in this very moment.
-    let git = || {
-        let mut git = Command::new("git");
-        git.args(["-c", "safe.directory=*", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!*.snap"])
-            .current_dir(workspace::root());
-        let output = git.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let before = git();
     let workshop = Workshop::new("offline");
     workshop.says("check run");
     workshop.says("catch-up pid");
@@ -394,7 +397,7 @@ fn the_workshop_is_built_without_a_network_and_changes_no_tracked_file() {
     let mut cargo = Command::new(workspace::cargo());
     cargo.args(["build", "--quiet", "--offline"]).current_dir(&workshop.folder);
     assert!(cargo.status().unwrap().success());
-    assert_eq!(git(), before);
+    assert_eq!(changes(), *BEFORE.get().unwrap(), "the tests before this one count, too");
 }
 
 #[test]
