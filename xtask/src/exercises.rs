@@ -346,7 +346,10 @@ fn close_inherited() -> io::Result<()> {
 impl Exercise {
     /// The name of the learner's program that is graded.
     pub fn program(&self) -> &'static str {
-        "mine"
+        match self.kind {
+            Kind::Program => "mine",
+            Kind::Attack => "escape",
+        }
     }
 
     /// The exercises whose checks are asked for this one, itself last.

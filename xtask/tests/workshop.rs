@@ -243,6 +243,25 @@ fn reset_keeps_what_it_replaces() {
 }
 
 #[test]
+fn an_attack_is_a_program_of_its_own() {
+    let workshop = Workshop::new("attack");
+    workshop.write("src/main.rs", "mine\n");
+    let (status, report, _) = workshop.run("check escape");
+    assert!(status == Some(1) && report.contains("(no-escape)"), "{report}");
+    assert!(report.contains("then change workshop/src/bin/escape.rs"), "{report}");
+    workshop.write("src/bin/escape.rs", &exercises::solution(exercise("escape")).unwrap());
+    workshop.says("check escape");
+    assert_eq!(workshop.says("diff escape"), "They are the same.\n");
+    assert!(workshop.says("reset escape").contains("kept/escape-1.rs"));
+    assert_eq!(workshop.read("src/bin/escape.rs"), exercises::starter(exercise("escape")).unwrap());
+    assert_eq!(workshop.read("src/main.rs"), "mine\n");
+    // From a workshop that is older than the exercise.
+    fs::remove_file(workshop.path("src/bin/escape.rs")).unwrap();
+    workshop.says("workshop start");
+    assert!(workshop.path("src/bin/escape.rs").exists());
+}
+
+#[test]
 fn to_catch_up_is_to_go_on_from_the_solution_before() {
     let workshop = Workshop::new("catch-up");
     assert_eq!(workshop.run("catch-up").0, Some(2), "it must be said to where");
