@@ -7,6 +7,8 @@ pub enum Diagnosis {
     NotAProgram,
     NoContract,
     NeverRan,
+    InitGone,
+    NestedTooDeep,
     WordsLost,
     WrongCommand,
     InputLost,
@@ -27,6 +29,7 @@ pub enum Diagnosis {
     NoMountNamespace,
     MountsShared,
     NotAMountPoint,
+    HostMadePrivate,
     NoChroot,
     ChrootWithoutChdir,
     ChdirBeforeChroot,
@@ -74,7 +77,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         NotAProgram,
         "not-a-program",
-        "What is checked must be a program that the kernel can execute.",
+        "What is checked must be a program that the kernel can execute: a binary, or a script that begins with `#!`, with the permission to be executed (chmod +x).",
         "workshop.md#contract",
     ),
     (
@@ -88,6 +91,18 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "never-ran",
         "The command was never started: a call before it failed, or it is not called at all.",
         "workshop.md#contract",
+    ),
+    (
+        InitGone,
+        "init-gone",
+        "The first child that is born after unshare(CLONE_NEWPID) is process 1 of the new namespace, whatever it is. When it has ended, nobody can be born there any more, and fork(2) says ENOMEM: it is not about memory.",
+        "step02.md#why",
+    ),
+    (
+        NestedTooDeep,
+        "nested-too-deep",
+        "`run` has started itself as `run`, and that again, and each time in new namespaces; the kernel nests them 32 deep, and then says ENOSPC: it is not about the disk. The half inside needs another word, such as `child`.",
+        "step01.md#program",
     ),
     (
         WordsLost,
@@ -136,7 +151,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         RenamedHost,
         "renamed-host",
-        "sethostname(2) writes into the UTS namespace that the caller is in: without a new one, that is the host's, and the host is renamed.",
+        "sethostname(2) writes into the UTS namespace that the caller is in at that moment. Before unshare(2), or without it, that is the host's, and the host is renamed.",
         "step01.md#why",
     ),
     (
@@ -154,7 +169,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         IsolatedNothing,
         "isolated-nothing",
-        "The command runs in all the namespaces of the host: what it prints may look right, but nothing was isolated.",
+        "The command runs in all the namespaces of the host: what it prints may look right, but nothing was isolated before it was started.",
         "step01.md#why",
     ),
     (
@@ -166,7 +181,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         NotNamed,
         "not-named",
-        "A new UTS namespace starts as a copy, with the host's name in it; someone inside must call sethostname(2).",
+        "A new UTS namespace starts as a copy, with the host's name in it; someone inside must call sethostname(2), with just this name.",
         "step01.md#why",
     ),
     (
@@ -199,6 +214,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "Whether mounts are shared is said of a mount, by its mount point. A rootfs is a folder like others, also when chroot(2) has made it `/`: make the host's `/` private, before chroot(2).",
         "step03.md#private",
     ),
+    (
+        HostMadePrivate,
+        "host-made-private",
+        "mount(2) changes the mount namespace that the caller is in at that moment: before unshare(2) that is the host's, and so the host's own mounts were made private.",
+        "step03.md#private",
+    ),
     (NoChroot, "no-chroot", "The command's `/` is still the host's: it sees the host's files.", "step03.md#why"),
     (
         ChrootWithoutChdir,
@@ -209,7 +230,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         ChdirBeforeChroot,
         "chdir-before-chroot",
-        "chdir(\"/\") goes to the root of that moment, so before chroot(2) it goes to the host's; there, ./rootfs is not found either.",
+        "chdir(\"/\") goes to the root of that moment, so before chroot(2) it goes to the host's; there, ./rootfs is not found either. (Nor is it by a path such as /rootfs.)",
         "step03.md#why",
     ),
     (

@@ -532,6 +532,11 @@ impl Run<'_> {
         self.status
     }
 
+    /// Does it wait for something?
+    pub fn is_asleep(&self) -> bool {
+        self.exam.machine.process(self.child.id()).is_some_and(|it| it.state == 'S')
+    }
+
     fn look_at_remains(&self) -> Option<Remains> {
         let (machine, pid, init) = (&self.exam.machine, self.child.id(), self.exam.init.borrow().id());
         let map = |name| machine.read(pid, name).map(|map| String::from_utf8_lossy(&map).into_owned());

@@ -192,6 +192,8 @@ pub fn look_with<T: Default>(
                 Err(Trouble::Own(_)) if !is_there(exam) => vanished = true,
                 Err(trouble) => return Err(trouble),
             }
+            // Either it has ended, or it waits. On a busy machine it may do neither yet.
+            run.watch(PATIENCE, |run| Ok((run.status().is_some() || run.is_asleep()).then_some(())))?;
             ended_early = run.status().is_some();
         }
         Found::Impostor(process) => impostor = Some(process),
@@ -439,6 +441,10 @@ impl Look {
             Diagnosis::ChdirBeforeChroot
         } else if is_no_mount_point {
             Diagnosis::NotAMountPoint
+        } else if says("enomem", "cannot allocate memory") {
+            Diagnosis::InitGone
+        } else if says("enospc", "no space left on device") {
+            Diagnosis::NestedTooDeep
         } else if self.status.code() == Some(2) || text.contains("usage") {
             Diagnosis::NoContract
         } else {
@@ -641,6 +647,12 @@ pub fn its_mounts_stay_inside(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     if !sighting.new.contains(&"mnt") {
         return Err(it_has_a_mount_namespace(look).unwrap_or_else(|verdict| verdict));
+    }
+    let same_place = |one: &Mount, other: &Mount| one.point == other.point && one.kind == other.kind;
+    let was_shared = |now: &&Mount| look.mounts_gone.iter().any(|it| same_place(it, now) && it.peers.is_some());
+    if let Some(mount) = look.mounts_left.iter().filter(|now| now.peers.is_none()).find(was_shared) {
+        let seen = format!("on the host, {} was shared, and is private now", mount.point.display());
+        return Err(fail(Diagnosis::HostMadePrivate, seen, "the host's mounts as they were").into());
     }
     let shared = sighting.mounts.iter().find(|mount| mount.peers.is_some_and(|it| look.host_peers.contains(&it)));
     match shared {
