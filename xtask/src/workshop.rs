@@ -74,8 +74,10 @@ pub fn start() -> Result<ExitCode> {
         }
     }
     let what = if is_new { "made" } else { "is there" };
-    let first = next()?;
-    let title = text::of(first.id)?.title;
+    let next = match next_open()? {
+        Some(next) => format!("Next is exercise {} ({}): {}.", next.number, next.id, text::of(next.id)?.title),
+        None => "You have passed them all.".into(),
+    };
     println!(
         "workshop/ {what}. Your program is workshop/src/main.rs.\n\n\
          cargo xtask check           grade it by the next exercise, and those before\n\
@@ -83,8 +85,7 @@ pub fn start() -> Result<ExitCode> {
          cargo xtask hint            what to do; again for a hint, and again for more\n\
          cargo xtask host            a throwaway host, on which you can try it: `mine run sh`\n\
          cargo xtask status          what you have passed\n\n\
-         Next is exercise {} ({}): {title}.",
-        first.number, first.id
+         {next}"
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -159,9 +160,13 @@ pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
 /// # Errors
 /// When the progress can't be read.
 pub fn next() -> Result<&'static Exercise> {
+    next_open()?.or(exercises::ALL.last()).context("there are no exercises")
+}
+
+/// The first exercise that was not passed yet.
+fn next_open() -> Result<Option<&'static Exercise>> {
     let progress = Progress::read()?;
-    let next = exercises::ALL.iter().find(|it| !progress.has_passed(it));
-    next.or(exercises::ALL.last()).context("there are no exercises")
+    Ok(exercises::ALL.iter().find(|it| !progress.has_passed(it)))
 }
 
 /// The exercise behind `exercise` in the order.
@@ -241,8 +246,10 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
     let all = between(&exercises::starter(exercise)?, &exercises::solution(exercise)?, "starter", "solution")?;
     // Exercise 0 is solved from the beginning.
     if !all.is_empty() {
-        hints.push((format!("The difference in `{}`", text.function), function_diff(exercise, &text.function)?));
-        hints.push(("All of it".into(), all));
+        // Yours has grown in its own way, so this is to be read beside it, and not to be put in.
+        let heading = format!("In our program: what the exercise changes in `{}`", text.function);
+        hints.push((heading, function_diff(exercise, &text.function)?));
+        hints.push(("In our program: all that it changes".into(), all));
     }
     let mut progress = Progress::read()?;
     let shown = match () {

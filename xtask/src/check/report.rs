@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::Graded;
+use super::diagnosis::Diagnosis;
 use super::verdict::{Failure, Verdict};
 use crate::exercises::{Exercise, text};
 use crate::json::quoted;
@@ -57,9 +58,13 @@ pub fn text(exercise: &Exercise, graded: &[Graded], is_workshop: bool, colored: 
         let _ = writeln!(out, "  seen       {seen}");
         let _ = writeln!(out, "  expected   {expected}");
         let _ = writeln!(out, "  why        {} ({})", diagnosis.misconception(), diagnosis.id());
-        let (page, anchor) = diagnosis.section().split_once('#').unwrap_or((diagnosis.section(), ""));
-        let page = page.replace(".md", ".html");
-        let _ = writeln!(out, "  read       {page}#{anchor} in the book: `cargo xtask book --open`");
+        // That a command was never started may have any reason, and most likely one that the exercise is about.
+        let section = match diagnosis {
+            Diagnosis::NeverRan => text::of(exercise.id)?.chapter,
+            named => named.section().to_owned(),
+        };
+        let page = section.replacen(".md", ".html", 1);
+        let _ = writeln!(out, "  read       {page} in the book: `cargo xtask book --open`");
         // Exercise 0 asks that the command runs, and it is the later ones that get in the way of that.
         let about = if at.number == 0 { exercise.id } else { at.id };
         let _ = writeln!(out, "  hint       `cargo xtask hint {about}`");
@@ -86,7 +91,7 @@ pub fn text(exercise: &Exercise, graded: &[Graded], is_workshop: bool, colored: 
                     next.number, next.id, next.id
                 );
             }
-            None => out.push('\n'),
+            None => out.push_str(" That was the last exercise: you have built a container.\n"),
         }
     }
     Ok(out)
