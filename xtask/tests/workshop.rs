@@ -192,15 +192,15 @@ fn hints_come_one_by_one() {
     let workshop = Workshop::new("hints");
     let count = |text: &str| text.lines().filter(|line| line.starts_with("Hint ")).count();
     let first = workshop.says("hint uts");
-    assert!(count(&first) == 0 && first.contains("hostname") && first.contains("again gives hint 1 of 5."), "{first}");
+    assert!(count(&first) == 0 && first.contains("hostname") && first.contains("again gives hint 1 of 6."), "{first}");
     assert_eq!(count(&workshop.says("hint uts --statement")), 0);
-    for number in 1..=5 {
+    for number in 1..=6 {
         assert_eq!(count(&workshop.says("hint uts")), number);
     }
     let last = workshop.says("hint uts");
-    assert!(count(&last) == 5 && last.ends_with("There are no more.\n"), "{last}");
+    assert!(count(&last) == 6 && last.ends_with("There are no more.\n"), "{last}");
     assert_eq!(count(&workshop.says("hint pid")), 0, "each exercise has its own count");
-    assert_eq!(count(&workshop.says("hint pid --all")), 5);
+    assert_eq!(count(&workshop.says("hint pid --all")), 6);
     assert_eq!(count(&workshop.says("hint pid")), 1, "and who looked at all has not read them one by one");
 }
 
