@@ -14,6 +14,7 @@
 
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
+use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -94,8 +95,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
     }
     // Before, for when init has mounted its /proc we are not in it, and so have no /proc/self.
     let environment = environment()?;
-    let network = Network::Machine;
-    let mut init = build(rights == Privilege::User, network).context("no throwaway host")?;
+    let mut init = build(rights == Privilege::User, Guests::Trusted).context("no throwaway host")?;
 
     let is_shell = options.command.is_empty();
     let command = if is_shell { shell() } else { options.command };
@@ -133,23 +133,29 @@ fn shell() -> Vec<OsString> {
     }
 }
 
-/// Which network a throwaway host has.
+/// Who will be on a throwaway host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Network {
-    /// That of the machine.
-    Machine,
-    /// One of its own, which leads nowhere.
-    Own,
+pub(crate) enum Guests {
+    /// Whom we start ourselves: they have the machine's network.
+    Trusted,
+    /// Nobody knows: so it has a network of its own, which leads nowhere, and no room for more than so many processes.
+    Unknown,
 }
 
+/// How many process numbers there are where the guests are unknown. When all were used once, those below 300 are not used again.
+const PID_MAX: &str = "400";
+
+/// The variable by which its process 1 is told so.
+const CROWDED: &str = "PID_MAX";
+
 /// Moves this process into the namespaces of a new throwaway host, and starts the host's process 1.
-pub(crate) fn build(user: bool, network: Network) -> Result<Child> {
+pub(crate) fn build(user: bool, guests: Guests) -> Result<Child> {
     if user {
         privilege::enter_user_namespace()?;
     }
     unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
         .context("unshare(CLONE_NEWUTS|CLONE_NEWNS|CLONE_NEWPID)")?;
-    if network == Network::Own {
+    if guests == Guests::Unknown {
         unshare(CloneFlags::CLONE_NEWNET).context("unshare(CLONE_NEWNET)")?;
     }
     sethostname(HOSTNAME).context("sethostname")?;
@@ -161,6 +167,7 @@ pub(crate) fn build(user: bool, network: Network) -> Result<Child> {
     let mut init = Command::new("/proc/self/exe")
         .arg0(INIT)
         .env_clear()
+        .envs((guests == Guests::Unknown).then_some((CROWDED, PID_MAX)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -228,11 +235,25 @@ fn settle() -> Result<()> {
     privilege::die_with_parent()?;
     let flags = privilege::proc_flags() - MsFlags::MS_RDONLY;
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).context("mount(\"proc\", \"/proc\", \"proc\")")?;
+    // Since Linux 6.14 each PID namespace has its own; before, this would be the machine's.
+    if let Some(most) = env::var_os(CROWDED)
+        && kernel_is_at_least(6, 14)
+    {
+        fs::write("/proc/sys/kernel/pid_max", most.as_encoded_bytes())
+            .context("write(\"/proc/sys/kernel/pid_max\")")?;
+    }
     for daemon in DAEMONS {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(daemon).stdin(Stdio::null()).stdout(Stdio::null()).spawn().context(daemon)?;
+        command.env_clear().arg0(daemon).stdin(Stdio::null()).stdout(Stdio::null()).spawn().context(daemon)?;
     }
     Ok(())
+}
+
+/// Is this Linux of that version, or newer?
+pub(crate) fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|it| it.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
 }
 
 /// Waits, as a shell does, until we are in the terminal's foreground. In a new PID namespace a shell can't: there, its own
