@@ -1,0 +1,127 @@
+//! Programs that do harm: on purpose, or as a learner's does by mistake. Whatever one does, there is a verdict in time, and
+//! nothing of it is left on the real machine.
+//!
+//! They run on hosts in a user namespace only, also where other tests are root's: what a real root does there, such as to
+//! remount a file system, is done to the machine.
+#![cfg(target_os = "linux")]
+
+mod checker;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use checker::{Outcome, must_fail, some_at_a_time, tally};
+use xtask::check::diagnosis::Diagnosis::{self, *};
+use xtask::check::{Candidate, exam};
+use xtask::{exercises, mounts, workspace};
+
+/// One at a time, for its neighbours would suffer.
+const ALONE: [(&str, &str, Diagnosis); 2] =
+    [("fork-bomb.c", "run", ForksWithoutEnd), ("zombies.c", "run", ForksWithoutEnd)];
+
+/// The program, in `hostile/`, an exercise, and what it is told.
+const TOGETHER: [(&str, &str, Diagnosis); 13] = [
+    ("ignores-signals.sh", "run", TooLong),
+    ("fills-stdin.sh", "run", TooLong),
+    ("stops.sh", "run", TooLong),
+    ("closes-pipes.sh", "run", OutputSwallowed),
+    ("daemon.sh", "proc", ProcessesLeft),
+    ("daemon-alone.sh", "run", NeverRan),
+    ("debugger.c", "run", NeverRan),
+    ("exits.sh", "run", NeverRan),
+    ("flood.sh", "run", WritesWithoutEnd),
+    ("kills.sh", "run", NeverRan),
+    ("mounts-over-proc.sh", "uts", IsolatedNothing),
+    ("read-only.sh", "proc", MountsLeft),
+    ("unmounts.sh", "proc", MountsLeft),
+];
+
+/// The time limit, and what a busy machine needs beyond.
+const IN_TIME: Duration = Duration::from_secs(exam::TIME_LIMIT.as_secs() + 5);
+
+/// What could have changed of the machine.
+#[derive(Debug, PartialEq, Eq)]
+struct Machine {
+    name: String,
+    mounts: Vec<PathBuf>,
+}
+
+impl Machine {
+    fn look() -> Machine {
+        let places = [workspace::root().to_owned(), workspace::target(), "/proc".into(), "/tmp".into()];
+        let mut mounts = mounts::points().unwrap();
+        mounts.retain(|point| point == Path::new("/") || places.iter().any(|place| point.starts_with(place)));
+        Machine { name: fs::read_to_string("/proc/sys/kernel/hostname").unwrap(), mounts }
+    }
+}
+
+/// The processes that have to do with `room`: each examiner has it on its command line, and each program starts in it.
+fn processes_of(room: &Path) -> Vec<String> {
+    let room = room.to_str().unwrap();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let cwd = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        if entry.file_name().to_string_lossy().parse::<u32>().is_ok() && (line.contains(room) || cwd.starts_with(room))
+        {
+            found.push(format!("{}: {line}", entry.file_name().display()));
+        }
+    }
+    found
+}
+
+/// Is nobody left, when those who are ending have ended?
+fn wait_for_silence(room: &Path) -> Result<(), String> {
+    let start = Instant::now();
+    loop {
+        let left = processes_of(room);
+        if left.is_empty() {
+            return Ok(());
+        }
+        if start.elapsed() > Duration::from_secs(3) {
+            return Err(format!("still there: {left:?}"));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn there_is_a_verdict_in_time_and_nothing_is_left() {
+    let before = Machine::look();
+    let room = checker::own_room("hostile");
+    let folder = checker::file("hostile");
+    let compiled = ["fork-bomb.c", "zombies.c", "debugger.c"].map(|it| (it, checker::compile_c(&folder.join(it))));
+    let judge = |(name, id, expected): &(&'static str, &str, Diagnosis)| -> (&'static str, Outcome) {
+        let program = compiled.iter().find(|(it, _)| it == name).map(|(_, program)| program.clone());
+        let program = vec![program.unwrap_or_else(|| folder.join(name)).into()];
+        let candidate = Candidate { program, folder: room.clone(), in_user_namespace: true };
+        let start = Instant::now();
+        let outcome = must_fail(&candidate, exercises::find(id).unwrap(), *expected);
+        let took = start.elapsed();
+        (name, if took > IN_TIME { Err(format!("a verdict after {} s", took.as_secs())) } else { outcome })
+    };
+    let mut results: Vec<_> = ALONE.iter().map(judge).collect();
+    results.extend(some_at_a_time(&TOGETHER, judge));
+    results.push(("nothing left", wait_for_silence(&room).map(|()| checker::Told::Right)));
+    tally("hostile programs that came to nothing", &results);
+    assert_eq!(before, Machine::look());
+}
+
+#[test]
+fn sixty_four_at_once_all_pass() {
+    let exercise = exercises::find("proc").unwrap();
+    let room = checker::own_room("many");
+    let source = exercises::solution(exercise).unwrap();
+    let program = checker::build("many", &[("solution".into(), source)]).join("solution");
+    let candidate = Candidate { program: vec![program.into()], folder: room.clone(), in_user_namespace: true };
+    let start = Instant::now();
+    let results: Vec<_> = thread::scope(|scope| {
+        let checks: Vec<_> = (0..64).map(|_| scope.spawn(|| checker::must_pass(&candidate, exercise))).collect();
+        checks.into_iter().map(|check| ("one of them", check.join().unwrap())).collect()
+    });
+    tally(&format!("checks at once that pass, in {:.1} s", start.elapsed().as_secs_f32()), &results);
+    wait_for_silence(&room).unwrap();
+}

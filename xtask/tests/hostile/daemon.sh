@@ -1,0 +1,5 @@
+#!/bin/bash
+# Leaves a daemon that keeps the pipes, and makes a container.
+setsid --fork sleep 1000
+shift
+exec "$(dirname "$0")/../shapes/unshare.sh" run "$@"

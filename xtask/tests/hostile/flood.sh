@@ -1,0 +1,4 @@
+#!/bin/bash
+# Writes without end, to both.
+yes "out of order" >&2 &
+exec yes "out of bounds"

@@ -1,0 +1,5 @@
+#!/bin/bash
+# Makes the host's root read-only, and a container then.
+mount -o remount,bind,ro / / || mount -o remount,bind,ro /
+shift
+exec "$(dirname "$0")/../shapes/unshare.sh" run "$@"
