@@ -103,8 +103,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     ensure!(runs > 0, "no runs, no medians: --runs takes 1 or more");
     let room = workspace::target().join("bench");
     fs::create_dir_all(&room)?;
-    // The list of what the machine is comes first: the load is that before the bench.
     let mut machine = machine();
+    let load_before = load();
     let steps = steps::all()?;
     let last = steps.last().context("there are no steps")?.clone();
 
@@ -146,6 +146,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     eprintln!("bench: `cargo xtask run`, warm, and `cargo run` of an empty program");
     let warm = warm(&room, &last, runs.div_ceil(4))?;
+    let load_after = load();
+    machine.push(("load, before and after", format!("{load_before}, {load_after}")));
+    if options.write && load_before.max(load_after) > 1.5 {
+        // We are one ourselves.
+        eprintln!("bench: this machine is busy with other things, and the quartiles will be far apart");
+    }
     let tasks = if options.full { tasks(&room, &last)? } else { Vec::new() };
     let (peers, more) = contenders::peers(&room);
     missing.extend(more);
@@ -356,6 +362,12 @@ fn childrens_cpu() -> Result<Duration> {
     Ok(Duration::from_micros(microseconds.try_into()?))
 }
 
+/// How many processes wanted to run, in the mean of the last minute.
+fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default()
+}
+
 /// What a rootfs is made of, without the path that it may have come from: it tells whose `/bin/true` that is.
 fn kind_of(rootfs: &Path) -> String {
     if let Ok(release) = fs::read_to_string(rootfs.join("etc/alpine-release")) {
@@ -387,6 +399,5 @@ fn machine() -> Vec<(&'static str, String)> {
         ("C library", first("getconf", &["GNU_LIBC_VERSION"]).unwrap_or_else(unknown)),
         ("Rust", first("rustc", &["--version"]).unwrap_or_else(unknown)),
         ("commit", first("git", &["describe", "--always", "--dirty", "--exclude=*"]).unwrap_or_else(unknown)),
-        ("load before", read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ")),
     ]
 }
