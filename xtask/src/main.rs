@@ -31,6 +31,7 @@ mod linux {
     use xtask::exercises::{self, Exercise};
     use xtask::privilege::Privilege;
     use xtask::rootfs::Source;
+    use xtask::rootfs::untrusted::LIMITS;
     use xtask::run::Program;
     use xtask::steps;
     use xtask::{bench, book, check, ci, compare, doctor, host, privilege, rootfs, run, soak, test, workshop};
@@ -258,7 +259,15 @@ mod linux {
                             .value_name("FOLDER")
                             .value_parser(value_parser!(PathBuf))
                             .help("Make it here [default: rootfs, beside the steps]"),
-                    ),
+                    )
+                    .after_help(format!(
+                        "A tarball or a folder may come from anybody: nothing of it is written outside of the rootfs, and \
+                         set-user-ID bits and devices are taken away. It may have {} files and folders, and {} MiB; {} MiB of \
+                         the disk stay free.",
+                        LIMITS.entries,
+                        LIMITS.bytes >> 20,
+                        LIMITS.spare >> 20
+                    )),
             )
             .subcommand(Command::new("doctor").about("Say what this machine can and can't do, and what would mend that"))
             .subcommand(

@@ -2,16 +2,16 @@
 //!
 //! Whatever happens while one is made (Ctrl-C, a full disk, a wrong download), there is either the old rootfs or none: it
 //! is made beside its goal, checked, and moved there by rename(2). A stamp inside says who made it and from what; a
-//! rootfs without one is somebody's own work.
+//! rootfs without one is somebody's own work. What a user names may come from anybody: see [`untrusted`].
 
 use std::env::consts::ARCH;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -20,6 +20,8 @@ use nix::sys::stat::{Mode, umask};
 use nix::sys::utsname::uname;
 
 use crate::{mounts, workspace};
+
+pub mod untrusted;
 
 /// The release that everything in the book was seen with.
 const ALPINE: &str = "3.19.1";
@@ -163,14 +165,24 @@ fn is_missing(goal: &Path) -> bool {
 
 /// What is wrong with the rootfs at `goal`, if it is there and something is.
 pub fn flaw(goal: &Path) -> Option<&'static str> {
-    let lacks = |names: &[&str]| names.iter().all(|name| goal.join(name).symlink_metadata().is_err());
     match () {
         () if is_missing(goal) => None,
         () if !goal.is_dir() => Some("is no folder"),
-        () if lacks(&["bin/sh", "usr/bin/sh"]) => Some("has no /bin/sh"),
+        () if !has_shell(goal) => Some("has no /bin/sh"),
         () if !goal.join("proc").is_dir() => Some("has no /proc"),
         () => None,
     }
+}
+
+/// Is there a shell in that rootfs? It may be a link, as in Alpine, and its folder may be one, as where /bin is usr/bin. But
+/// links are absolute as the container sees them: followed here, they would lead to this machine's own.
+fn has_shell(rootfs: &Path) -> bool {
+    let is_there = |folder: &str| {
+        let mut parents = Path::new(folder).ancestors().map(|it| rootfs.join(it));
+        parents.all(|it| it == rootfs || it.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()))
+            && rootfs.join(folder).join("sh").symlink_metadata().is_ok()
+    };
+    is_there("bin") || is_there("usr/bin")
 }
 
 /// The variable by which `cargo xtask test --source` names the folder whose `rootfs/` the tests use.
@@ -239,21 +251,22 @@ pub fn make(goal: &Path, options: &Options) -> Result<()> {
     }
     sweep(folder);
     // Its own name for each run: a tar may outlive the killed run that started it, and still be writing.
-    let new = folder.join(format!("{NEW}{}", std::process::id()));
+    let room = folder.join(format!("{NEW}{}", std::process::id()));
     let start = Instant::now();
+    // Nobody else may enter: until it is made harmless, there may be set-user-ID programs of anybody's in it.
+    DirBuilder::new().mode(0o700).create(&room).with_context(|| format!("making {}", room.display()))?;
+    let new = room.join("rootfs");
     // Other users may run in a rootfs of root's, so it must not have the modes of root's secrets.
     let usual = umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let made = fill_from_first(&new, options).and_then(|source| write_stamp(&new, &source).map(|()| source));
     umask(usual);
     let made = made.and_then(|source| replace(goal, &new, &old).map(|()| source));
-    if made.is_err() {
-        let _ = remove(&new);
-    }
+    let tidy = remove(&room);
     eprintln!("rootfs: made {} from {} in {:.1} s", goal.display(), made?, start.elapsed().as_secs_f64());
-    remove(&old)
+    tidy.and_then(|()| remove(&old))
 }
 
-/// How the folder of a rootfs in the making begins, beside its goal.
+/// How the name of the folder begins in which a rootfs is made, beside its goal.
 const NEW: &str = ".rootfs.new.";
 
 /// Removes what interrupted runs left, as far as that can be had.
@@ -316,27 +329,26 @@ fn fill_from_first(new: &Path, options: &Options) -> Result<Source> {
 fn fill(new: &Path, source: &Source, options: &Options) -> Result<()> {
     fs::create_dir(new).with_context(|| format!("making {}", new.display()))?;
     match source {
-        Source::Alpine => unpack(&alpine_tarball(options)?, new)?,
+        Source::Alpine => untrusted::unpack(&alpine_tarball(options)?, new, &untrusted::LIMITS)?,
         Source::Busybox => fill_with_busybox(new)?,
         Source::Host => fill_with_programs(new)?,
-        Source::Path(path) if path.is_dir() => copy_folder(path, new)?,
+        Source::Path(path) if path.is_dir() => untrusted::copy_folder(path, new, &untrusted::LIMITS)?,
         Source::Path(path) => {
             ensure!(
-                path.is_file(),
+                path.exists(),
                 "there is no such file or folder (sources: alpine, busybox, host, a tarball, a folder)"
             );
+            ensure!(path.is_file(), "it is neither a file nor a folder");
             if let Some(sum) = &options.sha512 {
                 verify(path, sum)?;
             }
-            unpack(path, new)?;
+            untrusted::unpack(path, new, &untrusted::LIMITS)?;
         }
     }
     // A tarball may have an entry for the top folder itself.
     fs::set_permissions(new, Permissions::from_mode(0o755))?;
-    make_harmless(new)?;
-    // symlink_metadata: /bin/sh is an absolute link, which would be followed into this machine's own /bin.
-    let has_shell = ["bin/sh", "usr/bin/sh"].iter().any(|file| new.join(file).symlink_metadata().is_ok());
-    ensure!(has_shell, "it has no /bin/sh, so it is no root file system");
+    untrusted::make_harmless(new, &untrusted::LIMITS)?;
+    ensure!(has_shell(new), "it has no /bin/sh, so it is no root file system");
     // Where step 4 mounts, and where the stamp goes.
     for name in ["proc", "etc"] {
         // Not through a link, which may lead out of it.
@@ -398,6 +410,9 @@ fn alpine_tarball(options: &Options) -> Result<PathBuf> {
     result.map(|()| tarball)
 }
 
+/// In bytes; the release has some three million.
+const LARGEST_DOWNLOAD: u64 = 64 << 20;
+
 /// Downloads with curl(1). It gives up on a server that can't be reached in 5 seconds, or sends less than 1 KiB a second for
 /// 10 seconds.
 fn download(url: &str, part: &Path, any_protocol: bool) -> Result<()> {
@@ -412,10 +427,12 @@ fn download(url: &str, part: &Path, any_protocol: bool) -> Result<()> {
     let how = if terminal { ["--progress-bar"].as_slice() } else { &["--silent", "--show-error"] };
     let args = [&common, limits.as_slice(), how].concat();
     let args = args.into_iter().map(OsStr::new).chain([OsStr::new("--output"), part.as_os_str(), OsStr::new(url)]);
-    let curl = cmd("curl", args).stdin_null().unchecked();
+    // A server may send for ever.
+    let mut curl = untrusted::limited("curl", LARGEST_DOWNLOAD);
     // The progress bar and the error of curl share stderr, so only one of them can be had.
-    let output = if terminal { curl.run() } else { curl.stderr_capture().run() };
-    let output = output.map_err(|error| missing_program(error, "curl"))?;
+    curl.args(args).stdin(Stdio::null()).stderr(if terminal { Stdio::inherit() } else { Stdio::piped() });
+    let output = curl.output().context("starting sh")?;
+    ensure!(output.status.code() != Some(127), "there is no curl on this machine");
     let said = String::from_utf8_lossy(&output.stderr);
     let reason = said.lines().last().unwrap_or("curl failed, see above");
     ensure!(output.status.success(), "{reason}");
@@ -448,59 +465,6 @@ fn missing_program(error: io::Error, program: &str) -> anyhow::Error {
         io::ErrorKind::NotFound => anyhow::anyhow!("there is no {program} on this machine"),
         _ => anyhow::Error::new(error).context(program.to_owned()),
     }
-}
-
-/// Unpacks with tar(1), which keeps out of a tarball's reach what is outside of `new`: absolute names, `..`, links.
-fn unpack(tarball: &Path, new: &Path) -> Result<()> {
-    let mut args = TAR_EXTRACT.map(OsString::from).to_vec();
-    // Only root can make devices. Without --anchored, GNU tar would also leave out home/dev/; no other tar has it.
-    if cmd!("tar", "--version").read().is_ok_and(|version| version.contains("GNU tar")) {
-        args.extend(["--anchored", "--exclude=./dev/*", "--exclude=dev/*"].map(OsString::from));
-    }
-    // Absolute, for to tar `a:b` is a file on the machine a.
-    args.extend(["-f".into(), std::path::absolute(tarball)?.into(), "-C".into(), new.into()]);
-    check_tar(cmd("tar", args).stdin_null())
-}
-
-/// Without owners, which a user namespace of one user can't have; with the modes, which should not depend on the umask.
-const TAR_EXTRACT: [&str; 3] = ["-x", "-p", "--no-same-owner"];
-
-/// Copies a folder, links as links and without owners.
-fn copy_folder(folder: &Path, new: &Path) -> Result<()> {
-    let inside = new.canonicalize()?.starts_with(folder.canonicalize()?);
-    ensure!(!inside, "the rootfs would lie inside of its own source");
-    let read = cmd!("tar", "-c", "-f", "-", "-C", folder, ".");
-    check_tar(read.pipe(cmd(
-        "tar",
-        TAR_EXTRACT.into_iter().map(OsStr::new).chain(["-f", "-", "-C"].map(OsStr::new)).chain([new.as_os_str()]),
-    )))
-}
-
-fn check_tar(tar: duct::Expression) -> Result<()> {
-    let output = tar.stderr_capture().unchecked().run().map_err(|error| missing_program(error, "tar"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", said.lines().next().unwrap_or("tar failed"));
-    Ok(())
-}
-
-/// Takes from what we unpacked whatever could harm outside of a container: set-user-ID bits, which root's copy of
-/// somebody's tarball would give to every user of this machine, and device files.
-fn make_harmless(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
-        let path = entry?.path();
-        let metadata = path.symlink_metadata()?;
-        let (kind, mode) = (metadata.file_type(), metadata.permissions().mode());
-        if kind.is_block_device() || kind.is_char_device() {
-            fs::remove_file(&path)?;
-        } else if kind.is_dir() {
-            // Or we could not look into it.
-            fs::set_permissions(&path, Permissions::from_mode(mode | 0o500))?;
-            make_harmless(&path)?;
-        } else if kind.is_file() && mode & 0o6000 != 0 {
-            fs::set_permissions(&path, Permissions::from_mode(mode & !0o6000))?;
-        }
-    }
-    Ok(())
 }
 
 /// A rootfs of Alpine's shape: the folders, and who root is.
@@ -591,27 +555,13 @@ fn remove(folder: &Path) -> Result<()> {
     if folder.symlink_metadata().is_err() {
         return Ok(());
     }
-    if folder.is_dir() && !folder.is_symlink() {
-        refuse_mounts(folder)?;
-    }
     let result = if folder.is_symlink() || !folder.is_dir() {
         fs::remove_file(folder)
     } else {
-        // A folder that its owner may not write to can't be emptied.
-        fs::remove_dir_all(folder).or_else(|_| make_writable(folder).and_then(|()| fs::remove_dir_all(folder)))
+        refuse_mounts(folder)?;
+        untrusted::remove(folder)
     };
     result.with_context(|| format!("removing {0}: if root made it, `sudo rm -r {0}`", folder.display()))
-}
-
-fn make_writable(folder: &Path) -> io::Result<()> {
-    let mode = folder.metadata()?.permissions().mode();
-    fs::set_permissions(folder, Permissions::from_mode(mode | 0o700))?;
-    for entry in fs::read_dir(folder)?.flatten() {
-        if entry.file_type()?.is_dir() {
-            make_writable(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Deleting a folder with a mount in it would reach into what is mounted.

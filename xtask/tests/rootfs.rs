@@ -13,6 +13,9 @@ use std::time::Duration;
 
 use xtask::host::Host;
 
+#[path = "rootfs/hostile.rs"]
+mod hostile;
+
 /// A folder of its own for one test, with a cache in it; removed at its end.
 struct Place(PathBuf);
 
@@ -43,9 +46,16 @@ impl Place {
 
     /// Nothing but the goal, its lock and the cache: no half-made folder stays.
     fn assert_tidy(&self) {
+        self.assert_tidy_but(&[]);
+    }
+
+    /// The same, but for what the test put there.
+    #[track_caller]
+    fn assert_tidy_but(&self, known: &[&str]) {
         let mut names: Vec<String> =
             fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.retain(|name| !["rootfs", ".rootfs.lock", "cache", "tarball", "folder"].contains(&name.as_str()));
+        let ours = ["rootfs", ".rootfs.lock", "cache", "tarball", "folder"];
+        names.retain(|name| !ours.contains(&name.as_str()) && !known.contains(&name.as_str()));
         assert!(names.is_empty(), "left behind: {names:?}");
         let part = walk(&self.0.join("cache")).into_iter().find(|path| path.extension().is_some_and(|it| it == "part"));
         assert_eq!(part, None);
