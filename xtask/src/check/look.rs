@@ -263,8 +263,10 @@ fn find(exam: &Exam, run: &mut Run<'_>, words: &[&str]) -> Result<Found, Trouble
         guests.retain(|it| it.state != 'Z');
         let is_impostor = |it: &&Process| !hands_on(it) && !is_command(it) && (has_nonce(it) || is_cut_short(it));
         impostor = guests.iter().find(is_impostor).cloned().or(impostor.take());
-        // The innermost, should a shell have forked before it read.
-        Ok(guests.into_iter().filter(is_command).max_by_key(|it| (it.numbers.len(), it.started)))
+        guests.retain(is_command);
+        // What a shell has forked has its words, too, until it becomes another program.
+        let is_first = |it: &&Process| guests.iter().all(|other| other.pid != it.parent);
+        Ok(guests.iter().filter(is_first).max_by_key(|it| (it.numbers.len(), it.started)).cloned())
     })?;
     Ok(match (command, impostor) {
         (Some(command), _) => Found::Command(command),
