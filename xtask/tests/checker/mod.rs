@@ -16,7 +16,8 @@ use xtask::check::diagnosis::Diagnosis;
 use xtask::check::verdict::Verdict;
 use xtask::check::{Candidate, Graded, grade};
 use xtask::exercises::Exercise;
-use xtask::{host, rootfs, workshop, workspace};
+use xtask::host::{self, Host};
+use xtask::{workshop, workspace};
 
 /// Builds Rust programs, pairs of a name and a source, and returns the folder they are in.
 ///
@@ -100,9 +101,10 @@ pub fn own_room(name: &str) -> PathBuf {
     let room = workspace::target().join("test-programs").join(name).join("room");
     let _ = fs::remove_dir_all(&room);
     fs::create_dir_all(&room).unwrap();
-    let tests = rootfs::test_room().unwrap_or_else(|error| panic!("{error:#}"));
-    let copied = Command::new("cp").arg("-a").arg(tests.join("rootfs")).arg(&room).status().unwrap();
-    assert!(copied.success(), "cp -a {} failed", tests.display());
+    // It builds the steps as well, into one of which an attack is put.
+    let tests = Host::new();
+    let copied = Command::new("cp").arg("-a").arg(tests.folder().join("rootfs")).arg(&room).status().unwrap();
+    assert!(copied.success(), "cp -a {} failed", tests.folder().display());
     room
 }
 
