@@ -263,7 +263,10 @@ fn close_inherited() -> io::Result<()> {
         after: STEPS,
         solution: "step04-proc/examples/name.rs",
         starter: Starter::File(LAST),
-        checks: &[Check::alone("`run --hostname NAME COMMAND` calls it NAME", behaviour::the_hostname_can_be_chosen)],
+        checks: &[
+            Check::alone("`run --hostname NAME COMMAND` calls it NAME", behaviour::the_hostname_can_be_chosen),
+            Check::alone("the same words behind COMMAND are the command's own", behaviour::flags_end_at_the_command),
+        ],
     },
     Exercise {
         number: 11,

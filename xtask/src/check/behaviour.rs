@@ -185,6 +185,23 @@ fn flagged<'a>(look: &'a Look, flag: &str) -> Result<&'a Sighting, Verdict> {
     })
 }
 
+/// Exercise 10: is a flag behind the command the command's own?
+pub fn flags_end_at_the_command(exam: &Exam) -> Checked {
+    for flags in [&["--hostname", "other"][..], &[]] {
+        let setting = Setting { flags, ..Setting::default() };
+        let script = r#"printf '%s|' "$@"; hostname"#;
+        let mut run = exam.start(&setting, &words(&["sh", "-c", script, "sh", "--hostname", "behind"]))?;
+        run.wait()?;
+        let expected = format!("--hostname|behind|{}\n", flags.last().unwrap_or(&"mini-docker"));
+        let text = run.out.text();
+        if text != expected {
+            let seen = format!("the command has `--hostname behind` among its own words, and says {}", shorten(&text));
+            return Ok(fail(Diagnosis::WordsLost, seen, format!("{expected:?}")).into());
+        }
+    }
+    Ok(Verdict::Pass)
+}
+
 /// Exercise 10: does the caller choose the hostname?
 pub fn the_hostname_can_be_chosen(exam: &Exam) -> Checked {
     const FLAG: &str = "--hostname";

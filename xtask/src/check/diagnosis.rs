@@ -107,7 +107,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         WordsLost,
         "words-lost",
-        "A command is a list of words, and each goes to execve(2) as it is: joined into one string, they fall apart at other places.",
+        "A command is a list of words, and each goes to execve(2) as it is, from the first to the last: joined into one string, they fall apart at other places.",
         "workshop.md#contract",
     ),
     (
@@ -236,7 +236,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         ProcNotMounted,
         "proc-not-mounted",
-        "/proc in a rootfs is an empty folder: somebody inside must mount a proc file system on it.",
+        "/proc in a rootfs is an empty folder: somebody inside must mount a proc file system on it. If you do, look at what mount(2) returns.",
         "step04.md#why",
     ),
     (
