@@ -38,6 +38,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             cargo.arg("serve").arg("--port").arg(port.to_string());
         }
     }
+    if !workspace::programs()?.join("book").exists() {
+        eprintln!("xtask: building the book's tools; the first time that takes a minute or more");
+    }
     let status = cargo.status().context("starting cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -133,7 +133,7 @@ fn once(options: &Options) -> Result<u8> {
     }
     let text = match options.json {
         true => report::json(exercise, &graded),
-        false => report::text(exercise, &graded, options.program.is_none(), is_colored(options.color))?,
+        false => report::text(exercise, &graded, options.program.as_deref(), is_colored(options.color))?,
     };
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}

@@ -169,9 +169,14 @@ fn next_open() -> Result<Option<&'static Exercise>> {
     Ok(exercises::ALL.iter().find(|it| !progress.has_passed(it)))
 }
 
-/// The exercise behind `exercise` in the order.
-pub fn next_after(exercise: &Exercise) -> Option<&'static Exercise> {
-    exercises::ALL.iter().find(|it| it.number == exercise.number + 1)
+/// The first exercise behind `exercise` that was not passed yet; else the first of all.
+///
+/// # Errors
+/// When the progress can't be read.
+pub fn next_after(exercise: &Exercise) -> Result<Option<&'static Exercise>> {
+    let progress = Progress::read()?;
+    let mut open = exercises::ALL.iter().filter(|it| !progress.has_passed(it) && it.id != exercise.id);
+    Ok(open.clone().find(|it| it.number > exercise.number).or_else(|| open.next()))
 }
 
 /// Notes what was passed, if there is a workshop to note it in.

@@ -1,6 +1,7 @@
 //! What a learner is told: a checklist, and of the first failure what was seen, what should have been, which misconception
 //! that is, and where to read.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 
 use anyhow::Result;
@@ -17,16 +18,20 @@ const RED: &str = "31";
 const YELLOW: &str = "33";
 const BOLD: &str = "1";
 
-/// The report on `exercise` and those before it. Is it the program in `workshop/`?
+/// The report on `exercise` and those before it, of the program that `--cmd` named, or of the one in `workshop/`.
 ///
 /// # Errors
 /// When an exercise has no text.
-pub fn text(exercise: &Exercise, graded: &[Graded], is_workshop: bool, colored: bool) -> Result<String> {
+pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, colored: bool) -> Result<String> {
     let paint = |text: &str, style: &str| match colored {
         true => format!("\x1b[{style}m{text}\x1b[0m"),
         false => text.to_owned(),
     };
     let mut out = String::new();
+    let again = program.map_or(String::new(), |it| format!(" --cmd {}", it.display()));
+    if let Some(program) = program {
+        let _ = writeln!(out, "{}\n", program.display());
+    }
     // Those behind the first that fails were not looked at: a page of them would only push the reason off the screen.
     let reached = graded.iter().filter(|it| it.verdicts.iter().any(Option::is_some));
     for Graded { exercise, verdicts } in reached {
@@ -68,7 +73,7 @@ pub fn text(exercise: &Exercise, graded: &[Graded], is_workshop: bool, colored: 
         // Exercise 0 asks that the command runs, and it is the later ones that get in the way of that.
         let about = if at.number == 0 { exercise.id } else { at.id };
         let _ = writeln!(out, "  hint       `cargo xtask hint {about}`");
-        if is_workshop && at.id == exercise.id && workshop::is_untouched(exercise) {
+        if program.is_none() && at.id == exercise.id && workshop::is_untouched(exercise) {
             let _ = writeln!(
                 out,
                 "\nThat is as it should be: the program has not been changed yet. What to do is in the book, and in\n\
@@ -80,14 +85,14 @@ pub fn text(exercise: &Exercise, graded: &[Graded], is_workshop: bool, colored: 
     } else if let Some((_, why, cure)) = cannot {
         let _ = writeln!(out, "Cannot run here: {why}. {cure}");
     } else {
-        let next = workshop::next_after(exercise);
+        let next = workshop::next_after(exercise)?;
         let _ = write!(out, "All as it should be.");
         match next {
             Some(next) => {
                 let title = text::of(next.id)?.title;
                 let _ = writeln!(
                     out,
-                    " Next, exercise {} ({}): {title}. `cargo xtask check {}`",
+                    " Next, exercise {} ({}): {title}. `cargo xtask check {}{again}`",
                     next.number, next.id, next.id
                 );
             }
