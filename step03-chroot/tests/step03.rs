@@ -101,7 +101,7 @@ fn the_command_is_found_on_the_containers_path() {
 
 #[test]
 fn outside_of_the_projects_folder_there_is_no_rootfs() {
-    let lines = ["cd /", "step03-chroot run ls"];
+    let lines = ["(cd /; step03-chroot run ls)"];
     insta::assert_snapshot!("no-rootfs", transcript(&Host::new(), &lines));
 }
 
