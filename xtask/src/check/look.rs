@@ -454,6 +454,9 @@ impl Look {
             Diagnosis::InitGone
         } else if says("enospc", "no space left on device") {
             Diagnosis::NestedTooDeep
+        } else if says("eagain", "temporarily unavailable") {
+            // It met the limit, and was gone before we had counted.
+            Diagnosis::ForksWithoutEnd
         } else if text.contains("usage") || (self.status.code() == Some(2) && text.trim().is_empty()) {
             Diagnosis::NoContract
         } else {
