@@ -165,8 +165,11 @@ pub fn look_with<T: Default>(
     let rootfs = id_of(&exam.folder().join("rootfs")).ok();
     let folder = id_of(exam.folder())?;
     // Now, for the program may put another file in their place.
-    let shells = [exam.on_path("sh"), in_root(&exam.folder().join("rootfs"), Path::new("/bin/sh"))];
-    let shells: Vec<File> = shells.into_iter().flatten().filter_map(|path| File::open(path).ok()).collect();
+    let shells = [
+        (Some(exam.host.id(1, "root")?), exam.on_path("sh")),
+        (rootfs, in_root(&exam.folder().join("rootfs"), Path::new("/bin/sh"))),
+    ];
+    let shells: Vec<_> = shells.into_iter().filter_map(|(root, sh)| Some((root?, File::open(sh?).ok()?))).collect();
     let nonce = nonce();
     let words = words(&nonce);
     let command: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
@@ -302,11 +305,11 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Reads what the kernel has of a waiting process.
+/// Reads what the kernel has of a waiting process. `shells` are those of the roots that it may be in.
 ///
 /// # Errors
 /// When it ends meanwhile, or the kernel refuses to tell.
-pub fn sight(exam: &Exam, command: Process, shells: &[File]) -> Result<Sighting, Trouble> {
+pub fn sight(exam: &Exam, command: Process, shells: &[(FileId, File)]) -> Result<Sighting, Trouble> {
     let pid = command.pid;
     let proc = &exam.host;
     let id = |name: &str| proc.id(pid, name).with_context(|| format!("stat(\"/proc/{pid}/{name}\")"));
@@ -336,7 +339,7 @@ pub fn sight(exam: &Exam, command: Process, shells: &[File]) -> Result<Sighting,
         mounts: exam.mounts_around(pid)?,
         proc: proc_of(exam, pid, &own_mounts)?,
         own_mounts,
-        is_the_shell: is_one_of(exam, pid, shells)?,
+        is_the_shell: is_shell(exam, pid, shells)?,
         command,
     })
 }
@@ -375,10 +378,13 @@ fn proc_of(exam: &Exam, pid: Pid, table: &[Mount]) -> Result<ProcSeen, Trouble> 
     Ok(ProcSeen::Own { read_only })
 }
 
-/// Is the file that the process executes one of these, or the same byte for byte? (An overlay shows another inode.)
-fn is_one_of(exam: &Exam, pid: Pid, files: &[File]) -> Result<bool, Trouble> {
-    let exe = exam.host.id(pid, "exe")?;
-    for file in files {
+/// Is the file that the process executes the shell of its root, or the same byte for byte? (An overlay shows another inode.)
+fn is_shell(exam: &Exam, pid: Pid, shells: &[(FileId, File)]) -> Result<bool, Trouble> {
+    let (root, exe) = (exam.host.id(pid, "root")?, exam.host.id(pid, "exe")?);
+    // Another root than we know, such as an overlay's, may have either.
+    let is_known = shells.iter().any(|(of, _)| *of == root);
+    let files: Vec<&File> = shells.iter().filter(|(of, _)| !is_known || *of == root).map(|(_, file)| file).collect();
+    for file in &files {
         if FileId::from(fstat(file)?) == exe {
             return Ok(true);
         }
@@ -388,7 +394,7 @@ fn is_one_of(exam: &Exam, pid: Pid, files: &[File]) -> Result<bool, Trouble> {
         let mut other = Vec::new();
         file.rewind().is_ok() && file.read_to_end(&mut other).is_ok() && other == bytes
     };
-    Ok(files.iter().any(is_same))
+    Ok(files.into_iter().any(is_same))
 }
 
 /// Where `path` leads for someone whose root is `root`: fs::canonicalize would follow Alpine's `/bin/sh -> /bin/busybox` to
