@@ -25,6 +25,7 @@ use crate::rootfs::{self, Source};
 use crate::{workshop, workspace};
 
 pub mod behaviour;
+pub mod criterion;
 pub mod diagnosis;
 pub mod exam;
 pub mod look;
@@ -32,40 +33,12 @@ pub mod proc;
 pub mod report;
 pub mod verdict;
 
+use criterion::How;
 use exam::{Exam, Trouble};
-use look::{Judged, Look};
 use verdict::Verdict;
 
 /// The hidden first argument of the examiner.
 pub const EXAM: &str = "--exam";
-
-/// One thing that must hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Check {
-    /// What, as a sentence.
-    pub says: &'static str,
-    how: How,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum How {
-    /// By the one look that all of these share.
-    Look(fn(&Look) -> Judged),
-    /// By a run of its own.
-    Alone(fn(&Exam) -> behaviour::Checked),
-}
-
-impl Check {
-    /// A check that judges the look at a waiting command.
-    pub const fn look(says: &'static str, judge: fn(&Look) -> Judged) -> Check {
-        Check { says, how: How::Look(judge) }
-    }
-
-    /// A check that runs the program in its own way.
-    pub const fn alone(says: &'static str, check: fn(&Exam) -> behaviour::Checked) -> Check {
-        Check { says, how: How::Alone(check) }
-    }
-}
 
 /// What `xtask check` was asked for.
 #[derive(Debug, Default)]

@@ -35,6 +35,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let privilege = Some("root".to_owned());
         tests("tests, on hosts without a user namespace", &test::Options { privilege, ..Default::default() })?;
     }
+    cargo(
+        "containers in Go and Python, and bwrap",
+        &["test", "--package", "xtask", "--test", "shapes", "--", "--ignored"],
+    )?;
     heading("a short soak");
     let (runs, parallel, moments) = soak::Options::default_numbers(true);
     let short = soak::Options { runs, parallel, moments, seed: None, privilege: None };

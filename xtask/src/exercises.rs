@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::check::Check;
 use crate::check::behaviour::{self, escape, files, limits, network, rights};
+use crate::check::criterion::Check;
 use crate::check::look;
 use crate::{steps, workspace};
 

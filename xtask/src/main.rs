@@ -360,7 +360,7 @@ mod linux {
             .subcommand(
                 Command::new("catch-up")
                     .about("Go on from the solution of the exercises before this one; yours is kept aside")
-                    .arg(exercise().required(true).help("Its number or name")),
+                    .arg(exercise().help("Its number or name [default: where you are]")),
             )
             .subcommand(Command::new("status").about("Show the exercises, and which you have passed"))
             .subcommand(

@@ -163,13 +163,16 @@ pub fn next() -> Result<&'static Exercise> {
     next_open()?.or(exercises::ALL.last()).context("there are no exercises")
 }
 
-/// The first exercise that was not passed yet.
+/// The exercise that the learner is at, or the first behind it that was not passed yet, or the first of all; none if all
+/// were passed.
 fn next_open() -> Result<Option<&'static Exercise>> {
     let progress = Progress::read()?;
-    Ok(exercises::ALL.iter().find(|it| !progress.has_passed(it)))
+    let at = progress.at().and_then(|id| exercises::ALL.iter().find(|it| it.id == id)).map_or(0, |it| it.number);
+    let mut open = exercises::ALL.iter().filter(|it| !progress.has_passed(it));
+    Ok(open.clone().find(|it| it.number >= at).or_else(|| open.next()))
 }
 
-/// The first exercise behind `exercise` that was not passed yet; else the first of all.
+/// The first exercise behind `exercise` that was not passed yet, or the first of all.
 ///
 /// # Errors
 /// When the progress can't be read.
@@ -190,6 +193,7 @@ pub fn note_passed(passed: &[&'static Exercise]) -> Result<()> {
     let mut progress = Progress::read()?;
     for exercise in passed {
         progress.pass(exercise)?;
+        progress.go_to(exercise);
     }
     progress.write()
 }
@@ -310,7 +314,14 @@ pub fn reset(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
     let kept = keep(&folder, &file)?;
     write(&folder.join(&file), &exercises::starter(exercise)?)?;
     let title = text::of(exercise.id)?.title;
-    println!("workshop/{file} is now what exercise {} ({}) starts from: {title}.{kept}", exercise.number, exercise.id);
+    let mut progress = Progress::read()?;
+    progress.go_to(exercise);
+    progress.write()?;
+    println!(
+        "workshop/{file} is now what exercise {} ({id}) starts from: {title}.{kept}\n`cargo xtask hint {id}` says what to do, and `cargo xtask check {id}` grades it.",
+        exercise.number,
+        id = exercise.id
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -264,13 +264,18 @@ fn an_attack_is_a_program_of_its_own() {
 #[test]
 fn to_catch_up_is_to_go_on_from_the_solution_before() {
     let workshop = Workshop::new("catch-up");
-    assert_eq!(workshop.run("catch-up").0, Some(2), "it must be said to where");
     workshop.write("src/main.rs", "mine\n");
     let said = workshop.says("catch-up pid");
     assert!(said.contains("exercise 2 (pid)") && said.contains("kept/main-1.rs"), "{said}");
     workshop.says("check uts");
     let (status, report, _) = workshop.run("check pid");
     assert!(status == Some(1) && report.contains("That is as it should be"), "{report}");
+    // From then on, whoever names no exercise means that one.
+    workshop.says("catch-up reap");
+    let (status, report, _) = workshop.run("check");
+    assert!(status == Some(1) && report.contains("Exercise 6 (reap)"), "{report}");
+    assert!(workshop.says("hint").contains("(reap)"));
+    assert!(workshop.says("catch-up").contains("exercise 6 (reap)"));
 }
 
 #[test]

@@ -559,7 +559,12 @@ pub fn the_status_is_passed_on(look: &Look) -> Judged {
     look.sighting()?;
     let told = look.told;
     Ok(require(look.status.code() == Some(told), || {
-        let seen = format!("the command ended with status {told}, and `run` with {}", how(look.status));
+        let said = if look.stderr.trim().is_empty() {
+            String::new()
+        } else {
+            format!("; on stderr: {}", shorten(&look.stderr))
+        };
+        let seen = format!("the command ended with status {told}, and `run` with {}{said}", how(look.status));
         fail(Diagnosis::StatusLost, seen, format!("status {told}"))
     }))
 }

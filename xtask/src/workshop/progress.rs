@@ -1,6 +1,6 @@
 //! `workshop/progress.txt`: what was passed, and which hints were read.
 //!
-//! Plain text, a line each: `passed uts 1f2e…` and `hints pid 2`. The exercise's id stays when its place changes; the hash is
+//! Plain text, a line each: `passed uts 1f2e…`, `hints pid 2`, and `at exercise pid` for where the learner is. The exercise's id stays when its place changes; the hash is
 //! that of what was asked, so that an update which asks more is noticed. Lines that this version does not know stay.
 
 use std::fs;
@@ -55,6 +55,15 @@ impl Progress {
     pub(super) fn pass(&mut self, exercise: &Exercise) -> Result<()> {
         self.set("passed", exercise.id, &asked(exercise)?);
         Ok(())
+    }
+
+    /// The id of the exercise that was last asked for, or begun.
+    pub(super) fn at(&self) -> Option<&str> {
+        self.value("at", "exercise")
+    }
+
+    pub(super) fn go_to(&mut self, exercise: &Exercise) {
+        self.set("at", "exercise", exercise.id);
     }
 
     pub(super) fn hints_read(&self, exercise: &Exercise) -> usize {
