@@ -233,6 +233,8 @@ pub fn percent_decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -269,5 +271,17 @@ mod tests {
             assert!(go(dead).is_err(), "{dead}");
         }
         assert_eq!(resolve("404.html", "/s/a.html", Some("/s/"), &files, &pages), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_page_and_any_link_are_read(html in "(<a href=|<pre>|<code>|</code>| id=|\"|>|\\[!NOTE\\]|\\{\\{#|#|é|.){0,30}", link in "(\\.\\./|/|#|\\?|:|%|[0-9a-f]|é|.){0,12}") {
+            let page = read(&html, 0);
+            prop_assert!(html.contains("{{#") || !page.faults.iter().any(|(fault, _)| fault.contains("left over")));
+            let files = HashSet::from(["index.html".to_owned()]);
+            let _ = resolve("b/c.html", &link, None, &files, &HashMap::from([("index.html", page)]));
+            let encoded: String = link.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            prop_assert_eq!(percent_decoded(&encoded), link);
+        }
     }
 }

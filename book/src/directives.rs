@@ -66,12 +66,14 @@ pub fn replace(setting: &Setting<'_>, file: &str, text: &str, problems: &mut Vec
                 Err(message) => wrong(message),
             },
             None => {
-                let shown = line.replace("\\{{#", "\u{0}");
-                if let Some(found) = braces(&shown) {
+                const SHOWN: &str = "\\{{#";
+                // A blank, so that what is left around it does not become one.
+                let others = line.replace(SHOWN, " ");
+                if let Some(found) = braces(&others) {
                     wrong(format!("`{found}` must stand alone on its line; write \\{{{{# to show a directive"));
                 }
-                replaced.braces += shown.matches('\u{0}').count();
-                let _ = writeln!(replaced.text, "{}", shown.replace('\u{0}', "{{#"));
+                replaced.braces += line.matches(SHOWN).count();
+                let _ = writeln!(replaced.text, "{}", line.replace(SHOWN, "{{#"));
             }
         }
     }
@@ -110,7 +112,9 @@ fn directive(line: &str) -> Option<(&str, &str, &str)> {
 
 /// What looks like a directive to mdBook, which also takes `{{ #`.
 fn braces(line: &str) -> Option<&str> {
-    line.match_indices("{{").map(|(at, _)| &line[at..]).find(|rest| rest[2..].trim_start().starts_with('#'))
+    // Each place, for in `{{{#` there are two.
+    let mut places = line.char_indices().map(|(at, _)| &line[at..]);
+    places.find(|rest| rest.strip_prefix("{{").is_some_and(|inner| inner.trim_start().starts_with('#')))
 }
 
 fn resolve(setting: &Setting<'_>, name: &str, argument: &str) -> Result<String, String> {
@@ -138,6 +142,8 @@ fn resolve(setting: &Setting<'_>, name: &str, argument: &str) -> Result<String, 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn replaced(text: &str) -> (Replaced, Vec<Problem>) {
@@ -176,5 +182,30 @@ mod tests {
         assert_eq!(after("~~~\n```\n"), Some("~~~".to_owned()));
         assert_eq!(after("```` ```a``` ````"), None);
         assert_eq!(after("  ```rust"), Some("```".to_owned()));
+    }
+
+    /// Pieces of what means something here, and of what means nothing.
+    const PIECES: &str = "(\\{\\{#|\\}\\}|\\\\|\\{\\{ |listing |transcript |stepdiff |diagram |compare|a/b.rs|#|:|\n|\n```|~~~|````|>|  |é|.){0,30}";
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_chapter_or_has_problems(text in PIECES) {
+            let (replaced, problems) = replaced(&text);
+            let lines = text.lines().count();
+            prop_assert!(problems.iter().all(|problem| problem.line.is_some_and(|line| (1..=lines).contains(&line))));
+            // Nothing can be put in here, so what has no problem is as it was.
+            if problems.is_empty() {
+                let as_written = text.lines().map(|line| format!("{line}\n")).collect::<String>();
+                prop_assert_eq!(&replaced.text, &as_written.replace("\\{{#", "{{#"));
+                prop_assert_eq!(replaced.braces, replaced.text.matches("{{#").count());
+            }
+        }
+
+        #[test]
+        fn any_argument_is_resolved_or_refused(name in "listing|transcript|stepdiff|diagram|compare", argument in "\\PC{0,20}") {
+            let places = Places { root: "/nowhere".into() };
+            let setting = Setting { places: &places, repository: None };
+            prop_assert!(resolve(&setting, &name, &argument).is_err());
+        }
     }
 }

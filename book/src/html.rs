@@ -166,6 +166,8 @@ pub fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -205,6 +207,37 @@ mod tests {
         {
             let _ = tokens(broken);
             let _ = decode(broken);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_document_is_cut_in_order(document in "(<|>|/|!--|-->|=|\"|'|&|;|a|script|style|</script>| |\n|é|.){0,40}") {
+            let mut last = None;
+            for (at, token) in tokens(&document) {
+                prop_assert!(document.is_char_boundary(at) && last.is_none_or(|last| last < at));
+                last = Some(at);
+                if let Token::Text(text) | Token::Raw(text) = token {
+                    prop_assert!(document[at..].starts_with(text));
+                    let _ = decode(text);
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_is_escaped_decodes_to_the_same_in_one_line(text: String, entities in "(&|;|#|x|[0-9a-f]|amp|\n|<|\"){0,20}") {
+            for text in [text, entities] {
+                let escaped = escape(&text);
+                prop_assert!(!escaped.contains(['\n', '<', '"']));
+                prop_assert_eq!(decode(&escaped), text.as_str());
+                // As text, and as the value of an attribute.
+                let html = format!("<a title=\"{escaped}\">{escaped}</a>");
+                let attributes = vec![("title", text.as_str().into())];
+                let mut expected = vec![Token::Open { name: "a".to_owned(), attributes, empty: false }];
+                expected.extend((!text.is_empty()).then_some(Token::Text(&escaped)));
+                expected.push(Token::Close("a".to_owned()));
+                prop_assert_eq!(tokens(&html).into_iter().map(|(_, token)| token).collect::<Vec<_>>(), expected);
+            }
         }
     }
 }

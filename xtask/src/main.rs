@@ -449,9 +449,44 @@ mod linux {
 
     #[cfg(test)]
     mod tests {
+        use std::os::unix::ffi::OsStringExt;
+
+        use proptest::prelude::*;
+
+        use super::*;
+
         #[test]
         fn the_command_line_is_well_formed() {
-            super::command_line().debug_assert();
+            command_line().debug_assert();
+        }
+
+        /// A command with words behind it: such as are known, with and without a value, and any bytes.
+        fn words() -> impl Strategy<Value = Vec<OsString>> {
+            let (mut commands, mut known) = (Vec::new(), Vec::new());
+            for command in command_line().get_subcommands() {
+                commands.push(OsString::from(command.get_name()));
+                known.extend(command.get_arguments().filter_map(|arg| Some(format!("--{}", arg.get_long()?).into())));
+            }
+            known.extend(["--", "-", "-h", "", "1", "step02", "uts", "user"].map(OsString::from));
+            let bytes = || prop::collection::vec(1_u8.., 0..20).prop_map(OsString::from_vec);
+            let with_value = (prop::sample::select(known.clone()), bytes()).prop_map(|(mut word, value)| {
+                word.push("=");
+                word.push(value);
+                word
+            });
+            let word = prop_oneof![3 => prop::sample::select(known), 1 => with_value, 2 => bytes(), 1 => "[ -~]{0,9}".prop_map_into()];
+            let first = prop_oneof![9 => prop::sample::select(commands), 1 => bytes()];
+            (first, prop::collection::vec(word, 0..6)).prop_map(|(first, rest)| [vec![first], rest].concat())
+        }
+
+        proptest! {
+            #[test]
+            fn any_words_are_a_command_or_an_error(words in words()) {
+                match command_line().try_get_matches_from([OsString::from("xtask")].into_iter().chain(words)) {
+                    Ok(matches) => prop_assert!(matches.subcommand().is_some()),
+                    Err(error) => prop_assert!(!error.to_string().is_empty()),
+                }
+            }
         }
     }
 }

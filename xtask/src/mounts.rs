@@ -81,7 +81,9 @@ fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let [first, tail @ ..] = rest {
-        let octal = tail.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits =
+            tail.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(|it| matches!(it, b'0'..=b'7')));
+        let octal = digits.and_then(|digits| std::str::from_utf8(digits).ok());
         match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(byte) => {
                 bytes.push(byte);
@@ -98,6 +100,8 @@ fn unescape(field: &[u8]) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -124,5 +128,59 @@ mod tests {
     fn proc_is_mounted() {
         assert!(points().unwrap().contains(&PathBuf::from("/proc")));
         assert!(below(Path::new("/proc")).unwrap().contains(&PathBuf::from("/proc")));
+    }
+
+    /// As the kernel does: mangle() in fs/proc_namespace.c.
+    fn escape(name: &[u8]) -> Vec<u8> {
+        let escaped = |byte: &u8| match byte {
+            b' ' | b'\t' | b'\n' | b'\\' | b'#' => format!("\\{byte:03o}").into_bytes(),
+            byte => vec![*byte],
+        };
+        name.iter().flat_map(escaped).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_some_table(table: Vec<u8>) {
+            let mounts = parse(&table);
+            prop_assert!(mounts.len() <= table.split(|byte| *byte == b'\n').count());
+        }
+
+        #[test]
+        fn almost_a_table_is_one_too(words in prop::collection::vec("[0-9a-z/:,\\\\-]{0,4}|-|shared:[0-9]{0,11}", 0..60), at in "[ \n]{1,60}") {
+            let blanks = at.chars().cycle();
+            let table: String = words.iter().zip(blanks).map(|(word, blank)| format!("{word}{blank}")).collect();
+            parse(table.as_bytes());
+        }
+
+        #[test]
+        fn whatever_the_kernel_writes_is_read(
+            root in prop::collection::vec(1_u8.., 1..40),
+            point in prop::collection::vec(1_u8.., 1..40),
+            peers: Option<u32>,
+            options in "(ro|rw)(,[a-z]{1,8}){0,3}",
+            kind in "[a-z0-9.]{1,10}",
+        ) {
+            let shared = peers.map(|group| format!("shared:{group} ")).unwrap_or_default();
+            let begin = [b"36 35 98:0 ", escape(&root).as_slice(), b" "].concat();
+            let end = format!(" {options} {shared}master:1 - {kind} none rw\n");
+            let table = [begin, escape(&point), end.into_bytes()].concat().repeat(2);
+            let mount = Mount {
+                device: "98:0".into(),
+                root: OsString::from_vec(root).into(),
+                point: OsString::from_vec(point).into(),
+                options,
+                peers,
+                kind,
+                super_options: "rw".into(),
+            };
+            prop_assert_eq!(parse(&table), [mount.clone(), mount]);
+        }
+
+        #[test]
+        fn a_backslash_before_anything_else_stays(digits in "[+ 89x-][0-7+-]{2}") {
+            let name = format!("\\{digits}");
+            prop_assert_eq!(unescape(name.as_bytes()), PathBuf::from(&name));
+        }
     }
 }

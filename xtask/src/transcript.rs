@@ -62,6 +62,8 @@ pub fn redact(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::redact;
 
     #[test]
@@ -80,5 +82,17 @@ mod tests {
     #[test]
     fn only_alpines_folders_are_shown() {
         assert_eq!(redact("lib\nlib64\nmedia\n/lib /lib64 /media\n"), "lib\nmedia\n/lib /media\n");
+    }
+
+    proptest! {
+        #[test]
+        fn any_output_is_evened_out_once_and_for_all(text in "(PID|[0-9]{1,3}|\n|\\PC| |\t|\r){0,60}") {
+            let once = redact(&text);
+            prop_assert_eq!(redact(&once), once.clone());
+            prop_assert_eq!(once.lines().count(), text.lines().count().max(1));
+            // Only blanks may differ.
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            prop_assert_eq!(words(&once), words(&text));
+        }
     }
 }

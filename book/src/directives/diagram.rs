@@ -113,6 +113,8 @@ fn follows_theme(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn messages(drawing: &str) -> String {
@@ -148,5 +150,27 @@ mod tests {
         assert!(messages("<svg><title>T</title></svg>").contains("role"));
         assert!(messages("<svg role=\"img\"></svg>").contains("<title>"));
         assert!(messages("<svg role=\"img\"><title> </title></svg>").contains("<title>"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_drawing_has_faults_or_none(drawing in "(<svg|<title>|</title>|<style>|</style>| fill=|#fff|\"|;|:|\\{|\\}|\\*/|var\\(--|color-mix\\(|,|\\)|<|>|=|é|.){0,30}") {
+            for (at, fault) in faults(&drawing) {
+                prop_assert!(drawing.is_char_boundary(at) && !fault.is_empty());
+            }
+        }
+
+        #[test]
+        fn a_colour_is_found_in_any_of_its_places(colour in "#[0-9a-f]{3}|[a-z]{1,5}\\([0-9]\\)", at in 0..PAINTS.len(), blank in "[ \n]{0,3}") {
+            let paint = PAINTS[at];
+            for part in [
+                format!("<path {paint}{blank}={blank}\"{colour}\"/>"),
+                format!("<path style=\"x:y;{blank}{paint}{blank}:{blank}{colour}\"/>"),
+                format!("<style>.a{blank}{{{paint}{blank}:{blank}{colour}{blank}}}</style>"),
+            ] {
+                let found = messages(&format!("<svg role=\"img\"><title>T</title>{part}</svg>"));
+                prop_assert!(found.contains("fixed colour"), "{}", part);
+            }
+        }
     }
 }

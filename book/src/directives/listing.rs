@@ -225,6 +225,8 @@ fn dedent(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SOURCE: &str = "\
@@ -285,5 +287,34 @@ fn twice() {}
     #[test]
     fn mdbook_hides_no_line() {
         assert_eq!(unhide("# a\n  #\n#[b]\n#![c]\n## d\n#e"), "## a\n  ##\n#[b]\n#![c]\n### d\n#e");
+    }
+
+    proptest! {
+        #[test]
+        fn any_source_is_searched(text in "(fn |a|::|\\{|\\}|\\(\\)|impl |struct |;|\n|//|ANCHOR: |ANCHOR_END: |#|\"|'|é| ){0,30}", name in "(a|::|impl | |for |x){0,5}") {
+            if let Ok(lines) = find_item(&text, &name) {
+                prop_assert!(lines.start < lines.end && lines.end <= text.lines().count());
+            }
+            if let Ok(lines) = find_anchor(&text, &name) {
+                prop_assert!(lines.start <= lines.end && lines.end < text.lines().count());
+            }
+        }
+
+        #[test]
+        fn an_item_is_found_between_any_others(before in "[a-z]{0,3}", after in "[a-z]{0,3}", body in "[a-z; \n]{0,9}") {
+            let text = format!("fn q{before}() {{}}\n/// Why.\nfn wanted() {{ /* {body} */ }}\nfn q{before}{after}z() {{}}\n");
+            let lines = find_item(&text, "wanted").unwrap();
+            prop_assert_eq!(cut(&text, &lines), format!("/// Why.\nfn wanted() {{ /* {body} */ }}\n"));
+        }
+
+        #[test]
+        fn what_is_moved_left_stays_the_same_otherwise(text in "([ ]{0,4}\\PC{0,5}\n){0,6}", by in 0..9_usize) {
+            let moved: String = text.lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect();
+            let is_blank = |line: &&str| line.trim().is_empty();
+            let (one, other) = (dedent(&text), dedent(&moved));
+            let lines = |text: &str| text.lines().filter(|it| !is_blank(it)).map(str::to_owned).collect::<Vec<_>>();
+            prop_assert_eq!(lines(&one), lines(&other));
+            prop_assert_eq!(one.lines().count(), text.lines().count());
+        }
     }
 }

@@ -95,3 +95,36 @@ fn hunks(html: &mut String, (old, old_offset): (&str, usize), (new, new_offset):
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::html::{Token, decode, tokens};
+
+    proptest! {
+        #[test]
+        fn a_difference_gives_both_texts_back(old in "([ab<&]{0,2}\n){0,3}", new in "([ab<&]{0,2}\n){0,3}") {
+            let mut html = String::new();
+            hunks(&mut html, (&old, 0), (&new, 0));
+            let (mut before, mut after, mut element) = (String::new(), String::new(), String::new());
+            for (_, token) in tokens(&html) {
+                match token {
+                    Token::Open { name, attributes, .. } => {
+                        element = if attributes.is_empty() { name } else { "hunk".to_owned() };
+                    }
+                    Token::Text(text) => {
+                        let line = &decode(text)[1..];
+                        before.push_str(if ["del", "span"].contains(&element.as_str()) { line } else { "" });
+                        after.push_str(if ["ins", "span"].contains(&element.as_str()) { line } else { "" });
+                    }
+                    _ => {}
+                }
+            }
+            // So short that every line is near a change, if there is one.
+            let expected = if old == new { (String::new(), String::new()) } else { (old, new) };
+            prop_assert_eq!((before, after), expected);
+        }
+    }
+}

@@ -57,3 +57,38 @@ pub fn terminal(body: &str) -> String {
     }
     html + "</pre>"
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::html::{Token, decode, tokens};
+    use crate::places::Places;
+
+    proptest! {
+        #[test]
+        fn a_terminal_shows_every_character(body in "(\\$ )?(\n|\\$ |[ -~é]){0,60}") {
+            let html = terminal(&body);
+            prop_assert_eq!(html.lines().count(), 1);
+            let shown: String = tokens(&html)
+                .iter()
+                .filter_map(|(_, token)| match token {
+                    Token::Text(text) => Some(decode(text).into_owned()),
+                    _ => None,
+                })
+                .collect();
+            prop_assert_eq!(shown, body.lines().map(|line| format!("{line}\n")).collect::<String>());
+        }
+
+        #[test]
+        fn any_snapshot_is_shown_or_refused(header in "(---\n|source: x\n|---|\n){0,5}", body in "(\\$ |\n|.|\r|\u{1b}){0,20}") {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("x.snap"), format!("{header}{body}")).unwrap();
+            let places = Places { root: folder.path().to_owned() };
+            let shown = render(&Setting { places: &places, repository: None }, "x.snap");
+            prop_assert!(shown.is_err() || header.starts_with("---\n"));
+            prop_assert!(shown.is_err() || !shown.unwrap().contains(|c: char| c.is_control() && c != '\t'));
+        }
+    }
+}

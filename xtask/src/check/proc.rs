@@ -205,6 +205,8 @@ pub fn is_gone(errno: Errno) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const STATUS: &str = "Name:\tsh\nUmask:\t0022\nState:\tS (sleeping)\nPPid:\t14\nNSpid:\t15\t2\n";
@@ -229,5 +231,34 @@ mod tests {
     fn a_process_without_a_command_line_has_no_words() {
         assert_eq!(parse(15, STATUS, STAT, b"").unwrap().args, Vec::<Vec<u8>>::new());
         assert_eq!(parse(15, STATUS, STAT, b"\0").unwrap().args, [b"".to_vec()]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_process_or_none(pid: Pid, status: String, stat: String, cmdline: Vec<u8>) {
+            let _ = parse(pid, &status, &stat, &cmdline);
+            let _ = parse(pid, &format!("{STATUS}{status}"), &format!("{STAT}{stat}"), &cmdline).map(|it| it.line());
+            let _ = parse(pid, STATUS, &format!("15 ({stat}"), &cmdline);
+        }
+
+        #[test]
+        fn whatever_a_process_calls_itself_it_is_read(
+            name in r"(\) |\(|\n|[^\x00]){0,15}",
+            args in prop::collection::vec(prop::collection::vec(1_u8.., 0..20), 1..5),
+            numbers in prop::collection::vec(1..4_194_304_u32, 1..5),
+            parent: Pid,
+            started: u64,
+        ) {
+            // The kernel escapes a line's end in `status`, but in `stat` nothing: proc_task_name() in fs/proc/array.c.
+            let escaped = name.replace('\\', "\\\\").replace('\n', "\\n");
+            let inner: Vec<String> = numbers.iter().map(u32::to_string).collect();
+            let status = format!("Name:\t{escaped}\nState:\tR (running)\nPPid:\t{parent}\nNSpid:\t{}\n", inner.join("\t"));
+            let stat = format!("{} ({name}) R {parent}{} {started} 4 5\n", numbers[0], " 0".repeat(17));
+            let cmdline: Vec<u8> = args.iter().flat_map(|word| [word, &b"\0"[..]].concat()).collect();
+            let process = parse(numbers[0], &status, &stat, &cmdline).unwrap();
+            prop_assert!(!process.line().contains('\n') && process.line().chars().count() <= 61);
+            let expected = Process { pid: numbers[0], numbers, parent, state: 'R', started, args };
+            prop_assert_eq!(process, expected);
+        }
     }
 }

@@ -101,6 +101,8 @@ fn unescape(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -121,6 +123,29 @@ mod tests {
     fn what_is_no_verdict_is_none() {
         for line in ["", "pass\tx", "fail\tno-such\ta\tb", "fail\tnever-ran\ta", "cannot\t\\u{d800}\tx", "cannot\t\\"] {
             assert_eq!(Verdict::from_line(line), None, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_travel(seen in r"(\t|\n|\\|.){0,30}", expected: String) {
+            for verdict in [
+                fail(Diagnosis::NeverRan, seen.clone(), expected.clone()).into(),
+                Verdict::CannotRun { why: seen, cure: expected },
+            ] {
+                let line = verdict.to_line();
+                prop_assert!(!line.contains(|c: char| c.is_control() && c != '\t'));
+                prop_assert_eq!(Verdict::from_line(&line), Some(verdict));
+            }
+        }
+
+        #[test]
+        fn any_line_is_a_verdict_or_none(line: String, id in "never-ran|no", odd in "[\\\\tnu{}0-9a-f\t]{0,30}") {
+            for line in [line.clone(), format!("fail\t{id}\t{odd}\t{line}"), format!("cannot\t{odd}\t{odd}")] {
+                if let Some(verdict) = Verdict::from_line(&line) {
+                    prop_assert_eq!(Verdict::from_line(&verdict.to_line()), Some(verdict));
+                }
+            }
         }
     }
 }

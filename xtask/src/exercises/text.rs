@@ -78,6 +78,8 @@ fn parse(text: &str) -> Result<Text> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TEXT: &str = "# A title\n\n- chapter: step01.md\n- minutes: 30\n- function: child\n\nDo it.\n\nAll.\n\n## Ask\n\nWhy?\n\n## Look\nThere.\n";
@@ -101,6 +103,38 @@ mod tests {
         ] {
             let error = parse(&TEXT.replacen(cut, "", 1)).unwrap_err();
             assert!(format!("{error:#}").contains(named), "{named}: {error:#}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_exercise_or_an_error(text: String, pieces in "(# |\n## |\n- minutes:|- chapter: |\n|.){0,40}") {
+            let _ = parse(&text);
+            let _ = parse(&pieces);
+            let _ = parse(&format!("{TEXT}{pieces}"));
+        }
+
+        #[test]
+        fn what_has_all_parts_is_read(
+            words in prop::collection::vec("[^\n\r]{1,20}", 3),
+            minutes: u32,
+            paragraphs in prop::collection::vec("[a-zé`*#]{1,20}", 1..4),
+            hints in prop::collection::vec(("[a-zA-Zé` ]{0,9}[a-z]", "[^#\r]{0,20}[a-z]"), 1..4),
+        ) {
+            let trimmed = |text: &str| text.trim().to_owned();
+            let hints: Vec<_> = hints.iter().map(|(heading, body)| (trimmed(heading), trimmed(body))).collect();
+            let text = Text {
+                title: trimmed(&words[0]),
+                chapter: trimmed(&words[1]),
+                minutes,
+                function: trimmed(&words[2]),
+                statement: paragraphs.join("\n\n"),
+                hints,
+            };
+            let Text { title, chapter, function, statement, .. } = &text;
+            let head = format!("# {title}\n\n- chapter: {chapter}\n- minutes: {minutes}\n- function: {function}\n\n{statement}\n");
+            let hints = text.hints.iter().map(|(heading, body)| format!("\n## {heading}\n\n{body}\n"));
+            prop_assert_eq!(parse(&(head + &hints.collect::<String>())).unwrap(), text);
         }
     }
 }

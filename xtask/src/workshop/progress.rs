@@ -96,7 +96,7 @@ fn path() -> std::path::PathBuf {
 }
 
 fn parse(text: &str) -> Progress {
-    let lines = text.lines().filter(|line| !line.trim().is_empty() && !HEAD.starts_with(line));
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty() && *line != HEAD.trim_end());
     Progress { lines: lines.map(str::to_owned).collect() }
 }
 
@@ -115,6 +115,8 @@ fn fnv(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -139,5 +141,26 @@ mod tests {
     fn the_hash_is_the_published_one() {
         assert_eq!(fnv(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(fnv(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_kept_and_can_be_added_to(text in "(.|\n|\r|# ?|passed uts [0-9]{1,2}|hints pid){0,40}", count in 0..9_usize) {
+            let mut progress = parse(&text);
+            prop_assert_eq!(parse(&progress.text()), progress.clone());
+            let kept = |progress: &Progress| {
+                let others = |line: &&String| !line.trim_start().starts_with("hints");
+                progress.lines.iter().filter(others).cloned().collect::<Vec<_>>()
+            };
+            let others = kept(&progress);
+            let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
+            prop_assert_eq!(progress.lines.len(), lines);
+
+            let pid = exercises::find("pid").unwrap();
+            progress.read_hint(pid, count);
+            let progress = parse(&progress.text());
+            prop_assert_eq!(progress.hints_read(pid), count);
+            prop_assert_eq!(kept(&progress), others);
+        }
     }
 }
