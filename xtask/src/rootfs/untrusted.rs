@@ -245,7 +245,7 @@ fn tar(args: &[&str], limits: &Limits) -> Command {
     command
 }
 
-/// A program that can't make a file of more than `bytes`, nor take more memory than [`MEMORY`]. Where the kernel would end it by
+/// A program that can't make a file of more than `bytes`, nor take more memory than tar needs. Where the kernel would end it by
 /// SIGXFSZ, it gets EFBIG. When there is no such program, the status is 127.
 pub fn limited(program: &str, bytes: u64) -> Command {
     let mut command = Command::new("sh");
