@@ -43,7 +43,7 @@ use crate::{host, privilege};
 /// The step that an attack is put into, by its name on the PATH.
 pub const STEP: &str = "step04-proc";
 
-/// How long one exam may take, by the examiner's [`Clock`]. A good program needs some hundredths of a second.
+/// How long one exam may take, by the examiner's own clock. A good program needs some hundredths of a second.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// How long it may take by the clock on the wall, however busy the machine is.
 pub const WALL_LIMIT: Duration = Duration::from_secs(60);
