@@ -2,6 +2,7 @@
 //! host of its own.
 
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, RandomState};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub type Checked = Result<Verdict, Trouble>;
 
 /// How long a process may take to appear, or to be gone.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a program may take to end that ends too early.
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 fn words<'a>(words: &[&'a str]) -> Vec<&'a OsStr> {
     words.iter().map(|word| OsStr::new(*word)).collect()
@@ -102,22 +106,43 @@ pub fn not_found_is_127(exam: &Exam) -> Checked {
     Ok(Verdict::Pass)
 }
 
-/// Exercise 6: an orphan that ends is reaped while the command runs.
+/// Exercise 6: an orphan that ends is reaped while the command runs, and that is not the end of the container.
 pub fn orphans_are_reaped(exam: &Exam) -> Checked {
     // Not `sleep 4242 &`, which a BusyBox shell does not start without a /dev/null: a child kills its parent instead.
-    let script = r#"sh -c "$1"; exec sleep 4243"#;
-    let orphan = r#"sh -c "kill -9 \$PPID; exec sleep 4242"; :"#;
-    let mut run = exam.start(&Setting::default(), &words(&["sh", "-c", script, "sh", orphan]))?;
-    wait_for(exam, &mut run, &["sleep", "4243"])?;
-    let orphan = wait_for(exam, &mut run, &["sleep", "4242"])?;
-    exam.signal(orphan.pid, Signal::SIGKILL)?;
-    let gone = run.watch(PATIENCE, |_| Ok(exam.host.process(orphan.pid).is_none().then_some(())))?;
-    let state = exam.host.process(orphan.pid);
-    Ok(require(gone.is_some(), || {
-        let parent = state.as_ref().map_or(0, |it| it.parent);
-        let seen =
-            format!("after {} s the orphan {} is still a zombie, a child of {parent}", PATIENCE.as_secs(), orphan.pid);
-        fail(Diagnosis::ZombiesKept, seen, "reaped by process 1")
+    let killed = r#"sh -c "kill -9 \$PPID; exec sleep 4242"; :"#;
+    let ended = r#"sh -c "kill -9 \$PPID; sleep 4243; exit 5"; :"#;
+    let script = r#"sh -c "$1"; sh -c "$2"; echo ready; read status; exit $status"#;
+    let command = ["sh", "-c", script, "sh", killed, ended];
+    let mut run = exam.start(&Setting::default(), &words(&command))?;
+    let command = wait_for(exam, &mut run, &command)?;
+    // One is an orphan itself, which a signal kills; of the other an orphan is the parent, a shell, which ends by itself then.
+    let killed = wait_for(exam, &mut run, &["sleep", "4242"])?;
+    let child = wait_for(exam, &mut run, &["sleep", "4243"])?;
+    run.watch(PATIENCE, |run| Ok(run.out.text().contains("ready").then_some(())))?;
+    let lives = |it: &Process| exam.host.process(it.pid).is_some_and(|it| it.state != 'Z');
+    for (target, orphan) in [(killed.pid, killed.pid), (child.pid, child.parent)] {
+        exam.signal(target, Signal::SIGKILL)?;
+        let gone = run.watch(PATIENCE, |_| Ok(exam.host.process(orphan).is_none().then_some(())))?;
+        if gone.is_none() {
+            let parent = exam.host.process(orphan).map_or(0, |it| it.parent);
+            let seen =
+                format!("after {} s the orphan {orphan} is still a zombie, a child of {parent}", PATIENCE.as_secs());
+            return Ok(fail(Diagnosis::ZombiesKept, seen, "reaped by process 1").into());
+        }
+        // Whoever takes it for the command needs a moment to end.
+        let over = run.watch(A_MOMENT, |run| Ok((run.status().is_some() || !lives(&command)).then_some(())))?;
+        if over.is_some() {
+            let seen = format!("an orphan ended, and with it the command, process {}, which still waited", command.pid);
+            return Ok(fail(Diagnosis::EndedWithOrphan, seen, "the command runs until it ends by itself").into());
+        }
+    }
+    let told = 3 + (std::process::id() % 120).cast_signed();
+    run.type_line(&told.to_string());
+    run.end_input();
+    let status = run.wait()?;
+    Ok(require(status.code() == Some(told), || {
+        let seen = format!("the command ended with status {told}, after two orphans, and `run` with {}", how(status));
+        fail(Diagnosis::StatusLost, seen, format!("status {told}"))
     }))
 }
 
@@ -139,15 +164,23 @@ pub fn a_killed_run_leaves_nothing(exam: &Exam) -> Checked {
 
 /// Exercise 8: nothing of the host's environment is in the command's.
 pub fn the_environment_is_its_own(exam: &Exam) -> Checked {
-    let setting = Setting { variables: &[("SECRET", "of-the-host")], ..Setting::default() };
+    // One that people try first, and one that nobody can know by its name.
+    let secret = format!("X{:X}", RandomState::new().hash_one(std::process::id()));
+    let given = [("SECRET", "of-the-host"), (&secret, "of-the-host")];
+    let setting = Setting { variables: &given, ..Setting::default() };
     let (look, environment) =
         look_with(exam, &setting, |it| Ok(exam.host.read(it.command.pid, "environ").context("reading environ")?))?;
     if let Err(verdict) = look.sighting() {
         return Ok(verdict);
     }
     let variables: Vec<_> = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-    if let Some(leaked) = variables.iter().find(|it| it.starts_with("SECRET=")) {
-        let seen = format!("in the command's environment: {leaked}");
+    let is = |it: &str, (name, value): (&str, &str)| it.split_once('=') == Some((name, value));
+    if variables.iter().any(|it| given.iter().any(|given| is(it, *given))) {
+        // To name them would be to ask for a list of names.
+        let host: Vec<_> =
+            exam.environment().filter(|(name, _)| !["PATH", "TERM"].contains(name)).chain(given).collect();
+        let count = variables.iter().filter(|it| host.iter().any(|host| is(it, *host))).count();
+        let seen = format!("in the command's environment: {count} variables of the host's");
         return Ok(fail(Diagnosis::EnvironmentLeaked, seen, "PATH, TERM, and what you choose").into());
     }
     let path = variables.iter().find_map(|it| it.strip_prefix("PATH=")).unwrap_or_default();

@@ -175,6 +175,11 @@ impl Exam {
         &self.program
     }
 
+    /// The variables that the program is given, as far as they are text.
+    pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().filter_map(|(name, value)| Some((*name, value.to_str()?)))
+    }
+
     /// The folder that the program starts in.
     pub fn folder(&self) -> &Path {
         &self.folder

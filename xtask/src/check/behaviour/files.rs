@@ -2,13 +2,15 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use anyhow::Context;
+use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat};
 use nix::mount::{MsFlags, mount};
-use nix::sys::stat::{SFlag, fstat, major, minor};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat, major, minor};
 use nix::sys::statvfs::{FsFlags, fstatvfs, statvfs};
 use nix::unistd::{read, write};
 
@@ -45,11 +47,60 @@ pub fn its_descriptors_are_its_own(exam: &Exam) -> Checked {
 pub fn dev_null_swallows(exam: &Exam) -> Checked {
     // What a program that went wrong has left there is not this one's; and what this one leaves goes with the host.
     exam.mount_tmpfs(&exam.folder().join("rootfs/dev"))?;
-    let (look, wrong) = look_with(exam, &Setting::default(), |it| Ok(dev_null(exam, it)))?;
+    let (look, wrong) = look_with(exam, &Setting::default(), |it| {
+        Ok(match dev_null(exam, it) {
+            Some(wrong) => Some(wrong),
+            None => dev_of_the_host(exam, it)?,
+        })
+    })?;
     judge(|| {
         look.sighting()?;
         Ok(wrong.map_or(Verdict::Pass, Verdict::Fail))
     })
+}
+
+/// What a container may have of devices, by their numbers: null, zero, full, random, urandom, tty, ptmx. And terminals of its
+/// own, which come of a devpts.
+const USUAL: [(u64, u64); 7] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)];
+const PTS: RangeInclusive<u64> = 136..=143;
+/// How deep in /dev it is looked. On the host a disk is at the top, or a folder below, as for device mapper.
+const DEPTH: u32 = 3;
+
+/// Is the command's /dev the host's, or is anything in it that a container should not have?
+fn dev_of_the_host(exam: &Exam, sighting: &Sighting) -> anyhow::Result<Option<Failure>> {
+    let pid = sighting.command.pid;
+    let host = id_of(Path::new("/dev")).context("stat(\"/dev\")")?;
+    let expected = "null, zero, full, random, urandom, tty, and no other device of the host's";
+    let found = |what: String| Ok(Some(fail(Diagnosis::DevOfTheHost, what, expected)));
+    let top = exam.host.open_inside(pid, "dev", OFlag::O_DIRECTORY).context("open(\"/dev\")")?;
+    let mut folders = vec![("dev".to_owned(), top, DEPTH)];
+    while let Some((path, folder, depth)) = folders.pop() {
+        if FileId::from(fstat(&folder)?) == host {
+            return found(format!("/proc/{pid}/root/{path} is the host's /dev"));
+        }
+        let mut entries = Dir::from_fd(folder.try_clone()?)?;
+        for entry in entries.iter().filter_map(Result::ok) {
+            let name = entry.file_name();
+            // It is told by its number, and not opened: some devices do something then.
+            let Ok(file) = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
+            let path = format!("{path}/{}", name.to_string_lossy());
+            let number = (major(file.st_rdev), minor(file.st_rdev));
+            match SFlag::from_bits_truncate(file.st_mode) & SFlag::S_IFMT {
+                SFlag::S_IFBLK => {
+                    return found(format!("/proc/{pid}/root/{path} is block device {}:{}", number.0, number.1));
+                }
+                SFlag::S_IFCHR if !USUAL.contains(&number) && !PTS.contains(&number.0) => {
+                    return found(format!("/proc/{pid}/root/{path} is device {}:{}", number.0, number.1));
+                }
+                SFlag::S_IFDIR if depth > 0 && ![".", ".."].contains(&name.to_string_lossy().as_ref()) => {
+                    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                    folders.extend(openat(&folder, name, flags, Mode::empty()).map(|it| (path, it, depth - 1)));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// What is wrong with the command's /dev/null, if anything is.
