@@ -61,6 +61,7 @@ pub enum Diagnosis {
     OldRootReachable,
     NoUserNamespace,
     NotMapped,
+    GroupsNotDenied,
     NoLimit,
     LimitTooHigh,
     CgroupLeft,
@@ -396,6 +397,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         NotMapped,
         "not-mapped",
         "Who is not in the map of a user namespace is nobody in it: write setgroups, gid_map and uid_map before the exec, or its capabilities are gone.",
+        "set-up.md#user-namespace",
+    ),
+    (
+        GroupsNotDenied,
+        "groups-not-denied",
+        "Who leaves a group could get around what is forbidden to it: so an ordinary user may write gid_map only when `deny` is in setgroups. (On this host it is denied already; on the machine itself your gid_map would be EPERM.)",
         "set-up.md#user-namespace",
     ),
     (

@@ -28,6 +28,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, setns};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -106,6 +107,8 @@ pub struct Setting<'a> {
     pub around: &'a [&'a str],
     /// stdout and stderr are one pipe, as on a terminal, so that their order shows.
     pub merged: bool,
+    /// Note whether the program writes to its own /proc/self/setgroups.
+    pub watch_setgroups: bool,
     /// The program is an attack, and lies there in the rootfs: start step 4 instead, with the attack and its words as COMMAND.
     pub attack: Option<&'a str>,
 }
@@ -196,7 +199,8 @@ impl Exam {
     /// # Errors
     /// When it can't be executed, which is the program's fault.
     pub fn start(&self, setting: &Setting<'_>, command: &[&OsStr]) -> Result<Run<'_>, Trouble> {
-        let mut words: Vec<&OsStr> = setting.around.iter().map(OsStr::new).collect();
+        let halted: &[&str] = if setting.watch_setgroups { &HALTED } else { &[] };
+        let mut words: Vec<&OsStr> = halted.iter().chain(setting.around).map(OsStr::new).collect();
         match setting.attack {
             None => words.extend(self.program.iter().map(OsString::as_os_str)),
             Some(_) => words.push(OsStr::new(STEP)),
@@ -228,7 +232,7 @@ impl Exam {
             // The program may fill it, by /proc/self/fd/0, and leave us waiting for room.
             fcntl(stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         }
-        Ok(Run {
+        let mut run = Run {
             exam: self,
             child,
             stdin,
@@ -236,7 +240,14 @@ impl Exam {
             err: stderr.map(Tap::new).transpose()?,
             status: None,
             remains: None,
-        })
+            setgroups: None,
+        };
+        if setting.watch_setgroups {
+            run.watch(TIME_LIMIT, |run| Ok(run.is_in_state('T').then_some(())))?.context("it did not stop")?;
+            run.setgroups = Some(SetgroupsWatch::on(run.pid()?)?);
+            kill(nix::unistd::Pid::from_raw(run.child.id().cast_signed()), Signal::SIGCONT)?;
+        }
+        Ok(run)
     }
 
     /// The processes that were not there before.
@@ -527,6 +538,7 @@ pub struct Run<'a> {
     err: Option<Tap>,
     status: Option<ExitStatus>,
     remains: Option<Remains>,
+    setgroups: Option<SetgroupsWatch>,
 }
 
 /// What the kernel still says of a program that has ended, until its exit status is fetched: its user namespace.
@@ -538,6 +550,8 @@ pub struct Remains {
     pub uid_map: String,
     /// See `uid_map`.
     pub gid_map: String,
+    /// Was setgroups(2) still allowed in it?
+    pub allows_setgroups: bool,
 }
 
 impl Run<'_> {
@@ -566,7 +580,16 @@ impl Run<'_> {
 
     /// Does it wait for something?
     pub fn is_asleep(&self) -> bool {
-        self.exam.machine.process(self.child.id()).is_some_and(|it| it.state == 'S')
+        self.is_in_state('S')
+    }
+
+    fn is_in_state(&self, state: char) -> bool {
+        self.exam.machine.process(self.child.id()).is_some_and(|it| it.state == state)
+    }
+
+    /// Has it written to its own /proc/self/setgroups? None if nobody has watched.
+    pub fn wrote_setgroups(&self) -> Option<bool> {
+        self.setgroups.as_ref().map(SetgroupsWatch::was_written)
     }
 
     fn look_at_remains(&self) -> Option<Remains> {
@@ -576,6 +599,7 @@ impl Run<'_> {
             in_hosts_user_namespace: machine.id(pid, "ns/user").ok()? == machine.id(init, "ns/user").ok()?,
             uid_map: map("uid_map").ok()?,
             gid_map: map("gid_map").ok()?,
+            allows_setgroups: map("setgroups").ok()?.trim() == "allow",
         })
     }
 
@@ -680,6 +704,38 @@ impl Run<'_> {
             )));
         }
         Ok(())
+    }
+}
+
+/// Stops itself, and becomes the program when it is let go.
+const HALTED: [&str; 4] = ["sh", "-c", r#"kill -STOP $$; exec "$@""#, "sh"];
+
+/// A watch on a process's setgroups file. A user namespace that is made in one where setgroups(2) is denied has it denied from
+/// the beginning, as that of an ordinary user's throwaway host: what the file holds says nothing, but inotify(7) tells of a write.
+#[derive(Debug)]
+struct SetgroupsWatch {
+    events: Inotify,
+    /// Open, so that the kernel does not forget the files that are watched: /proc makes them anew.
+    _files: Vec<File>,
+}
+
+impl SetgroupsWatch {
+    /// Of a process that does nothing yet. By another path than /proc it could not write there, for it has none.
+    fn on(pid: Pid) -> Result<SetgroupsWatch> {
+        let events = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).context("inotify_init1")?;
+        let mut files = Vec::new();
+        // /proc/self, and /proc/thread-self.
+        for path in [format!("/proc/{pid}/setgroups"), format!("/proc/{pid}/task/{pid}/setgroups")] {
+            files.push(File::open(&path).with_context(|| format!("open({path:?})"))?);
+            events
+                .add_watch(path.as_str(), AddWatchFlags::IN_MODIFY)
+                .with_context(|| format!("inotify_add_watch({path:?})"))?;
+        }
+        Ok(SetgroupsWatch { events, _files: files })
+    }
+
+    fn was_written(&self) -> bool {
+        self.events.read_events().is_ok_and(|events| !events.is_empty())
     }
 }
 

@@ -112,6 +112,8 @@ pub struct Look {
     pub status: ExitStatus,
     /// In which user namespace it ended.
     pub remains: Option<Remains>,
+    /// Did it write to its /proc/self/setgroups? None if nobody has watched.
+    pub wrote_setgroups: Option<bool>,
     /// Did what the command wrote arrive while it waited?
     pub was_prompt: bool,
     /// All that the program wrote to stdout, and to stderr.
@@ -221,6 +223,7 @@ pub fn look_with<T: Default>(
         ended_early,
         status,
         remains: run.remains().cloned(),
+        wrote_setgroups: run.wrote_setgroups(),
         was_prompt,
         stdout: run.out.text(),
         stderr: run.stderr(),
@@ -442,6 +445,10 @@ impl Look {
             !it.in_hosts_user_namespace && !is_mapped
         });
         let diagnosis = if let Some(remains) = unmapped {
+            if remains.allows_setgroups && remains.gid_map.trim().is_empty() && text.contains("gid_map") {
+                let seen = format!("{seen}; in its user namespace gid_map is empty, and setgroups still \"allow\"");
+                return fail(Diagnosis::GroupsNotDenied, seen, "`deny` in setgroups, before gid_map is written");
+            }
             return not_mapped(&seen, &remains.uid_map, &remains.gid_map);
         } else if let Some(impostor) = &self.impostor {
             let seen = format!("a process with the words {:?}", impostor.line());

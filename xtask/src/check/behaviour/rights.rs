@@ -6,9 +6,9 @@ use super::{Checked, judge, must};
 use crate::check::How;
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{Exam, Setting};
-use crate::check::look::{Look, look_with, maps_root, not_mapped, shorten};
+use crate::check::look::{Judged, Look, look_with, maps_root, not_mapped, shorten};
 use crate::check::proc::Pid;
-use crate::check::verdict::{Verdict, fail};
+use crate::check::verdict::{Verdict, fail, require};
 use crate::{exercises, privilege};
 
 /// Starts what follows without any capability that makes a namespace, or changes one. CAP_SETFCAP alone is left, for since
@@ -21,7 +21,7 @@ pub fn it_needs_no_rights(exam: &Exam) -> Checked {
         let cure = "It is of util-linux: `sudo apt install util-linux`.".into();
         return Ok(Verdict::CannotRun { why: "there is no setpriv(1)".into(), cure });
     }
-    let setting = Setting { around: &POWERLESS, ..Setting::default() };
+    let setting = Setting { around: &POWERLESS, watch_setgroups: true, ..Setting::default() };
     let maps = |pid: Pid| {
         let map = |name| exam.host.read(pid, name).map(|map| String::from_utf8_lossy(&map).into_owned());
         Ok((map("uid_map")?, map("gid_map")?))
@@ -37,6 +37,7 @@ pub fn it_needs_no_rights(exam: &Exam) -> Checked {
         if !maps_root(&uid_map) || !maps_root(&gid_map) {
             return Err(not_mapped(&format!("process {pid}"), &uid_map, &gid_map).into());
         }
+        must(groups_are_denied(&look))?;
         for exercise in exercises::ALL.iter().filter(|it| exercises::STEPS.contains(&it.id)) {
             for check in exercise.checks {
                 if let How::Look(judge) = check.how {
@@ -46,6 +47,16 @@ pub fn it_needs_no_rights(exam: &Exam) -> Checked {
         }
         Ok(Verdict::Pass)
     })
+}
+
+/// Did the program write to `setgroups`? That is seen only of one that has moved itself: a child that does it is another process.
+/// (Where it is not denied already, as on a root's own host, gid_map is refused.)
+fn groups_are_denied(look: &Look) -> Judged {
+    let has_moved = look.remains.as_ref().is_some_and(|it| !it.in_hosts_user_namespace);
+    Ok(require(!has_moved || look.wrote_setgroups != Some(false), || {
+        let seen = "`run` made a user namespace, and wrote nothing to its /proc/self/setgroups";
+        fail(Diagnosis::GroupsNotDenied, seen, "`deny`, before gid_map is written")
+    }))
 }
 
 /// The verdict on a program whose command was never there, though it is when the program has the rights.
