@@ -26,5 +26,6 @@ fn main() -> io::Result<()> {
         env::set_current_dir("..")?;
     }
     chroot(".")?;
-    Err(Command::new(program).args(args).exec())
+    let error = Command::new(program).args(args).exec();
+    Err(io::Error::other(format!("execve({program:?}): {error}")))
 }

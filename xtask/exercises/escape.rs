@@ -13,5 +13,8 @@ fn main() -> io::Result<()> {
     let [program, args @ ..] = args.as_slice() else {
         return Err(io::Error::other("usage: escape COMMAND [ARG...]"));
     };
-    Err(Command::new(program).args(args).exec())
+    // Here. Name each call in its error, as below: what the kernel says is mostly "No such file or directory".
+
+    let error = Command::new(program).args(args).exec();
+    Err(io::Error::other(format!("execve({program:?}): {error}")))
 }

@@ -56,6 +56,7 @@ pub enum Diagnosis {
     VolumeWritable,
     HostReadOnly,
     NoEscape,
+    NoShellThere,
     NotStatic,
     StillEscapes,
     OldRootReachable,
@@ -366,7 +367,13 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         NoEscape,
         "no-escape",
-        "`..` stops at the root, so the attacker must be where the root is not above: a second chroot moves the root away from under the working directory.",
+        "A root in a container is still a root, and which folder is `/` is said by a call that he may make as well. `..` stops at that folder, and at no other: must it be above the working directory?",
+        "not.md#escape",
+    ),
+    (
+        NoShellThere,
+        "no-shell-there",
+        "When the attack started COMMAND, there was no `sh` in what it calls `/`, which is some other folder, and perhaps an empty one. Which call moved that root last, and to where? Did the working directory, from which it is counted, stay outside until then, and was it at the very top?",
         "not.md#escape",
     ),
     (

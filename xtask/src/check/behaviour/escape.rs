@@ -9,8 +9,8 @@ use anyhow::Context;
 use super::{Checked, judge};
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{Exam, STEP, Setting};
-use crate::check::look::{look_with, shorten};
-use crate::check::verdict::{fail, require};
+use crate::check::look::{Look, look_with, shorten};
+use crate::check::verdict::{Verdict, fail, require};
 
 /// Where the attack lies, as the container names it.
 const PLACE: &str = "/tmp/escape";
@@ -45,7 +45,7 @@ pub fn the_attack_gets_out(exam: &Exam) -> Checked {
         return Ok(fail(Diagnosis::NotAProgram, format!("on stderr: {said}"), "a program that can be executed").into());
     }
     judge(|| {
-        let sighting = look.sighting()?;
+        let sighting = look.sighting().map_err(|verdict| of_an_attack(&look, verdict))?;
         Ok(require(sighting.root.0 == look.host_root, || {
             let whose =
                 if Some(sighting.root.0) == look.rootfs { "./rootfs" } else { "neither ./rootfs nor the host's" };
@@ -53,4 +53,20 @@ pub fn the_attack_gets_out(exam: &Exam) -> Checked {
             fail(Diagnosis::NoEscape, seen, "the host's `/`")
         }))
     })
+}
+
+/// The verdict on an attack whose COMMAND was never seen. The usual one takes it for a program that makes a container.
+fn of_an_attack(look: &Look, verdict: Verdict) -> Verdict {
+    let Verdict::Fail(mut failure) = verdict else { return verdict };
+    failure.seen = failure.seen.replacen("`run` ended", "the attack ended", 1);
+    let text = look.stderr.to_lowercase();
+    let names_another = ["chdir", "mkdir", "chroot"].iter().any(|call| text.contains(call));
+    failure.diagnosis = match failure.diagnosis {
+        // Of the attack's root nothing is left to look at.
+        _ if (text.contains("enoent") || text.contains("no such file")) && !names_another => Diagnosis::NoShellThere,
+        // These are about the making of a container.
+        Diagnosis::ChdirBeforeChroot | Diagnosis::NotAMountPoint | Diagnosis::NoContract => Diagnosis::NeverRan,
+        other => other,
+    };
+    failure.into()
 }
