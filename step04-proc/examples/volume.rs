@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode, ExitStatus};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -118,7 +118,8 @@ fn child(volume: &OsStr, program: &OsStr, args: &[OsString]) -> Result<i32> {
     Ok(shell_status(status))
 }
 
-/// Binds HOST to CONTAINER, a folder of the rootfs that is there. Both are absolute, each in its own root.
+/// Binds HOST to CONTAINER, a folder of the rootfs that is there. Both are absolute, each in its own root. The errors are made
+/// with anyhow!, which keeps no errno: what `main` advises for one is about other calls.
 fn mount_volume(volume: &OsStr) -> Result<()> {
     let mut parts = volume.as_bytes().split(|byte| *byte == b':').map(OsStr::from_bytes);
     let (Some(host), Some(container), option, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
@@ -128,14 +129,16 @@ fn mount_volume(volume: &OsStr) -> Result<()> {
     ensure!(option.is_none_or(|option| option == "ro"), "-v {volume:?}: the one option is ro");
     let mut target = OsString::from("./rootfs");
     target.push(container);
-    let bind = MsFlags::MS_BIND;
+    // With what is mounted below HOST, for a user namespace may not look under that, and says EINVAL.
+    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some(host), target.as_os_str(), None::<&str>, bind, None::<&str>)
-        .with_context(|| format!("mount({host:?}, {target:?}, NULL, MS_BIND, NULL)"))?;
+        .map_err(|errno| anyhow!("mount({host:?}, {target:?}, NULL, MS_BIND|MS_REC, NULL): {errno}"))?;
     if option.is_some() {
         // A bind mount takes no flags with it: only a second call sets them. Without MS_BIND that would set the file
         // system's own, for the host as well. The bits that are set must stay so, or it is EPERM in a user namespace.
-        let mut flags = MsFlags::MS_REMOUNT | bind | MsFlags::MS_RDONLY;
-        let old = statvfs(target.as_os_str()).with_context(|| format!("statfs({target:?})"))?.flags();
+        // This sets the one mount: what is mounted below HOST stays as it is.
+        let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+        let old = statvfs(target.as_os_str()).map_err(|errno| anyhow!("statfs({target:?}): {errno}"))?.flags();
         for (is, keep) in [
             (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
             (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
@@ -147,7 +150,7 @@ fn mount_volume(volume: &OsStr) -> Result<()> {
             flags.set(keep, old.contains(is));
         }
         mount(None::<&str>, target.as_os_str(), None::<&str>, flags, None::<&str>)
-            .with_context(|| format!("mount(NULL, {target:?}, NULL, MS_REMOUNT|MS_BIND|MS_RDONLY, NULL)"))?;
+            .map_err(|errno| anyhow!("mount(NULL, {target:?}, NULL, MS_REMOUNT|MS_BIND|MS_RDONLY, NULL): {errno}"))?;
     }
     Ok(())
 }

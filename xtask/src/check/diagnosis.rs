@@ -53,6 +53,7 @@ pub enum Diagnosis {
     FlagUnknown,
     FlagIgnored,
     VolumeMissing,
+    VolumeOutside,
     VolumeWritable,
     HostReadOnly,
     NoEscape,
@@ -350,6 +351,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         VolumeMissing,
         "volume-missing",
         "After chroot(2) the host's folder has no path any more: bind it to its place in the rootfs before.",
+        "workshop.md#volume",
+    ),
+    (
+        VolumeOutside,
+        "volume-outside",
+        "It was mounted, but to CONTAINER in the host's `/`, above which the container does not see: its place is below ./rootfs. (To join a path and an absolute one gives the latter alone, in Rust as in Python: cut off the `/` first.)",
         "workshop.md#volume",
     ),
     (

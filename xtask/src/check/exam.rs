@@ -333,7 +333,12 @@ impl Exam {
 
     /// The host's own root, as it is mounted.
     pub fn root_mount(&self) -> Option<Mount> {
-        self.mounts_before.borrow().iter().rfind(|mount| mount.point == Path::new("/")).cloned()
+        self.mount_at(Path::new("/"))
+    }
+
+    /// What was mounted on the host before the program, at just this place.
+    pub fn mount_at(&self, point: &Path) -> Option<Mount> {
+        self.mounts_before.borrow().iter().rfind(|mount| mount.point == point).cloned()
     }
 
     /// The mounts that were there before, and are no more.

@@ -20,6 +20,7 @@ use crate::check::exam::{self, Exam, Setting, Trouble};
 use crate::check::look::{self, Judged, Look, Sighting, how, look_with, nonce, shorten};
 use crate::check::proc::{FileId, id_of};
 use crate::check::verdict::{Failure, Verdict, fail, require};
+use crate::mounts::Mount;
 
 /// Exercise 8: what is open on the host is not open in the command.
 pub fn its_descriptors_are_its_own(exam: &Exam) -> Checked {
@@ -156,6 +157,8 @@ const WITNESS: &str = "witness";
 #[derive(Default)]
 struct Volume {
     file: Option<FileId>,
+    /// Is it where it should be, but in the host's `/`?
+    is_outside: bool,
     is_read_only: bool,
     host_is_read_only: bool,
 }
@@ -166,14 +169,17 @@ fn look_at_volume(exam: &Exam, option: &str) -> Result<(FileId, Look, Volume), T
     let witness = folder.path().join(WITNESS);
     fs::write(&witness, "of the host").context("writing on the throwaway host")?;
     let volume = format!("{}:{PLACE}{option}", folder.path().display());
+    let device = exam.mount_at(folder.path()).map(|it| it.device);
     let setting = Setting { flags: &["-v", &volume], ..Setting::default() };
     let (look, seen) = look_with(exam, &setting, |it| {
         let Ok(file) = exam.host.open_inside(it.command.pid, &format!("{PLACE}/{WITNESS}"), OFlag::O_PATH) else {
-            return Ok(Volume::default());
+            let is_it = |mount: &Mount| mount.point == Path::new(PLACE) && Some(&mount.device) == device.as_ref();
+            return Ok(Volume { is_outside: it.mounts.iter().any(is_it), ..Volume::default() });
         };
         let is_read_only = |flags: FsFlags| flags.contains(FsFlags::ST_RDONLY);
         Ok(Volume {
             file: Some(fstat(&file)?.into()),
+            is_outside: false,
             is_read_only: is_read_only(fstatvfs(&file)?.flags()),
             host_is_read_only: is_read_only(statvfs(&witness)?.flags()),
         })
@@ -188,6 +194,10 @@ fn volume_is_there(look: &Look, witness: FileId, volume: &Volume) -> Judged {
         return Ok(Verdict::Pass);
     }
     let path = format!("/proc/{}/root{PLACE}/{WITNESS}", sighting.command.pid);
+    if volume.is_outside {
+        let seen = format!("there is no {path}; but HOST is mounted to {PLACE} outside of the command's `/`");
+        return Err(fail(Diagnosis::VolumeOutside, seen, format!("mounted to ./rootfs{PLACE}")).into());
+    }
     let seen = match volume.file {
         None => format!("there is no {path}"),
         Some(_) => format!("{path} is another file than the one in HOST"),
