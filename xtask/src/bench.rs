@@ -37,7 +37,7 @@ use self::track::{Line, Seen};
 use crate::privilege::{self, Privilege};
 use crate::rootfs::{self, Source};
 use crate::steps::{self, Step};
-use crate::{run as run_task, workspace};
+use crate::{host, run as run_task, workspace};
 
 pub use self::track::{TRACK, run as track};
 
@@ -192,7 +192,8 @@ impl Results {
 /// Runs the races on a throwaway host.
 fn races(privilege: Privilege, place: &'static str, room: &Path, programs: &Path, runs: usize) -> Result<Findings> {
     let privilege = if privilege == Privilege::Root { "root" } else { "user" };
-    let exe = env::current_exe()?;
+    // See soak.rs: this process may execute a file that is no more.
+    let exe = host::build_program()?;
     let mut host = Command::new(&exe);
     host.args(["host", "--die-with-parent", "--privilege", privilege, "--"]);
     host.arg(&exe).arg(TRACK).args([room, programs]).arg(runs.to_string()).current_dir(room);

@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::geteuid;
 
 use crate::privilege::Privilege;
-use crate::{rootfs, steps, test, workspace};
+use crate::{host, rootfs, steps, test, workspace};
 use look::Look;
 
 /// Prints a line. Unlike println, does not panic when nobody reads on: `cargo xtask soak | head`.
@@ -73,7 +73,8 @@ impl Options {
 /// # Errors
 /// When the steps can't be built, or there is no throwaway host to be had.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let (programs, xtask) = (build_steps()?, env::current_exe()?);
+    // Not the file that this process executes, which a build since then has replaced and removed: `cargo xtask ci` builds.
+    let (programs, xtask) = (build_steps()?, host::build_program()?);
     let room = rootfs::test_room()?;
     // The steps make no files. Whoever makes temporary ones among what they start, makes them here.
     let temporary = workspace::target().join("soak");
