@@ -72,6 +72,7 @@ pub enum Diagnosis {
     NoNetworkNamespace,
     NoLoopback,
     NoLink,
+    BothEndsInside,
     NotReachable,
 }
 
@@ -460,6 +461,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         NoLink,
         "no-link",
         "A network namespace reaches nothing: a veth pair is a cable, with one end in each namespace.",
+        "not.md#shared",
+    ),
+    (
+        BothEndsInside,
+        "both-ends-inside",
+        "Both ends of a veth pair are where `ip link add` was called, unless it names another namespace for one: here both are in the container, and 10.0.0.1 is the container itself.",
         "not.md#shared",
     ),
     (

@@ -59,9 +59,16 @@ pub fn it_reaches_the_host(exam: &Exam) -> Checked {
         let sighting = look.sighting()?;
         must(it_has_a_network_namespace(&look))?;
         let Some(link) = link else { return Ok(Verdict::Pass) };
-        if !link.interfaces.iter().any(|name| !usual.contains(name)) {
+        let added = |names: &[String]| names.iter().filter(|name| !usual.contains(name)).cloned().collect::<Vec<_>>();
+        let inside = added(&link.interfaces);
+        if inside.is_empty() {
             let seen = format!("in /proc/{}/net/dev: {}", sighting.command.pid, link.interfaces.join(", "));
             return Err(fail(Diagnosis::NoLink, seen, "one end of a veth pair").into());
+        }
+        if inside.len() > 1 && added(&link.on_host).is_empty() {
+            let seen =
+                format!("in /proc/{}/net/dev: {}; on the host, none is new", sighting.command.pid, inside.join(", "));
+            return Err(fail(Diagnosis::BothEndsInside, seen, "one of them on the host").into());
         }
         let seen = match link.answer {
             Ok(from) if from.ip() == CONTAINER => return Ok(Verdict::Pass),
@@ -75,6 +82,7 @@ pub fn it_reaches_the_host(exam: &Exam) -> Checked {
 /// What was seen of the command's network.
 struct Link {
     interfaces: Vec<String>,
+    on_host: Vec<String>,
     /// Who the host saw call it, or why it was not called.
     answer: Result<SocketAddr, String>,
 }
@@ -86,7 +94,7 @@ fn look_at_link(exam: &Exam, pid: Pid) -> anyhow::Result<Link> {
             .in_network_of(pid, || TcpStream::connect_timeout(&address, PATIENCE).and_then(|it| it.local_addr()))?
             .map_err(|error| format!("a connection to {HOST}: {error}")),
     };
-    Ok(Link { interfaces: interfaces(exam, pid)?, answer })
+    Ok(Link { interfaces: interfaces(exam, pid)?, on_host: interfaces(exam, 1)?, answer })
 }
 
 /// The names of the interfaces that a process sees: proc_pid_net(5), two lines of heading, then one for each.
