@@ -387,11 +387,32 @@ pub fn find(wanted: &str) -> Result<&'static Exercise> {
 /// When a file is missing, or what is to be left out does not stand there exactly once.
 pub fn starter(exercise: &Exercise) -> Result<String> {
     match exercise.starter {
-        Starter::File(file) => read(file),
+        // Its header is for all who begin.
+        Starter::File(file) if file == FIRST || exercise.kind == Kind::Attack => read(file),
+        Starter::File(file) => with_own_header(exercise, &read(file)?),
         Starter::Without(edits) => {
-            edit(&read(exercise.solution)?, edits).with_context(|| format!("the starter of {}", exercise.id))
+            let source = edit(&read(exercise.solution)?, edits);
+            with_own_header(exercise, &source.with_context(|| format!("the starter of {}", exercise.id))?)
         }
     }
+}
+
+/// The header of a step says what the step has new, and that of a solution what is to be found.
+fn with_own_header(exercise: &Exercise, source: &str) -> Result<String> {
+    let Exercise { number, id, after, .. } = exercise;
+    let title = text::of(id)?.title;
+    let so_far = match after.len() {
+        1 => "what exercise 1 asks".to_owned(),
+        last => format!("what exercises 1 to {last} ask"),
+    };
+    let body: String = source.split_inclusive('\n').skip_while(|line| line.starts_with("//!")).collect();
+    Ok(format!(
+        "//! Exercise {number}: {title}. From here on the program is yours.\n\
+         //!\n\
+         //! So far it does {so_far}. `cargo xtask hint {id}` says what is to come.\n\
+         //!\n\
+         //!     cargo xtask check {id}\n{body}"
+    ))
 }
 
 /// The source of the solved program.
@@ -419,4 +440,21 @@ pub fn edit(source: &str, edits: &[(&str, &str)]) -> Result<String> {
         source = source.replacen(old, new, 1);
     }
     Ok(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_starter_has_a_header_of_its_own() {
+        for exercise in &ALL[1..] {
+            let starter = starter(exercise).unwrap();
+            let header: Vec<_> = starter.lines().take_while(|line| line.starts_with("//!")).collect();
+            assert!(header.last().unwrap().contains("cargo xtask check"), "{}: {header:?}", exercise.id);
+            assert!(!header.iter().any(|line| line.contains("New since")), "{}: {header:?}", exercise.id);
+            let rest = starter.lines().skip(header.len());
+            assert_eq!(rest.filter(|line| line.starts_with("//!")).count(), 0, "{}", exercise.id);
+        }
+    }
 }

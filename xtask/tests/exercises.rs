@@ -51,8 +51,12 @@ fn programs() -> &'static BTreeMap<String, PathBuf> {
             // Many start from the same program.
             let mut sources = BTreeMap::new();
             for exercise in ALL.iter().filter(|it| it.kind == kind) {
-                sources.entry(exercises::solution(exercise).unwrap()).or_insert(format!("{}-solution", exercise.id));
-                sources.entry(exercises::starter(exercise).unwrap()).or_insert(format!("{}-starter", exercise.id));
+                sources
+                    .entry(body(&exercises::solution(exercise).unwrap()))
+                    .or_insert(format!("{}-solution", exercise.id));
+                sources
+                    .entry(body(&exercises::starter(exercise).unwrap()))
+                    .or_insert(format!("{}-starter", exercise.id));
             }
             let package = Package { name, linked, no_warnings: true };
             let folder = package.build(sources.iter().map(|(source, name)| (name.as_str(), source.as_str())));
@@ -60,6 +64,11 @@ fn programs() -> &'static BTreeMap<String, PathBuf> {
         }
         programs
     })
+}
+
+/// A source without its header, in which starters differ that are else the same.
+fn body(source: &str) -> String {
+    source.split_inclusive('\n').filter(|line| !line.starts_with("//!")).collect()
 }
 
 fn candidate(program: &Path, in_user_namespace: bool) -> Candidate {
@@ -70,7 +79,7 @@ fn candidate(program: &Path, in_user_namespace: bool) -> Candidate {
 
 /// Grades, and says what can't be told here; that is no pass, and only some may be so.
 fn graded(source: &str, exercise: &'static Exercise, in_user_namespace: bool) -> Vec<Graded> {
-    let graded = grade(&candidate(&programs()[source], in_user_namespace), exercise).unwrap();
+    let graded = grade(&candidate(&programs()[&body(source)], in_user_namespace), exercise).unwrap();
     for it in &graded {
         for (check, verdict) in it.exercise.checks.iter().zip(&it.verdicts) {
             if let Some(Verdict::CannotRun { why, .. }) = verdict {
