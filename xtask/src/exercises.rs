@@ -168,7 +168,13 @@ pub const ALL: &[Exercise] = &[
             ("use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};\n", ""),
             (", starts the command and reaps until it ends.", ", starts the command and waits until it ends."),
         ]),
-        checks: &[Check::alone("an orphan that ends is reaped by process 1", behaviour::orphans_are_reaped)],
+        checks: &[
+            Check::alone("an orphan that ends is reaped by process 1", behaviour::orphans_are_reaped),
+            Check::alone(
+                "`run` ends with the command, whatever orphans live on",
+                behaviour::living_orphans_are_not_waited_for,
+            ),
+        ],
     },
     Exercise {
         number: 7,

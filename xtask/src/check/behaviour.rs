@@ -208,14 +208,33 @@ fn judge(judge: impl FnOnce() -> Judged) -> Checked {
 /// The verdict that there was none: the flag was not understood, or something else failed.
 fn flagged<'a>(look: &'a Look, flag: &str) -> Result<&'a Sighting, Verdict> {
     look.sighting().map_err(|verdict| {
-        let refused = look.stderr.contains(flag) || matches!(look.status.code(), Some(2 | 126 | 127));
+        // The first program says no more of a command that it does not find, and here that is the flag.
+        let text = look.stderr.to_lowercase();
+        let refused = text.contains(flag) || ["enoent", "no such file"].iter().any(|it| text.contains(it));
         match verdict {
-            Verdict::Fail(failure) if refused => {
+            Verdict::Fail(failure) if refused || matches!(look.status.code(), Some(2 | 126 | 127)) => {
                 Verdict::Fail(Failure { diagnosis: Diagnosis::FlagUnknown, ..failure })
             }
             other => other,
         }
     })
+}
+
+/// Exercise 6: does `run` end with the command, whatever orphans live on?
+pub fn living_orphans_are_not_waited_for(exam: &Exam) -> Checked {
+    let orphan = r#"sh -c "kill -9 \$PPID; exec sleep 4242"; :"#;
+    let script = r#"sh -c "$1"; read word; exit 3"#;
+    let mut run = exam.start(&Setting::default(), &words(&["sh", "-c", script, "sh", orphan]))?;
+    wait_for(exam, &mut run, &["sleep", "4242"])?;
+    run.end_input();
+    let ended = run.watch(PATIENCE, |run| Ok(run.status()))?;
+    Ok(require(ended.and_then(|it| it.code()) == Some(3), || {
+        let seen = match ended {
+            Some(status) => format!("the command ended with status 3, and `run` with {}", how(status)),
+            None => format!("{} s after the command `run` still waits, with an orphan alive", PATIENCE.as_secs()),
+        };
+        fail(Diagnosis::WaitsForOrphans, seen, "status 3 at once: what is left ends with process 1")
+    }))
 }
 
 /// Exercise 10: is a flag behind the command the command's own?

@@ -41,6 +41,7 @@ pub enum Diagnosis {
     SignalLost,
     NotFoundStatus,
     ZombiesKept,
+    WaitsForOrphans,
     EndedWithOrphan,
     OrphansLeft,
     EnvironmentLeaked,
@@ -95,7 +96,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         NeverRan,
         "never-ran",
-        "The command was never started: a call before it failed, or it is not called at all.",
+        "The command was never started: a call before it failed, or it is not called at all. Or it was, and process 1 ended at once, and all in its namespace with it.",
         "workshop.md#contract",
     ),
     (
@@ -150,7 +151,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         ForksWithoutEnd,
         "forks-without-end",
-        "It starts processes without end, each of which does the same.",
+        "It starts processes without end, each of which does the same: such as `run` that starts itself as `run`.",
         "workshop.md#contract",
     ),
     (WritesWithoutEnd, "writes-without-end", "It writes without end.", "workshop.md#contract"),
@@ -211,7 +212,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         MountsShared,
         "mounts-shared",
-        "A new mount namespace is a copy, and a copy of a shared mount is its peer: make `/` private, with MS_REC, before anything is mounted.",
+        "A new mount namespace is a copy, and a copy of a shared mount is its peer: make `/` private, with MS_REC, before anything is mounted. If you do, look at what mount(2) returns.",
         "step03.md#private",
     ),
     (
@@ -226,7 +227,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "mount(2) changes the mount namespace that the caller is in at that moment: before unshare(2) that is the host's, and so the host's own mounts were made private.",
         "step03.md#private",
     ),
-    (NoChroot, "no-chroot", "The command's `/` is still the host's: it sees the host's files.", "step03.md#why"),
+    (
+        NoChroot,
+        "no-chroot",
+        "The command's `/` is still the host's: it sees the host's files. If you call chroot(2), look at what it returns.",
+        "step03.md#why",
+    ),
     (
         ChrootWithoutChdir,
         "chroot-without-chdir",
@@ -254,7 +260,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         ProcOfTheHost,
         "proc-of-the-host",
-        "A proc file system shows the PID namespace of the process that mounts it: this one was mounted by a process of the host's, or is the host's.",
+        "A proc file system shows the PID namespace of the process that mounts it: this one was mounted by a process of the host's, as `run` still is, or is the host's.",
         "step04.md#why",
     ),
     (
@@ -288,6 +294,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "step02.md#change",
     ),
     (
+        WaitsForOrphans,
+        "waits-for-orphans",
+        "Who waits until there is no child any more waits for the orphans as well. Leave the loop when it was the command: what is left ends with process 1.",
+        "step02.md#change",
+    ),
+    (
         EndedWithOrphan,
         "ended-with-orphan",
         "wait(2) returns whichever child has ended first, and that may be an orphan: only when it is the command, by its PID, is the container over.",
@@ -296,7 +308,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         OrphansLeft,
         "orphans-left",
-        "Who kills `run` with SIGKILL gives it no time to kill the command: the kernel must do that, by PR_SET_PDEATHSIG.",
+        "Who kills `run` with SIGKILL gives it no time to kill the command: the kernel must do that, by PR_SET_PDEATHSIG. The process that is to die asks for it, and with SIGKILL: process 1 has no handler for any other.",
         "step01.md#program",
     ),
     (
@@ -321,25 +333,25 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         NoDevNull,
         "no-dev-null",
         "/dev in a rootfs is empty: what wants /dev/null fails, or makes a file of that name.",
-        "step03.md#leaks",
+        "rootfs.md#contents",
     ),
     (
         DevNullIsAFile,
         "dev-null-is-a-file",
         "/dev/null is a device, number 1:3. A file of that name keeps what is written to it.",
-        "step03.md#leaks",
+        "rootfs.md#contents",
     ),
     (
         DevOfTheHost,
         "dev-of-the-host",
         "The host's /dev has its disks, its memory and its terminals in it, and a root inside may open them: only what programs count on is to be there, each by itself.",
-        "step03.md#leaks",
+        "rootfs.md#contents",
     ),
     (
         DevLeft,
         "dev-left",
         "A bind mount needs a file to be mounted on, and that stays in the rootfs: mount a tmpfs on dev first, and make it there.",
-        "step03.md#leaks",
+        "rootfs.md#contents",
     ),
     (
         FlagUnknown,
