@@ -134,7 +134,9 @@ fn faults(step: &Step) -> Vec<String> {
             // Where it ends without waiting, its `child` may see that it is gone before that dies of it.
             [line] | [line, "", ..] => is_line(step, row, *errno, line),
             [line, other] => {
-                row.who == "run" && is_line(step, row, *errno, line) && other.contains("`child` is for `run` to start")
+                // `child` notices that `run` is gone, before it dies of that: it is another's child by now, or nobody's.
+                let notices = ["`child` is for `run` to start", "readlink(\"/proc/PPID/exe\"): "];
+                row.who == "run" && is_line(step, row, *errno, line) && notices.iter().any(|it| other.contains(it))
             }
             _ => false,
         };
@@ -251,7 +253,7 @@ const PLACES: &[Place] = &[
         status: 7, says: &["rootfs: made /mnt/rootfs from this machine's own programs"] },
     Place { what: "a read-only rootfs", script: "mount --bind \"$PWD\" \"$PWD\" && mount -o remount,bind,ro \"$PWD\" && cd \"$PWD\" && step04-proc run sh -c 'exit 7'",
         status: 7, says: &[] },
-    Place { what: "a read-only checkout: no rootfs can be made there", script: "mount -o remount,ro /mnt && \"$xtask\" rootfs --source host --to /mnt/rootfs",
+    Place { what: "a read-only checkout: no rootfs can be made there", script: "mount -o remount,bind,ro /mnt && \"$xtask\" rootfs --source host --to /mnt/rootfs",
         status: 1, says: &["opening /mnt/.rootfs.lock: Read-only file system"] },
     Place { what: "a full disk below the rootfs", script: "mount -t tmpfs -o size=4k none rootfs/tmp && step04-proc run sh -c 'echo x >/tmp/1; echo x >/tmp/2 || exit 7'",
         status: 7, says: &["No space left on device"] },
