@@ -201,3 +201,26 @@ fn no_cgroup_of_a_program_stays_on_the_machine() {
     exam_cgroups(Path::new("/sys/fs/cgroup"), &mut found);
     assert!(found.is_empty(), "{found:?}");
 }
+
+#[test]
+#[ignore = "needs root, for a cgroup"]
+fn no_exercise_but_that_one_shows_a_program_the_machines_cgroups() {
+    let exercise = exercises::find("uts").unwrap();
+    let source = exercises::solution(exercise).unwrap();
+    let begin = "    unshare(CloneFlags::CLONE_NEWUTS)";
+    let mess = r#"
+    for folder in ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"] {
+        let _ = std::fs::create_dir(format!("{folder}/mini-docker-mess"));
+    }
+"#;
+    let messy = exercises::edit(&source, &[(begin, &format!("{mess}{begin}"))]).unwrap();
+    let package = Package { name: "exercises-cgroup", linked: Linked::Dynamically, no_warnings: true };
+    let program = package.build([("uts", messy.as_str())]).join("exercises-cgroup-uts");
+    for in_user_namespace in [true, false] {
+        let graded = grade(&candidate(&program, in_user_namespace), exercise).unwrap();
+        assert!(graded.iter().flat_map(|it| &it.verdicts).all(|it| *it == Some(Verdict::Pass)), "{graded:?}");
+        let left = ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"].map(|it| Path::new(it).join("mini-docker-mess"));
+        let left = left.map(|folder| fs::remove_dir(folder).is_ok());
+        assert_eq!(left, [false, false]);
+    }
+}

@@ -155,6 +155,7 @@ impl Exam {
         }
         // Whoever is root on the host could otherwise trace us: by a descriptor that shows the machine's processes it finds us.
         set_dumpable(false).context("prctl(PR_SET_DUMPABLE, 0)")?;
+        cover()?;
         let host = proc_of_our_own()?;
         let mounts_before = RefCell::new(mounts::parse(&host.read(1, "mountinfo")?));
         let processes_before = host.processes()?;
@@ -810,6 +811,32 @@ fn close_inherited() -> io::Result<()> {
     for fd in fds.filter(|fd| *fd > 2).collect::<Vec<i32>>() {
         // One of them was the folder that we read, and is closed already.
         let _ = close(fd);
+    }
+    Ok(())
+}
+
+/// Where the kernel has its cgroups.
+pub const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Covers what a root's program could leave on the machine without its being a file: cgroups, and names of network namespaces,
+/// which ip-netns(8) keeps in /run/netns. The exercise about cgroups uncovers the first, for its own.
+fn cover() -> Result<()> {
+    for (point, flags) in [(CGROUPS, MsFlags::MS_RDONLY), ("/run/netns", MsFlags::empty())] {
+        if Path::new(point).is_dir() {
+            mount(Some("tmpfs"), point, Some("tmpfs"), flags, None::<&str>)
+                .with_context(|| format!("mount(\"tmpfs\", {point:?}, \"tmpfs\")"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the machine's cgroups be seen again.
+///
+/// # Errors
+/// Those of umount2(2).
+pub fn uncover_cgroups() -> Result<()> {
+    if Path::new(CGROUPS).is_dir() {
+        umount2(CGROUPS, MntFlags::MNT_DETACH).with_context(|| format!("umount2({CGROUPS:?}, MNT_DETACH)"))?;
     }
     Ok(())
 }

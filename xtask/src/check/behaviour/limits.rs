@@ -18,15 +18,13 @@ use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
 
 use super::{Checked, flagged, judge};
 use crate::check::diagnosis::Diagnosis;
-use crate::check::exam::{Exam, Setting};
+use crate::check::exam::{self, CGROUPS, Exam, Setting};
 use crate::check::look::look_with;
 use crate::check::verdict::{Verdict, fail};
 use crate::mounts::{self, Mount};
 
 /// How many processes are asked for. Nobody else would think of it.
 const PIDS: u32 = 23;
-/// Where every Linux has its cgroups.
-const TOP: &str = "/sys/fs/cgroup";
 /// In version 2, below the nursery: where the program starts, and where the examiner is meanwhile. Who is to give a controller to
 /// children may not share its cgroup with anybody.
 const START: &str = "start";
@@ -150,6 +148,7 @@ struct Nursery<'a> {
 impl<'a> Nursery<'a> {
     /// Makes it where this process may, and moves in; or says why not.
     fn make(exam: &'a Exam) -> Result<Result<Nursery<'a>, String>> {
+        exam::uncover_cgroups()?;
         let table = String::from_utf8_lossy(&exam.own("cgroup")?).into_owned();
         let places = places(&table, &mounts::parse(&exam.own("mountinfo")?));
         let mut refused = None;
@@ -204,14 +203,14 @@ impl<'a> Nursery<'a> {
         unshare(CloneFlags::CLONE_NEWCGROUP).context("unshare(CLONE_NEWCGROUP)")?;
         match &self.version {
             Version::One(controllers) => {
-                self.exam.mount_tmpfs(Path::new(TOP))?;
-                let point = Path::new(TOP).join("pids");
+                self.exam.mount_tmpfs(Path::new(CGROUPS))?;
+                let point = Path::new(CGROUPS).join("pids");
                 fs::create_dir(&point).context("mkdir")?;
                 let data = Some(controllers.as_str());
                 mount(Some("cgroup"), &point, Some("cgroup"), MsFlags::empty(), data).context("mount(\"cgroup\")")?;
             }
             Version::Two => {
-                mount(Some("cgroup2"), TOP, Some("cgroup2"), MsFlags::empty(), None::<&str>)
+                mount(Some("cgroup2"), CGROUPS, Some("cgroup2"), MsFlags::empty(), None::<&str>)
                     .context("mount(\"cgroup2\")")?;
                 for name in [START, EXAMINER] {
                     mkdirat(&self.folder, name, Mode::from_bits_truncate(0o755)).context("mkdir")?;
