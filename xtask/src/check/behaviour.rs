@@ -48,7 +48,7 @@ fn wait_for(exam: &Exam, run: &mut Run<'_>, line: &[&str]) -> Result<Process, Tr
 pub fn output_keeps_its_order(exam: &Exam) -> Checked {
     let setting = Setting { merged: true, ..Setting::default() };
     // So many that who copies them by two threads is found out every time.
-    const LINES: usize = 80;
+    const LINES: usize = 600;
     let script = format!("n=0; while [ $n -lt {LINES} ]; do echo $n; n=$((n+1)); echo $n >&2; n=$((n+1)); done");
     let mut run = exam.start(&setting, &words(&["sh", "-c", &script]))?;
     run.wait()?;
