@@ -14,7 +14,7 @@ use mdbook_driver::config::{Config, HtmlConfig};
 use crate::check::{self, Source};
 use crate::directives::{self, Setting};
 use crate::places::Places;
-use crate::problem::{Problem, Problems, line_of};
+use crate::problem::{Problem, Problems};
 use crate::{warnings, workshop};
 
 /// A book beside its final place, checked. Dropped without being published, it vanishes.
@@ -102,8 +102,8 @@ pub fn build(places: &Places, site: Option<&str>) -> Result<Built> {
         } else {
             path.with_extension("html")
         };
-        let source = Source { file, text: std::mem::take(&mut chapter.content), braces: replaced.braces };
-        chapter.content = replaced.text;
+        chapter.content.clone_from(&replaced.text);
+        let source = Source { file, replaced };
         if sources.is_empty() {
             // mdBook shows the first chapter there, too.
             sources.insert("index.html".to_owned(), source.clone());
@@ -153,7 +153,11 @@ fn of_warning(said: &str, text_name: &str, sources: &HashMap<String, Source>) ->
     let Some(source) = source else { return Problem::of_file("book/book.toml", said) };
     // Without the `>`: the tag may have attributes.
     let tag = named.iter().find(|name| name.starts_with('<')).map(|tag| tag.trim_end_matches('>'));
-    Problem { file: source.file.clone(), line: line_of(&source.text, tag.as_slice()), message: said.to_owned() }
+    Problem {
+        file: source.file.clone(),
+        line: source.lines_of(tag.as_slice()).first().copied(),
+        message: said.to_owned(),
+    }
 }
 
 /// A relative path as an address has it.

@@ -8,18 +8,39 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::directives::Replaced;
 use crate::html::{Token, decode, tokens};
-use crate::problem::{Problem, line_of};
+use crate::problem::{Problem, lines_of};
 
 /// The chapter that a page was made of.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// As problems name it.
     pub file: String,
-    /// As it was written.
-    pub text: String,
-    /// How many `{{#` readers are meant to see.
-    pub braces: usize,
+    /// As mdBook got it.
+    pub replaced: Replaced,
+}
+
+impl Source {
+    /// The lines, as they were written, that the first of `needles` comes from which is there at all.
+    pub fn lines_of(&self, needles: &[impl AsRef<str>]) -> Vec<usize> {
+        let lines = lines_of(&self.replaced.text, needles);
+        lines.into_iter().filter_map(|line| self.replaced.lines.get(line - 1).copied()).collect()
+    }
+
+    /// The lines that hold a link which the page has as `link`.
+    fn lines_of_link(&self, link: &str) -> Vec<usize> {
+        // mdBook writes .html where the text says .md, and escapes what may not be in an address.
+        let forms = [link.replace(".html", ".md"), link.to_owned()];
+        let forms: Vec<String> = forms.into_iter().flat_map(|form| [percent_decoded(&form), form]).collect();
+        let around = [("](", ")"), ("](", " "), ("<", ">"), ("\"", "\""), ("'", "'"), ("]: ", "")];
+        let marked =
+            around.iter().flat_map(|(before, after)| forms.iter().map(move |form| format!("{before}{form}{after}")));
+        let mut lines: Vec<usize> = marked.flat_map(|marked| self.lines_of(&[marked])).collect();
+        lines.sort_unstable();
+        lines.dedup();
+        if lines.is_empty() { self.lines_of(&forms) } else { lines }
+    }
 }
 
 /// What a page has to say.
@@ -28,8 +49,14 @@ struct Page {
     ids: HashSet<String>,
     /// Attribute and value.
     links: Vec<(String, String)>,
-    /// A message, and what to look for in the source, best first.
-    faults: Vec<(String, Vec<String>)>,
+    /// A message, what to look for in the source, best first, and which of the lines that hold it are to blame.
+    faults: Vec<(String, Vec<String>, Which)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    All,
+    Second,
 }
 
 /// Checks every page below `folder`. `sources` are by page; `site` is the path the 404 page counts from.
@@ -42,27 +69,33 @@ pub fn pages(folder: &Path, sources: &HashMap<String, Source>, site: &str) -> Re
     let mut pages = HashMap::new();
     for file in files.iter().filter(|file| file.ends_with(".html") && *file != "print.html") {
         let html = fs::read_to_string(folder.join(file)).with_context(|| format!("reading {file}"))?;
-        pages.insert(file.as_str(), read(&html, sources.get(file).map_or(0, |source| source.braces)));
+        pages.insert(file.as_str(), read(&html, sources.get(file).map_or(0, |source| source.replaced.braces)));
     }
     let mut problems = Vec::new();
     for (name, page) in &pages {
-        let mut report = |message: String, needles: &[&str]| {
-            problems.push(match sources.get(*name) {
-                Some(source) => Problem { file: source.file.clone(), line: line_of(&source.text, needles), message },
-                None => Problem::of_file(format!("{name} (made by mdBook)"), message),
-            });
+        let source = sources.get(*name);
+        let mut report = |message: &str, lines: &[usize]| match source {
+            None => problems.push(Problem::of_file(format!("{name} (made by mdBook)"), message)),
+            Some(source) if lines.is_empty() => problems.push(Problem::of_file(&source.file, message)),
+            Some(source) => problems.extend(lines.iter().map(|line| Problem::at(&source.file, *line, message))),
         };
-        for (message, needles) in &page.faults {
-            report(message.clone(), &needles.iter().map(String::as_str).collect::<Vec<_>>());
+        for (message, needles, which) in &page.faults {
+            let lines = source.map(|source| source.lines_of(needles)).unwrap_or_default();
+            report(
+                message,
+                match which {
+                    Which::All => &lines,
+                    // If the first two are on one line, that is the only one.
+                    Which::Second => lines.get(1).or(lines.first()).map(std::slice::from_ref).unwrap_or_default(),
+                },
+            );
         }
         for (attribute, link) in &page.links {
             let base = (*name == "404.html").then_some(site);
             let Err(why) = resolve(name, link, base, &files, &pages) else { continue };
-            // mdBook writes .html where the text says .md.
-            let as_written = link.replace(".html", ".md");
-            let fragment = link.find('#').map_or("", |at| &link[at..]);
             let what = if attribute == "src" { "image or file" } else { "link" };
-            report(format!("dead {what} `{link}`: {why}"), &[&as_written, link, fragment]);
+            let lines = source.map(|source| source.lines_of_link(link)).unwrap_or_default();
+            report(&format!("dead {what} `{link}`: {why}"), &lines);
         }
     }
     Ok(problems)
@@ -94,6 +127,7 @@ fn read(html: &str, expected_braces: usize) -> Page {
                         "id" if !page.ids.insert(value.to_string()) => page.faults.push((
                             format!("the id `{value}` is twice on the page"),
                             vec![format!("id=\"{value}\""), format!("{{#{value}"), value.to_string()],
+                            Which::Second,
                         )),
                         "href" | "xlink:href" | "src" | "data" | "poster" => {
                             page.links
@@ -102,14 +136,15 @@ fn read(html: &str, expected_braces: usize) -> Page {
                         _ => {}
                     }
                     if value.contains("{{#") {
-                        page.faults
-                            .push((format!("`{value}` is left over"), vec![value.to_string(), "{{#".to_owned()]));
+                        let needles = vec![value.to_string(), "{{#".to_owned()];
+                        page.faults.push((format!("`{value}` is left over"), needles, Which::All));
                     }
                 }
                 if name == "code" && in_pre > 0 && is_empty(&tokens[index + 1..]) {
                     page.faults.push((
                         "an empty code block".to_owned(),
-                        vec!["<pre><code".to_owned(), "<code></code>".to_owned()],
+                        vec!["<pre><code>".to_owned(), "<pre><code".to_owned(), "<code></code>".to_owned()],
+                        Which::All,
                     ));
                 }
                 in_pre += usize::from(name == "pre" && !empty);
@@ -125,7 +160,7 @@ fn read(html: &str, expected_braces: usize) -> Page {
                 for kind in ["[!NOTE]", "[!TIP]", "[!IMPORTANT]", "[!WARNING]", "[!CAUTION]"] {
                     if in_code + in_pre == 0 && text.to_ascii_uppercase().contains(kind) {
                         let message = format!("`{kind}` is shown as it is: it must be the whole first line of a quote");
-                        page.faults.push((message, vec![kind.to_owned(), kind.to_ascii_lowercase()]));
+                        page.faults.push((message, vec![kind.to_owned(), kind.to_ascii_lowercase()], Which::All));
                     }
                 }
             }
@@ -133,7 +168,7 @@ fn read(html: &str, expected_braces: usize) -> Page {
         }
     }
     if braces > expected_braces {
-        page.faults.push(("a directive, `{{#`, is left over".to_owned(), vec!["{{#".to_owned()]));
+        page.faults.push(("a directive, `{{#`, is left over".to_owned(), vec!["{{#".to_owned()], Which::All));
     }
     page
 }
@@ -277,7 +312,7 @@ mod tests {
         #[test]
         fn any_page_and_any_link_are_read(html in "(<a href=|<pre>|<code>|</code>| id=|\"|>|\\[!NOTE\\]|\\{\\{#|#|é|.){0,30}", link in "(\\.\\./|/|#|\\?|:|%|[0-9a-f]|é|.){0,12}") {
             let page = read(&html, 0);
-            prop_assert!(html.contains("{{#") || !page.faults.iter().any(|(fault, _)| fault.contains("left over")));
+            prop_assert!(html.contains("{{#") || !page.faults.iter().any(|(fault, ..)| fault.contains("left over")));
             let files = HashSet::from(["index.html".to_owned()]);
             let _ = resolve("b/c.html", &link, None, &files, &HashMap::from([("index.html", page)]));
             let encoded: String = link.bytes().map(|byte| format!("%{byte:02x}")).collect();

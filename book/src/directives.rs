@@ -25,21 +25,24 @@ pub struct Setting<'a> {
 }
 
 /// A chapter with its directives replaced.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Replaced {
     /// Markdown, for mdBook.
     pub text: String,
+    /// For each line of that, the line (counted from 1) that it comes from.
+    pub lines: Vec<usize>,
     /// How many `{{#` readers are meant to see.
     pub braces: usize,
 }
 
 /// Replaces every directive of a chapter, the text of `file`. What can't be is pushed to `problems`.
 pub fn replace(setting: &Setting<'_>, file: &str, text: &str, problems: &mut Vec<Problem>) -> Replaced {
-    let mut replaced = Replaced { text: String::with_capacity(text.len()), braces: 0 };
+    let mut replaced = Replaced { text: String::with_capacity(text.len()), lines: Vec::new(), braces: 0 };
     let mut fence: Option<String> = None;
     // Where the code block began that has nothing in it so far.
     let mut empty_since = None;
     for (index, line) in text.lines().enumerate() {
+        let before = replaced.text.len();
         let in_fence = fence.is_some();
         follow_fence(&mut fence, line);
         match (in_fence, &fence) {
@@ -76,6 +79,8 @@ pub fn replace(setting: &Setting<'_>, file: &str, text: &str, problems: &mut Vec
                 let _ = writeln!(replaced.text, "{}", line.replace(SHOWN, "{{#"));
             }
         }
+        let added = replaced.text[before..].lines().count();
+        replaced.lines.resize(replaced.lines.len() + added, index + 1);
     }
     replaced
 }

@@ -65,8 +65,36 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The first line (counted from 1) of `text` that holds one of `needles`; an earlier needle is the better one.
-pub fn line_of(text: &str, needles: &[&str]) -> Option<usize> {
-    let of = |needle: &&str| text.lines().position(|line| !needle.is_empty() && line.contains(*needle));
-    needles.iter().find_map(of).map(|index| index + 1)
+/// The lines (counted from 1) of `text` that hold the first of `needles` that any line holds. What is searched ends there:
+/// `#why` is not in `#why-not`.
+pub fn lines_of(text: &str, needles: &[impl AsRef<str>]) -> Vec<usize> {
+    let more = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let holds = |line: &str, needle: &str| {
+        line.match_indices(needle)
+            .any(|(at, _)| !needle.ends_with(more) || !line[at + needle.len()..].starts_with(more))
+    };
+    let needles = needles.iter().map(AsRef::as_ref).filter(|needle| !needle.is_empty());
+    needles
+        .map(|needle| (1..).zip(text.lines()).filter(|(_, line)| holds(line, needle)).map(|(at, _)| at).collect())
+        .find(|found: &Vec<usize>| !found.is_empty())
+        .unwrap_or_default()
+}
+
+/// The first of them.
+pub fn line_of(text: &str, needles: &[impl AsRef<str>]) -> Option<usize> {
+    lines_of(text, needles).first().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines_of;
+
+    #[test]
+    fn what_is_searched_is_found_whole() {
+        let text = "## A {#why-not}\n[b](#why) [c](#why)\n## D {#why}\n<a href=\"#why\">\n";
+        assert_eq!(lines_of(text, &["", "nowhere", "(#why)", "#why"]), [2]);
+        assert_eq!(lines_of(text, &["#why"]), [2, 3, 4]);
+        assert_eq!(lines_of(text, &["{#"]), [1, 3]);
+        assert!(lines_of(text, &["#wh"]).is_empty());
+    }
 }

@@ -432,8 +432,7 @@ fn a_diagram_with_a_fault_is_refused() {
 #[test]
 fn an_id_twice_on_a_page_is_refused() {
     let small = Small::new("# First\n\n{{#diagram diagrams/box.svg}}\n\n{{#diagram diagrams/box.svg}}\n");
-    assert!(small.problems().starts_with("book/text/first.md"), "{}", small.problems());
-    has(&small.problems(), "the id `box` is twice on the page");
+    assert_eq!(small.problems(), "book/text/first.md:5: the id `box` is twice on the page\n");
     refused("<a id=\"x\"></a><a id=\"x\"></a>", "the id `x` is twice");
 }
 
@@ -448,6 +447,17 @@ fn a_dead_link_fragment_or_image_is_refused() {
     refused("[a](../second.md)", "it leaves the book");
     refused("![an image](nothing.png)", "dead image or file `nothing.png`");
     refused("<img src=\"nothing.png\" alt=\"\">", "dead image or file");
+    refused("[a](<no thing.md>)", "dead link `no thing.html`");
+}
+
+#[test]
+fn what_only_the_page_shows_has_its_line() {
+    // A transcript is longer than its directive, and what only looks alike comes first.
+    let text = "# First {#why-not}\n\n{{#transcript b-two/tests/snapshots/two.snap}}\n\n#why\n\n[a](#why)\n\n\
+                see [b](second.md#her),\n[c][c] and [d](#why)\n\n[c]: second.md#her\n";
+    let problems = Small::new(text).problems();
+    let places: Vec<&str> = problems.lines().filter_map(|line| line.split(": ").next()).collect();
+    assert_eq!(places, [7, 9, 10, 12].map(|line| format!("book/text/first.md:{line}")), "{problems}");
 }
 
 #[test]
