@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use duct::cmd;
 use nix::sys::statvfs::statvfs;
 use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
@@ -155,6 +156,16 @@ fn programs() {
                 &format!("is not there ({use_}): install it, or the rootfs is made of this machine's programs"),
             ),
         }
+    }
+    // A compiler that does not find a library repeats its name.
+    let library = cmd!("cc", "-print-file-name=libc.a").stdin_null().stderr_null().read().unwrap_or_default();
+    if Path::new(&library).is_absolute() {
+        ok("libc.a", &library);
+    } else {
+        note(
+            "libc.a",
+            "is not there (the escape from a chroot is linked to it): install libc6-dev, on Fedora glibc-static",
+        );
     }
 }
 

@@ -2,10 +2,11 @@
 #![cfg(target_os = "linux")]
 
 use std::env;
+use std::fs;
 use std::process::{Command, Output};
 
 use xtask::host::Host;
-use xtask::{rootfs, steps};
+use xtask::{rootfs, steps, workspace};
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
@@ -130,6 +131,22 @@ fn the_doctor_says_that_every_step_can_run() {
     {
         assert!(report.contains(part), "no {part}: {report}");
     }
+}
+
+#[test]
+fn the_book_explains_each_line_of_the_doctor() {
+    let chapter = fs::read_to_string(workspace::root().join("book/text/set-up.md")).unwrap();
+    let (_, section) = chapter.split_once("{#doctor}").unwrap();
+    let explained: Vec<&str> = section.lines().filter_map(|row| row.strip_prefix("| ")?.split(" | ").next()).collect();
+    let output = xtask(&["doctor"]);
+    let report = text(&output.stdout);
+    let lines = report.lines().filter_map(|line| line.strip_prefix("  ")?.get(5..22)).map(str::trim);
+    let unknown: Vec<&str> = lines
+        // The table has one row for the steps, by their first.
+        .map(|name| if name.starts_with("step") { "step01-uts …" } else { name })
+        .filter(|name| !explained.iter().any(|row| row.split(", ").any(|row| row == *name)))
+        .collect();
+    assert!(unknown.is_empty() && report.contains("kernel"), "{unknown:?} in {explained:?}");
 }
 
 #[test]
