@@ -116,6 +116,12 @@ try {
           "return [...document.querySelectorAll('main pre, main pre > code, .table-wrapper')].filter(it => it.scrollWidth > it.clientWidth)" +
           ".map(it => it.textContent.slice(0, 40))");
         check(cut.length === 0, `${where}: these must be scrolled to be read: ${cut.join(" | ")}`);
+        const covered = await run(
+          "const edges = [...document.querySelectorAll('.nav-chapters')].filter(it => it.offsetParent !== null ||" +
+          " getComputedStyle(it).position === 'fixed' && it.getClientRects().length).map(it => it.getBoundingClientRect());" +
+          " return [...document.querySelectorAll('main > *')].filter(it => { const box = it.getBoundingClientRect();" +
+          " return edges.some(edge => box.left < edge.right && edge.left < box.right); }).map(it => it.tagName)");
+        check(covered.length === 0, `${where}: the arrows at the edges lie over ${covered.join(", ")}`);
         if (width !== 800) {
           await run(axe);
           const violations = await runAsync(
