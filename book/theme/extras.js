@@ -90,6 +90,8 @@
     // What scrolls sideways must be reachable by keyboard.
     const scrollable = () => {
         for (const box of document.querySelectorAll(".table-wrapper, pre > code")) {
+            box.classList.remove("tight");
+            box.classList.toggle("tight", box.scrollWidth > box.clientWidth);
             if (box.scrollWidth > box.clientWidth) {
                 box.tabIndex = 0;
             } else {
