@@ -37,7 +37,7 @@ use self::track::{Line, Seen};
 use crate::privilege::{self, Privilege};
 use crate::rootfs::{self, Source};
 use crate::steps::{self, Step};
-use crate::{host, run as run_task, workspace};
+use crate::{host, run as run_task, stdout, workspace};
 
 pub use self::track::{TRACK, run as track};
 
@@ -160,7 +160,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     results.ensure_ours_ran()?;
 
     let page = report::page(&results);
-    print!("{page}");
+    stdout::write(&page)?;
     if options.write {
         let path = workspace::root().join("book/text/measured.md");
         fs::write(&path, page).with_context(|| format!("writing {}", path.display()))?;

@@ -16,13 +16,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::unistd::geteuid;
 
 use crate::compare::{Color, is_colored};
 use crate::exercises::{self, Exercise};
-use crate::privilege::{self, Privilege};
+use crate::privilege::{self, Privilege, Refused};
 use crate::rootfs::{self, Source};
-use crate::{workshop, workspace};
+use crate::{host, stdout, workshop, workspace};
 
 pub mod behaviour;
 pub mod criterion;
@@ -78,10 +77,7 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 fn once(options: &Options) -> Result<u8> {
-    let exercise = match options.exercise {
-        Some(exercise) => exercise,
-        None => workshop::next()?,
-    };
+    let exercise = workshop::meant(options.exercise)?;
     let program = match &options.program {
         Some(program) => vec![absolute(program)?],
         None => match workshop::build(exercise)? {
@@ -90,15 +86,14 @@ fn once(options: &Options) -> Result<u8> {
             None => return Ok(FAILED),
         },
     };
-    let in_user_namespace = match options.privilege {
-        Some(privilege) => privilege != Privilege::Root,
-        // Its forgotten flags can do less harm there.
-        None => !geteuid().is_root() || privilege::probe(Privilege::User)?.is_none(),
-    };
     let folder = rootfs::check_room(options.source.as_ref())?;
-    let graded = match refusal(in_user_namespace)? {
-        Some(verdict) => vec![Graded { exercise, verdicts: vec![Some(verdict)] }],
-        None => grade(&Candidate { program, folder, in_user_namespace }, exercise)?,
+    let (rights, refused) = host::rights(options.privilege)?;
+    let graded = match refused {
+        Some(refused) => vec![Graded { exercise, verdicts: vec![Some(no_host(rights, refused))] }],
+        None => {
+            let in_user_namespace = rights == Privilege::User;
+            grade(&Candidate { program, folder, in_user_namespace }, exercise)?
+        }
     };
     let outcome = outcome(&graded);
     if outcome == PASSED {
@@ -108,10 +103,7 @@ fn once(options: &Options) -> Result<u8> {
         true => report::json(exercise, &graded),
         false => report::text(exercise, &graded, options.program.as_deref(), is_colored(options.color))?,
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        result => result.context("write(1)")?,
-    }
+    stdout::write(&text)?;
     Ok(outcome)
 }
 
@@ -125,14 +117,12 @@ fn outcome(graded: &[Graded]) -> u8 {
     }
 }
 
-/// Why there is no throwaway host to be had here, if so.
-fn refusal(in_user_namespace: bool) -> Result<Option<Verdict>> {
-    let rights = if in_user_namespace { Privilege::User } else { Privilege::Root };
-    let refused = privilege::probe(rights)?;
-    Ok(refused.map(|refused| Verdict::CannotRun {
+/// There is no throwaway host to be had here.
+fn no_host(rights: Privilege, refused: Refused) -> Verdict {
+    Verdict::CannotRun {
         why: format!("the kernel refuses {}: {}", refused.stage.call, refused.errno),
         cure: privilege::advice(rights, refused),
-    }))
+    }
 }
 
 /// As the shell found it, for the program will start in another folder. A mere name is looked for on the PATH there.
@@ -162,7 +152,7 @@ fn watch(options: &Options) -> Result<u8> {
         let seen = files();
         if io::stdout().is_terminal() && !options.json {
             // Clear, and go to the top.
-            print!("\x1b[2J\x1b[H");
+            stdout::write("\x1b[2J\x1b[H")?;
         }
         let outcome = once(options)?;
         if !options.json {
@@ -272,7 +262,7 @@ fn host_program() -> Result<PathBuf> {
 pub fn sit(args: &[OsString]) -> Result<ExitCode> {
     let [exercise, what, rights, folder, program @ ..] = args else { bail!("`{EXAM}` is for `check`") };
     let exercise = exercises::find(&exercise.to_string_lossy())?;
-    exam::die_with_parent()?;
+    privilege::die_with_parent()?;
     let exam = Exam::open(program.to_vec(), Path::new(folder), rights == "user")?;
     let verdicts = match what.to_str() {
         Some("look") => {

@@ -27,7 +27,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::json::quoted;
 use crate::privilege::{self, Privilege};
-use crate::{host, rootfs, steps, workspace};
+use crate::{host, rootfs, stdout, steps, workspace};
 
 /// The hidden first argument with which this program looks, on the host.
 pub const LOOK: &str = "--look";
@@ -121,11 +121,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if options.real && rights == Some(Privilege::User) {
         eprintln!("xtask: the steps ran in a user namespace, as in `cargo xtask run`: so theirs is new");
     }
-    match io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads us has read enough: `cargo xtask compare | head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        result => result.context("write(1)").map(|()| ExitCode::SUCCESS),
-    }
+    stdout::write(&text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn is_colored(color: Color) -> bool {

@@ -109,7 +109,7 @@ fn environment() -> u64 {
 }
 
 /// What changes when a file does: its time, its size and which file it is.
-fn state(file: &Path) -> Option<(SystemTime, u64, u64)> {
+pub(crate) fn state(file: &Path) -> Option<(SystemTime, u64, u64)> {
     let metadata = fs::metadata(file).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }

@@ -30,7 +30,7 @@ use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::wait::wait;
 use nix::unistd::{geteuid, getpgrp, pause, sethostname, tcgetpgrp, tcsetpgrp};
 
-use crate::privilege::{self, Privilege, exit_code};
+use crate::privilege::{self, Privilege, Refused, exit_code};
 use crate::{rootfs, steps, workspace};
 
 /// The name of the throwaway host.
@@ -80,16 +80,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
         rootfs::ensure()?;
         env::set_current_dir(workspace::root())?;
     }
-    let mut rights = match options.privilege {
-        None | Some(Privilege::User) => Privilege::User,
-        Some(Privilege::Root | Privilege::Sudo) => Privilege::Root,
-    };
-    let mut refused = privilege::probe(rights)?;
-    if refused.is_some() && options.privilege.is_none() && geteuid().is_root() {
-        // As root we can do without, where user namespaces can't be had.
-        rights = Privilege::Root;
-        refused = privilege::probe(rights)?;
-    }
+    let (rights, refused) = rights(options.privilege)?;
     if let Some(refused) = refused {
         return Err(privilege::explain(rights, refused).context("no throwaway host"));
     }
@@ -122,6 +113,24 @@ pub fn run(options: Options) -> Result<ExitCode> {
             Ok(ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }))
         }
     }
+}
+
+/// By which rights a throwaway host is made, and what refuses them, if anything does. `wish` leaves only one way; else it is a
+/// user namespace where that can be had, for there a program can do less harm.
+///
+/// # Errors
+/// Those of [`privilege::probe`].
+pub fn rights(wish: Option<Privilege>) -> Result<(Privilege, Option<Refused>)> {
+    let rights = match wish {
+        None | Some(Privilege::User) => Privilege::User,
+        Some(Privilege::Root | Privilege::Sudo) => Privilege::Root,
+    };
+    let refused = privilege::probe(rights)?;
+    if refused.is_some() && wish.is_none() && geteuid().is_root() {
+        // As root we can do without.
+        return Ok((Privilege::Root, privilege::probe(Privilege::Root)?));
+    }
+    Ok((rights, refused))
 }
 
 /// An interactive shell. bash rather than sh: a dash that ends in a PID namespace complains that it can't give back the

@@ -40,6 +40,8 @@ pub mod run;
 #[cfg(target_os = "linux")]
 pub mod soak;
 #[cfg(target_os = "linux")]
+pub mod stdout;
+#[cfg(target_os = "linux")]
 pub mod terminal;
 #[cfg(target_os = "linux")]
 pub mod test;

@@ -13,14 +13,14 @@ use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
 use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::exercises::{self, Exercise, text};
-use crate::workspace;
+use crate::{fresh, stdout, workspace};
 
 mod progress;
 
@@ -78,15 +78,15 @@ pub fn start() -> Result<ExitCode> {
         Some(next) => format!("Next is exercise {} ({}): {}.", next.number, next.id, text::of(next.id)?.title),
         None => "You have passed them all.".into(),
     };
-    println!(
+    stdout::write(&format!(
         "workshop/ {what}. Your program is workshop/src/main.rs.\n\n\
          cargo xtask check           grade it by the next exercise, and those before\n\
          cargo xtask check --watch   the same whenever you save\n\
          cargo xtask hint            what to do; again for a hint, and again for more\n\
          cargo xtask host            a throwaway host, on which you can try it: `mine run sh`\n\
          cargo xtask status          what you have passed\n\n\
-         {next}"
-    );
+         {next}\n"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -155,12 +155,15 @@ pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
     Ok(cargo.status().context("starting cargo")?.success().then(|| target.join("debug").join(name)))
 }
 
-/// The first exercise that was not passed yet, or the last.
+/// The exercise that is meant: the one that was named, else the one that is next, or the last if all were passed.
 ///
 /// # Errors
 /// When the progress can't be read.
-pub fn next() -> Result<&'static Exercise> {
-    next_open()?.or(exercises::ALL.last()).context("there are no exercises")
+pub fn meant(named: Option<&'static Exercise>) -> Result<&'static Exercise> {
+    match named {
+        Some(exercise) => Ok(exercise),
+        None => next_open()?.or(exercises::ALL.last()).context("there are no exercises"),
+    }
 }
 
 /// The exercise that the learner is at, or the first behind it that was not passed yet, or the first of all; none if all
@@ -168,8 +171,7 @@ pub fn next() -> Result<&'static Exercise> {
 fn next_open() -> Result<Option<&'static Exercise>> {
     let progress = Progress::read()?;
     let at = progress.at().and_then(|id| exercises::ALL.iter().find(|it| it.id == id)).map_or(0, |it| it.number);
-    let mut open = exercises::ALL.iter().filter(|it| !progress.has_passed(it));
-    Ok(open.clone().find(|it| it.number >= at).or_else(|| open.next()))
+    Ok(first(at, |it| !progress.has_passed(it)))
 }
 
 /// The first exercise behind `exercise` that was not passed yet, or the first of all.
@@ -178,8 +180,13 @@ fn next_open() -> Result<Option<&'static Exercise>> {
 /// When the progress can't be read.
 pub fn next_after(exercise: &Exercise) -> Result<Option<&'static Exercise>> {
     let progress = Progress::read()?;
-    let mut open = exercises::ALL.iter().filter(|it| !progress.has_passed(it) && it.id != exercise.id);
-    Ok(open.clone().find(|it| it.number > exercise.number).or_else(|| open.next()))
+    Ok(first(exercise.number + 1, |it| !progress.has_passed(it) && it.id != exercise.id))
+}
+
+/// The first exercise from `number` on that will do, or the first of all.
+fn first(number: u32, will_do: impl Fn(&Exercise) -> bool) -> Option<&'static Exercise> {
+    let mut some = exercises::ALL.iter().filter(|it| will_do(it));
+    some.clone().find(|it| it.number >= number).or_else(|| some.next())
 }
 
 /// Notes what was passed, if there is a workshop to note it in.
@@ -207,10 +214,8 @@ pub fn is_untouched(exercise: &Exercise) -> bool {
 /// What changes when a file at `path`, or below it, does.
 pub fn fingerprint(path: &Path) -> u64 {
     fn add(path: &Path, hasher: &mut DefaultHasher) {
-        let Ok(metadata) = fs::metadata(path) else { return };
         path.hash(hasher);
-        metadata.modified().ok().hash(hasher);
-        metadata.len().hash(hasher);
+        fresh::state(path).hash(hasher);
         let mut entries: Vec<_> =
             fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         entries.sort();
@@ -237,10 +242,7 @@ pub struct Hint {
 /// # Errors
 /// When the exercise has no text, or the progress can't be written.
 pub fn hint(options: &Hint) -> Result<ExitCode> {
-    let exercise = match options.exercise {
-        Some(exercise) => exercise,
-        None => next()?,
-    };
+    let exercise = meant(options.exercise)?;
     let text = text::of(exercise.id)?;
     let mut out = format!(
         "Exercise {} ({}): {}\nAbout {} minutes. The chapter: {} in the book.\n\n{}\n",
@@ -281,7 +283,8 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
             progress.write()?;
         }
     }
-    say(&out)
+    stdout::write(&out)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the learner's program beside the solution of an exercise.
@@ -289,15 +292,13 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
 /// # Errors
 /// When there is no workshop, or no diff(1).
 pub fn diff(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
-    let exercise = match exercise {
-        Some(exercise) => exercise,
-        None => next()?,
-    };
+    let exercise = meant(exercise)?;
     let file = source_of(exercise);
     let mine = there()?.join(&file);
     let mine = fs::read_to_string(&mine).with_context(|| format!("reading {}", mine.display()))?;
     let difference = between(&mine, &exercises::solution(exercise)?, &format!("workshop/{file}"), exercise.solution)?;
-    say(if difference.is_empty() { "They are the same.\n" } else { &difference })
+    stdout::write(if difference.is_empty() { "They are the same.\n" } else { &difference })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Puts the program back to what an exercise starts from. The learner's own is kept aside.
@@ -305,10 +306,7 @@ pub fn diff(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
 /// # Errors
 /// When there is no workshop, or a file can't be written.
 pub fn reset(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
-    let exercise = match exercise {
-        Some(exercise) => exercise,
-        None => next()?,
-    };
+    let exercise = meant(exercise)?;
     let folder = there()?;
     let file = source_of(exercise);
     let kept = keep(&folder, &file)?;
@@ -317,11 +315,11 @@ pub fn reset(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
     let mut progress = Progress::read()?;
     progress.go_to(exercise);
     progress.write()?;
-    println!(
-        "workshop/{file} is now what exercise {} ({id}) starts from: {title}.{kept}\n`cargo xtask hint {id}` says what to do, and `cargo xtask check {id}` grades it.",
+    stdout::write(&format!(
+        "workshop/{file} is now what exercise {} ({id}) starts from: {title}.{kept}\n`cargo xtask hint {id}` says what to do, and `cargo xtask check {id}` grades it.\n",
         exercise.number,
         id = exercise.id
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -367,7 +365,8 @@ pub fn status() -> Result<ExitCode> {
     if !workspace::workshop().is_dir() {
         out.push_str("There is no workshop/ yet: `cargo xtask workshop start` makes it.\n");
     }
-    say(&out)
+    stdout::write(&out)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The difference between two sources in one of their top-level functions.
@@ -414,14 +413,6 @@ fn write(path: &Path, text: &str) -> Result<()> {
         .and_then(|()| fs::write(&new, text))
         .and_then(|()| fs::rename(&new, path));
     written.with_context(|| format!("writing {}", path.display()))
-}
-
-/// To stdout, whoever reads it, for as long as they do.
-fn say(text: &str) -> Result<ExitCode> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("write(1)"),
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }
 
 #[cfg(test)]

@@ -38,8 +38,8 @@ use nix::unistd::{close, gethostname, setsid};
 use super::diagnosis::Diagnosis;
 use super::proc::{FileId, Pid, Proc, Process, id_of};
 use super::verdict::{Failure, fail};
+use crate::host;
 use crate::mounts::{self, Mount};
-use crate::{host, privilege};
 
 /// The step that an attack is put into, by its name on the PATH.
 pub const STEP: &str = "step04-proc";
@@ -432,9 +432,9 @@ impl Exam {
     /// Is that process, by its number on the machine, on this host, and not on another?
     fn is_on_host(&self, outer: Pid) -> bool {
         let init = self.init.borrow().id();
-        let user = |pid: Pid| self.machine.id(pid, "ns/pid").ok();
+        let namespace = |pid: Pid| self.machine.id(pid, "ns/pid").ok();
         // In the host's own PID namespace, or in one that is nested in it.
-        user(outer).is_some() && (user(outer) == user(init) || self.descends(outer, init))
+        namespace(outer).is_some() && (namespace(outer) == namespace(init) || self.descends(outer, init))
     }
 
     /// Is `outer` a descendant of this process, as all on the host are?
@@ -564,11 +564,9 @@ impl Run<'_> {
     /// The program's number on the host.
     pub fn pid(&self) -> Result<Pid, Trouble> {
         // We are outside of the host's PID namespace, and std tells us what we call the child.
-        let outer = self.child.id();
-        let status = self.exam.machine.read(outer, "status")?;
-        let status = String::from_utf8_lossy(&status);
-        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).context("no NSpid in /proc")?;
-        Ok(numbers.split_whitespace().nth(1).context("the program has no number on the host")?.parse()?)
+        let process = self.exam.machine.process(self.child.id());
+        let number = process.and_then(|it| it.numbers.get(1).copied());
+        Ok(number.context("the program has no number on the host")?)
     }
 
     /// Its exit status, if it has ended.
@@ -857,12 +855,4 @@ fn proc_of_our_own() -> Result<Proc> {
 /// Those of fcntl(2).
 pub fn leak(file: &File) -> nix::Result<()> {
     fcntl(file, FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).map(drop)
-}
-
-/// The examiner dies with whoever asked for the exam, and the host with the examiner.
-///
-/// # Errors
-/// Those of prctl(2).
-pub fn die_with_parent() -> Result<()> {
-    privilege::die_with_parent()
 }

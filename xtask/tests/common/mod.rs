@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use xtask::workspace;
+use xtask::{workshop, workspace};
 
 /// How programs are to be linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,21 +70,10 @@ impl Package<'_> {
         assert!(output.status.success(), "{}: {}", self.name, String::from_utf8_lossy(&output.stderr));
     }
 
-    /// The libraries are those that the steps and xtask have, with the same features.
     fn manifest(self) -> String {
-        let read = |file: &str| fs::read_to_string(workspace::root().join(file)).unwrap();
-        let line = |text: &str, start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
-        let workspace = read("Cargo.toml");
-        let version = line(&workspace, "nix = ").replace("nix = ", "version = ");
-        let nix = line(&read("xtask/Cargo.toml"), "nix = ").replace("workspace = true", &version);
-        let profiles = workspace.split("\n\n").filter(|it| it.contains("[profile")).collect::<Vec<_>>().join("\n\n");
         let warnings = if self.no_warnings { "deny" } else { "allow" };
-        format!(
-            "[package]\nname = \"{}\"\nedition = \"2024\"\n\n[workspace]\n\n[lints.rust]\nwarnings = \"{warnings}\"\n\n\
-             [dependencies]\n{}\n{nix}\n\n{profiles}",
-            self.name,
-            line(&workspace, "anyhow = "),
-        )
+        let manifest = workshop::manifest(self.name).unwrap_or_else(|error| panic!("{error:#}"));
+        format!("{manifest}\n[lints.rust]\nwarnings = \"{warnings}\"\n")
     }
 }
 
