@@ -187,7 +187,7 @@ pub struct Graded {
     pub verdicts: Vec<Option<Verdict>>,
 }
 
-/// Grades a program by an exercise and those before it, and stops at the first that it fails.
+/// Grades a program by an exercise and those that it builds on, and stops at the first that it fails.
 ///
 /// # Errors
 /// When the examiner fails, which is no verdict on the program.

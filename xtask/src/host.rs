@@ -56,6 +56,9 @@ const GREETING: &str = "\
 A throwaway host. Its name, mounts and processes go when you `exit`; its files
 are your machine's own. The steps are here: `step02-pid run ps -e`, for example.";
 
+/// And what a learner is told besides.
+const GREETING_OF_A_LEARNER: &str = "So is your own program, as it was built last: `mine run sh`.";
+
 /// What `xtask host` was asked for.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -93,6 +96,9 @@ pub fn run(options: Options) -> Result<ExitCode> {
     if is_shell {
         terminal_foreground();
         eprintln!("{GREETING}");
+        if workspace::workshop_target().join("debug/mine").exists() {
+            eprintln!("{GREETING_OF_A_LEARNER}");
+        }
     }
     let result = Command::new(&command[0]).args(&command[1..]).env_clear().envs(environment).spawn();
     // As in the steps: what Ctrl-C means is for the command to say.

@@ -317,7 +317,7 @@ mod linux {
             )
             .subcommand(
                 Command::new("check")
-                    .about("Grade your program by an exercise and those before it, as the kernel sees it")
+                    .about("Grade your program by an exercise and those it builds on, as the kernel sees it")
                     .arg(exercise().help("Its number or name [default: the first that you have not passed]"))
                     .arg(Arg::new("cmd").long("cmd").value_name("PROGRAM").value_parser(value_parser!(OsString)).help(
                         "Grade this program, in any language; it must take `run COMMAND [ARG...]` [default: the one in workshop/]",

@@ -80,7 +80,7 @@ pub fn start() -> Result<ExitCode> {
     };
     stdout::write(&format!(
         "workshop/ {what}. Your program is workshop/src/main.rs.\n\n\
-         cargo xtask check           grade it by the next exercise, and those before\n\
+         cargo xtask check           grade it by the next exercise, and those it builds on\n\
          cargo xtask check --watch   the same whenever you save\n\
          cargo xtask hint            what to do; again for a hint, and again for more\n\
          cargo xtask host            a throwaway host, on which you can try it: `mine run sh`\n\
@@ -170,8 +170,14 @@ pub fn meant(named: Option<&'static Exercise>) -> Result<&'static Exercise> {
 /// were passed.
 fn next_open() -> Result<Option<&'static Exercise>> {
     let progress = Progress::read()?;
-    let at = progress.at().and_then(|id| exercises::ALL.iter().find(|it| it.id == id)).map_or(0, |it| it.number);
-    Ok(first(at, |it| !progress.has_passed(it)))
+    let number = at(&progress).map_or(0, |it| it.number);
+    Ok(first(number, |it| !progress.has_passed(it)))
+}
+
+/// The exercise that was last passed, or begun.
+fn at(progress: &Progress) -> Option<&'static Exercise> {
+    let id = progress.at()?;
+    exercises::ALL.iter().find(|it| it.id == id)
 }
 
 /// The first exercise behind `exercise` that was not passed yet, or the first of all.
@@ -287,17 +293,28 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the learner's program beside the solution of an exercise.
+/// Prints the learner's program beside the solution of an exercise; without a name, of the one that the learner is at, also
+/// if that was passed: the solution of the next is not shown by mistake.
 ///
 /// # Errors
 /// When there is no workshop, or no diff(1).
 pub fn diff(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
-    let exercise = meant(exercise)?;
+    let is_named = exercise.is_some();
+    let exercise = match exercise.or(at(&Progress::read()?)) {
+        Some(exercise) => exercise,
+        None => meant(None)?,
+    };
     let file = source_of(exercise);
     let mine = there()?.join(&file);
     let mine = fs::read_to_string(&mine).with_context(|| format!("reading {}", mine.display()))?;
     let difference = between(&mine, &exercises::solution(exercise)?, &format!("workshop/{file}"), exercise.solution)?;
     stdout::write(if difference.is_empty() { "They are the same.\n" } else { &difference })?;
+    if !is_named && let Some(next) = next_open()?.filter(|it| it.id != exercise.id) {
+        eprintln!(
+            "This is exercise {} ({}), which you have passed. `cargo xtask diff {}` shows what solves the next.",
+            exercise.number, exercise.id, next.id
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -288,6 +288,19 @@ fn diff_shows_mine_beside_the_solution() {
 }
 
 #[test]
+fn diff_without_a_name_does_not_give_the_next_solution_away() {
+    let workshop = Workshop::new("diff-at");
+    workshop.says("check run");
+    let (status, stdout, stderr) = workshop.run("diff");
+    assert_eq!((status, stdout.as_str()), (Some(0), "They are the same.\n"));
+    assert!(stderr.contains("exercise 0 (run)") && stderr.contains("cargo xtask diff uts"), "{stderr}");
+    // Who has begun one means that one.
+    workshop.says("reset uts");
+    let (_, stdout, stderr) = workshop.run("diff");
+    assert!(stdout.contains("+++ step01-uts/src/main.rs") && stderr.is_empty(), "{stdout}{stderr}");
+}
+
+#[test]
 fn what_was_passed_is_kept_over_updates() {
     let workshop = Workshop::new("status");
     workshop.says("check run");

@@ -33,6 +33,8 @@ pub enum Diagnosis {
     NoChroot,
     ChrootWithoutChdir,
     ChdirBeforeChroot,
+    SelfGone,
+    NothingToMountOn,
     ProcNotMounted,
     ProcBeforeChroot,
     ProcOfTheHost,
@@ -51,6 +53,7 @@ pub enum Diagnosis {
     DevNullIsAFile,
     DevOfTheHost,
     DevLeft,
+    MknodRefused,
     FlagUnknown,
     FlagIgnored,
     VolumeMissing,
@@ -246,6 +249,18 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "step03.md#why",
     ),
     (
+        SelfGone,
+        "self-gone",
+        "/proc/self/exe is looked for in the caller's own root, and in the rootfs /proc is empty: start the half inside first, and let that one call chroot(2).",
+        "step03.md#change",
+    ),
+    (
+        NothingToMountOn,
+        "nothing-to-mount-on",
+        "mount(2) hangs something on a file or folder that is there already, and makes none: ENOENT says that there is none at that place, as seen from the caller's `/` and working directory, or nothing at the source.",
+        "workshop.md#volume",
+    ),
+    (
         ProcNotMounted,
         "proc-not-mounted",
         "/proc in a rootfs is an empty folder: somebody inside must mount a proc file system on it. If you do, look at what mount(2) returns.",
@@ -351,6 +366,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         DevLeft,
         "dev-left",
         "A bind mount needs a file to be mounted on, and that stays in the rootfs: mount a tmpfs on dev first, and make it there.",
+        "rootfs.md#contents",
+    ),
+    (
+        MknodRefused,
+        "mknod-refused",
+        "To make a device, mknod(2) asks for a capability in the machine's own user namespace, which the root of another does not have. But a device that is there already can be bound to a second place.",
         "rootfs.md#contents",
     ),
     (

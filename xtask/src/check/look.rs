@@ -436,7 +436,8 @@ impl Look {
         // Of a process that has ended nothing is left but what it said.
         let text = self.stderr.to_lowercase();
         let says = |one: &str, other: &str| text.contains(one) || text.contains(other);
-        let misses_rootfs = text.contains("chroot") && says("enoent", "no such file");
+        let is_enoent = says("enoent", "no such file");
+        let misses_rootfs = text.contains("chroot") && is_enoent;
         // A traceback names neither the call nor its flags, but perhaps the mount point.
         let is_einval = says("einval", "invalid argument") || says("errno 22", "os error 22");
         let is_no_mount_point = is_einval && (says("private", "slave") || says("mount", "'/'"));
@@ -461,6 +462,12 @@ impl Look {
             return fail(Diagnosis::InputLost, seen, "the command reads what is typed, while it is typed");
         } else if self.rootfs.is_some() && misses_rootfs {
             Diagnosis::ChdirBeforeChroot
+        } else if is_enoent && text.contains("/proc/self/exe") {
+            Diagnosis::SelfGone
+        } else if is_enoent && text.contains("mount") {
+            Diagnosis::NothingToMountOn
+        } else if text.contains("mknod") && says("eperm", "not permitted") {
+            Diagnosis::MknodRefused
         } else if is_no_mount_point {
             Diagnosis::NotAMountPoint
         } else if says("enomem", "cannot allocate memory") || text.contains("cannot fork") {
@@ -475,7 +482,7 @@ impl Look {
         } else {
             Diagnosis::NeverRan
         };
-        fail(diagnosis, seen, format!("the process `sh -c … {}`", nonce()))
+        fail(diagnosis, seen, format!("the command that was given to `run`, a shell, `sh -c … {}`", nonce()))
     }
 
     /// The command, or the verdict that it never ran.

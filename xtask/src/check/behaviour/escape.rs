@@ -65,7 +65,11 @@ fn of_an_attack(look: &Look, verdict: Verdict) -> Verdict {
         // Of the attack's root nothing is left to look at.
         _ if (text.contains("enoent") || text.contains("no such file")) && !names_another => Diagnosis::NoShellThere,
         // These are about the making of a container.
-        Diagnosis::ChdirBeforeChroot | Diagnosis::NotAMountPoint | Diagnosis::NoContract => Diagnosis::NeverRan,
+        Diagnosis::ChdirBeforeChroot
+        | Diagnosis::SelfGone
+        | Diagnosis::NothingToMountOn
+        | Diagnosis::NotAMountPoint
+        | Diagnosis::NoContract => Diagnosis::NeverRan,
         other => other,
     };
     failure.into()
