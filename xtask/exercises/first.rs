@@ -16,6 +16,7 @@ fn main() -> Result<ExitCode> {
     if mode != "run" {
         bail!("usage: mine run COMMAND [ARG...]");
     }
+    // Name each call in its error, as here: what the kernel says is mostly "No such file or directory".
     let status = Command::new(program).args(args).status().context("execve")?;
     Ok(ExitCode::from(status.code().unwrap_or(1) as u8))
 }

@@ -30,6 +30,7 @@ pub mod exam;
 pub mod look;
 pub mod proc;
 pub mod report;
+pub mod said;
 pub mod verdict;
 
 use criterion::How;

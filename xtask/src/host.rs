@@ -57,7 +57,7 @@ A throwaway host. Its name, mounts and processes go when you `exit`; its files
 are your machine's own. The steps are here: `step02-pid run ps -e`, for example.";
 
 /// And what a learner is told besides.
-const GREETING_OF_A_LEARNER: &str = "So is your own program, as it was built last: `mine run sh`.";
+const GREETING_OF_A_LEARNER: &str = "So is workshop/src/main.rs, as it was built last: `mine run sh`.";
 
 /// What `xtask host` was asked for.
 #[derive(Debug, Default)]

@@ -318,7 +318,7 @@ mod linux {
             .subcommand(
                 Command::new("check")
                     .about("Grade your program by an exercise and those it builds on, as the kernel sees it")
-                    .arg(exercise().help("Its number or name [default: the first that you have not passed]"))
+                    .arg(exercise().help("Its number or name [default: the one that you are at]"))
                     .arg(Arg::new("cmd").long("cmd").value_name("PROGRAM").value_parser(value_parser!(OsString)).help(
                         "Grade this program, in any language; it must take `run COMMAND [ARG...]` [default: the one in workshop/]",
                     ))
@@ -337,7 +337,7 @@ mod linux {
             .subcommand(
                 Command::new("hint")
                     .about("Say what an exercise asks, and at each call give one hint more")
-                    .arg(exercise().help("Its number or name [default: the first that you have not passed]"))
+                    .arg(exercise().help("Its number or name [default: the one that you are at]"))
                     .arg(Arg::new("statement").long("statement").action(ArgAction::SetTrue).help("No hint, only what to do"))
                     .arg(
                         Arg::new("all")
@@ -350,12 +350,12 @@ mod linux {
             .subcommand(
                 Command::new("diff")
                     .about("Show the difference from your program to an exercise's solution")
-                    .arg(exercise().help("Its number or name [default: the first that you have not passed]")),
+                    .arg(exercise().help("Its number or name [default: the one that you have begun, or just passed]")),
             )
             .subcommand(
                 Command::new("reset")
                     .about("Put your program back to what an exercise starts from; yours is kept aside")
-                    .arg(exercise().help("Its number or name [default: the first that you have not passed]")),
+                    .arg(exercise().help("Its number or name [default: the one that you are at]")),
             )
             .subcommand(
                 Command::new("catch-up")

@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 /// # Errors
 /// Those of write(2), but for EPIPE.
 pub fn write(text: &str) -> Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+    let mut stdout = io::stdout();
+    // What does not end a line would be kept, and come after what others write.
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context("write(1)"),
     }

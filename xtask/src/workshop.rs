@@ -74,7 +74,7 @@ pub fn start() -> Result<ExitCode> {
         }
     }
     let what = if is_new { "made" } else { "is there" };
-    let next = match next_open()? {
+    let next = match begun(&Progress::read()?).or(next_open()?) {
         Some(next) => format!("Next is exercise {} ({}): {}.", next.number, next.id, text::of(next.id)?.title),
         None => "You have passed them all.".into(),
     };
@@ -155,14 +155,18 @@ pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
     Ok(cargo.status().context("starting cargo")?.success().then(|| target.join("debug").join(name)))
 }
 
-/// The exercise that is meant: the one that was named, else the one that is next, or the last if all were passed.
+/// The exercise that is meant: the one that was named, else the one that was begun, else the one that is next, or the last if
+/// all were passed.
 ///
 /// # Errors
 /// When the progress can't be read.
 pub fn meant(named: Option<&'static Exercise>) -> Result<&'static Exercise> {
     match named {
         Some(exercise) => Ok(exercise),
-        None => next_open()?.or(exercises::ALL.last()).context("there are no exercises"),
+        None => match begun(&Progress::read()?) {
+            Some(begun) => Ok(begun),
+            None => next_open()?.or(exercises::ALL.last()).context("there are no exercises"),
+        },
     }
 }
 
@@ -174,9 +178,25 @@ fn next_open() -> Result<Option<&'static Exercise>> {
     Ok(first(number, |it| !progress.has_passed(it)))
 }
 
+/// Was the exercise passed, as it is asked now?
+///
+/// # Errors
+/// When the progress can't be read.
+pub fn has_passed(exercise: &Exercise) -> Result<bool> {
+    Ok(Progress::read()?.has_passed(exercise))
+}
+
 /// The exercise that was last passed, or begun.
 fn at(progress: &Progress) -> Option<&'static Exercise> {
-    let id = progress.at()?;
+    progress.at().and_then(of_id)
+}
+
+/// The exercise that was begun by `reset` or `catch-up` and not passed since, whether it was passed before or not.
+fn begun(progress: &Progress) -> Option<&'static Exercise> {
+    progress.begun().and_then(of_id)
+}
+
+fn of_id(id: &str) -> Option<&'static Exercise> {
     exercises::ALL.iter().find(|it| it.id == id)
 }
 
@@ -208,6 +228,7 @@ pub fn note_passed(passed: &[&'static Exercise]) -> Result<()> {
         progress.pass(exercise)?;
         progress.go_to(exercise);
     }
+    progress.end();
     progress.write()
 }
 
@@ -309,9 +330,10 @@ pub fn diff(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
     let mine = fs::read_to_string(&mine).with_context(|| format!("reading {}", mine.display()))?;
     let difference = between(&mine, &exercises::solution(exercise)?, &format!("workshop/{file}"), exercise.solution)?;
     stdout::write(if difference.is_empty() { "They are the same.\n" } else { &difference })?;
-    if !is_named && let Some(next) = next_open()?.filter(|it| it.id != exercise.id) {
+    let next = meant(None)?;
+    if !is_named && next.id != exercise.id {
         eprintln!(
-            "This is exercise {} ({}), which you have passed. `cargo xtask diff {}` shows what solves the next.",
+            "This is exercise {} ({}), which you have passed. `cargo xtask hint {} --all` ends with what solves the next.",
             exercise.number, exercise.id, next.id
         );
     }
@@ -330,7 +352,7 @@ pub fn reset(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
     write(&folder.join(&file), &exercises::starter(exercise)?)?;
     let title = text::of(exercise.id)?.title;
     let mut progress = Progress::read()?;
-    progress.go_to(exercise);
+    progress.begin(exercise);
     progress.write()?;
     stdout::write(&format!(
         "workshop/{file} is now what exercise {} ({id}) starts from: {title}.{kept}\n`cargo xtask hint {id}` says what to do, and `cargo xtask check {id}` grades it.\n",

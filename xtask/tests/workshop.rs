@@ -293,11 +293,26 @@ fn diff_without_a_name_does_not_give_the_next_solution_away() {
     workshop.says("check run");
     let (status, stdout, stderr) = workshop.run("diff");
     assert_eq!((status, stdout.as_str()), (Some(0), "They are the same.\n"));
-    assert!(stderr.contains("exercise 0 (run)") && stderr.contains("cargo xtask diff uts"), "{stderr}");
+    assert!(stderr.contains("exercise 0 (run)") && stderr.contains("cargo xtask hint uts --all"), "{stderr}");
     // Who has begun one means that one.
     workshop.says("reset uts");
     let (_, stdout, stderr) = workshop.run("diff");
     assert!(stdout.contains("+++ step01-uts/src/main.rs") && stderr.is_empty(), "{stdout}{stderr}");
+}
+
+#[test]
+fn what_was_reset_is_what_is_meant_though_it_was_passed_before() {
+    let workshop = Workshop::new("begun");
+    workshop.write("src/main.rs", &exercises::solution(exercise("proc")).unwrap());
+    workshop.says("check reap");
+    workshop.says("reset reap");
+    // The starter happens to do what 7 asks, which nobody has asked.
+    let (status, report, _) = workshop.run("check");
+    assert!(status == Some(1) && report.contains("Exercise 6 (reap)"), "{report}");
+    assert!(workshop.says("hint").contains("(reap)") && !workshop.read("progress.txt").contains("passed die"));
+    workshop.write("src/main.rs", &exercises::solution(exercise("reap")).unwrap());
+    assert!(workshop.says("check").contains("(reap)"));
+    assert!(workshop.says("hint").contains("(die)"));
 }
 
 #[test]

@@ -7,12 +7,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::diagnosis::Diagnosis;
 use super::exam::{Exam, Run, Setting, Trouble};
 use super::look::{self, Judged, Look, Sighting, how, look_with, shorten};
 use super::proc::Process;
+use super::said::Said;
 use super::verdict::{Failure, Verdict, fail, require};
 
 pub mod escape;
@@ -209,10 +211,10 @@ fn judge(judge: impl FnOnce() -> Judged) -> Checked {
 fn flagged<'a>(look: &'a Look, flag: &str) -> Result<&'a Sighting, Verdict> {
     look.sighting().map_err(|verdict| {
         // The first program says no more of a command that it does not find, and here that is the flag.
-        let text = look.stderr.to_lowercase();
-        let refused = text.contains(flag) || ["enoent", "no such file"].iter().any(|it| text.contains(it));
+        let said = Said::new(&look.stderr);
+        let is_silent = said.names(Errno::ENOENT) || matches!(look.status.code(), Some(2 | 126 | 127));
         match verdict {
-            Verdict::Fail(failure) if refused || matches!(look.status.code(), Some(2 | 126 | 127)) => {
+            Verdict::Fail(failure) if said.has(flag) || is_silent && said.meaning().is_none() => {
                 Verdict::Fail(Failure { diagnosis: Diagnosis::FlagUnknown, ..failure })
             }
             other => other,

@@ -7,6 +7,9 @@ pub enum Diagnosis {
     NotAProgram,
     NoContract,
     NeverRan,
+    HasThreads,
+    NoParentNumber,
+    FoundOnTheHost,
     InitGone,
     NestedTooDeep,
     WordsLost,
@@ -35,11 +38,13 @@ pub enum Diagnosis {
     ChdirBeforeChroot,
     SelfGone,
     NothingToMountOn,
+    MountInvalid,
     ProcNotMounted,
     ProcBeforeChroot,
     ProcOfTheHost,
     ProcWritable,
     StatusLost,
+    CollectedAlready,
     SignalLost,
     NotFoundStatus,
     ZombiesKept,
@@ -64,6 +69,9 @@ pub enum Diagnosis {
     NoShellThere,
     NotStatic,
     StillEscapes,
+    PivotRefused,
+    ProcRefused,
+    OldRootBusy,
     OldRootReachable,
     NoUserNamespace,
     NotMapped,
@@ -93,14 +101,32 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         NoContract,
         "no-contract",
-        "The program refused its command line: it must take `run COMMAND [ARG...]`, whatever else it takes.",
+        "The program refused its command line: it must take `run COMMAND [ARG...]`, whatever else it takes. (Or a half of it refused the other: is it started by the word that it listens to?)",
         "workshop.md#contract",
     ),
     (
         NeverRan,
         "never-ran",
-        "The command was never started: a call before it failed, or it is not called at all. Or it was, and process 1 ended at once, and all in its namespace with it.",
+        "The command was never started: a call before it failed, or it is not called at all. Or it was, and process 1 ended at once, and all in its namespace with it. (Let your program say on stderr which call failed, and with what errno: then this can say more.)",
         "workshop.md#contract",
+    ),
+    (
+        HasThreads,
+        "has-threads",
+        "A process with several threads, as in Go every one is, can't unshare a user namespace; and who has unshared a PID namespace can start no thread any more: both are EINVAL. Let the half inside be born in the new namespaces, in Go by Cloneflags.",
+        "workshop.md#languages",
+    ),
+    (
+        NoParentNumber,
+        "no-parent-number",
+        "Who was born in a new PID namespace has a parent that has no number in it: getppid(2) says 0, and there is no /proc/0. But the host's /proc numbers both as the host does: its /proc/self/status has the parent, under PPid.",
+        "step02.md#change",
+    ),
+    (
+        FoundOnTheHost,
+        "found-on-the-host",
+        "The command was looked for on the host, before chroot(2), and there it is at a path that the rootfs does not have: look for it inside.",
+        "step03.md#change",
     ),
     (
         InitGone,
@@ -117,7 +143,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         WordsLost,
         "words-lost",
-        "A command is a list of words, and each goes to execve(2) as it is, from the first to the last: joined into one string, they fall apart at other places.",
+        "A command is a list of words, and each goes to execve(2) as it is, from the first to the last: joined into one string, they fall apart at other places; and behind COMMAND no flag is yours.",
         "workshop.md#contract",
     ),
     (
@@ -135,7 +161,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         OutputSwallowed,
         "output-swallowed",
-        "The command's stdout and stderr are those of your program: who collects them first keeps a person waiting.",
+        "The command's stdout and stderr are those of your program: who collects them first keeps a person waiting, and who connects them to nothing loses them.",
         "workshop.md#contract",
     ),
     (
@@ -150,7 +176,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "`run` ended before the command did, and so knows nothing of how it ended.",
         "step01.md#program",
     ),
-    (TooLong, "too-long", "It did not end: something waits for what never comes.", "workshop.md#contract"),
+    (
+        TooLong,
+        "too-long",
+        "It did not end: something waits for what never comes, such as a copy of stdin for its end.",
+        "workshop.md#contract",
+    ),
     (
         ForksWithoutEnd,
         "forks-without-end",
@@ -161,7 +192,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         RenamedHost,
         "renamed-host",
-        "sethostname(2) writes into the UTS namespace that the caller is in at that moment. Before unshare(2), or without it, that is the host's, and the host is renamed.",
+        "sethostname(2) writes into the UTS namespace that the caller is in at that moment. Before unshare(2), or without it, that is the host's, and the host is renamed. (So it is in another thread than the one that called unshare(2).)",
         "step01.md#why",
     ),
     (
@@ -179,7 +210,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         IsolatedNothing,
         "isolated-nothing",
-        "The command runs in all the namespaces of the host: what it prints may look right, but nothing was isolated before it was started.",
+        "The command runs in all the namespaces of the host: what it prints may look right, but nothing was isolated before it was started, or in another thread only.",
         "step01.md#why",
     ),
     (
@@ -197,7 +228,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         NoFork,
         "no-fork",
-        "unshare(CLONE_NEWPID) does not move the caller: it decides where its next child is born. The command was not born after it.",
+        "unshare(CLONE_NEWPID) does not move the caller: it decides where its next child is born. The command was not born after it, or not of the thread that made the call.",
         "step02.md#why",
     ),
     (
@@ -261,6 +292,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "workshop.md#volume",
     ),
     (
+        MountInvalid,
+        "mount-invalid",
+        "For mount(2) a new file system needs its type, which is the third argument (EINVAL without one, ENODEV if the kernel has none of that name); and in a user namespace a bind must bring along what is mounted below, with MS_REC.",
+        "step04.md#why",
+    ),
+    (
         ProcNotMounted,
         "proc-not-mounted",
         "/proc in a rootfs is an empty folder: somebody inside must mount a proc file system on it. If you do, look at what mount(2) returns.",
@@ -289,6 +326,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "status-lost",
         "The exit status of `run` is all that a script learns about the command: pass on the command's own.",
         "reference.md#exit-status",
+    ),
+    (
+        CollectedAlready,
+        "collected-already",
+        "An exit status is there once: whoever calls wait(2) for any child takes the command's as well, and with SIGCHLD ignored nobody gets it. Then wait(2) for the command says ECHILD.",
+        "step02.md#change",
     ),
     (
         SignalLost,
@@ -427,6 +470,24 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         StillEscapes,
         "still-escapes",
         "A chroot moves what a path starts from, and the host's files are still mounted around it; pivot_root(2) changes what is mounted.",
+        "not.md#escape",
+    ),
+    (
+        PivotRefused,
+        "pivot-refused",
+        "pivot_root(2) says EINVAL unless the new root is a mount point, for a folder is none before something is bound to it, if only itself; unless its caller stands in that mount, and not in the folder below it; and unless nothing there is shared.",
+        "not.md#escape",
+    ),
+    (
+        ProcRefused,
+        "proc-refused",
+        "In a user namespace a new /proc may be mounted only as long as another one can be seen, whole and with the same access time flag: so before the old root is unmounted.",
+        "troubleshooting.md#user-namespaces",
+    ),
+    (
+        OldRootBusy,
+        "old-root-busy",
+        "Something is still mounted in the old root, or stands in it: with MNT_DETACH it goes at once, with all that is mounted below, and is freed when the last one has left it.",
         "not.md#escape",
     ),
     (

@@ -20,6 +20,7 @@ use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs};
 use super::diagnosis::Diagnosis;
 use super::exam::{Exam, Remains, Run, Setting, Trouble};
 use super::proc::{FileId, Pid, Process, id_of};
+use super::said::Said;
 use super::verdict::{Failure, Verdict, fail, require};
 use crate::host;
 use crate::mounts::{self, Mount};
@@ -136,6 +137,8 @@ pub struct Look {
     pub host_peers: Vec<u32>,
     /// How many proc file systems the host has.
     pub host_procs: usize,
+    /// Where the host has its shell, if the rootfs has none there.
+    pub host_shell: Option<PathBuf>,
     /// The rootfs, the host's `/`, and the folder that the program started in.
     pub rootfs: Option<FileId>,
     /// See `rootfs`.
@@ -167,10 +170,10 @@ pub fn look_with<T: Default>(
     let rootfs = id_of(&exam.folder().join("rootfs")).ok();
     let folder = id_of(exam.folder())?;
     // Now, for the program may put another file in their place.
-    let shells = [
-        (Some(exam.host.id(1, "root")?), exam.on_path("sh")),
-        (rootfs, in_root(&exam.folder().join("rootfs"), Path::new("/bin/sh"))),
-    ];
+    let rootfs_folder = exam.folder().join("rootfs");
+    let host_shell = exam.on_path("sh").filter(|sh| in_root(&rootfs_folder, sh).is_none());
+    let shells =
+        [(Some(exam.host.id(1, "root")?), exam.on_path("sh")), (rootfs, in_root(&rootfs_folder, Path::new("/bin/sh")))];
     let shells: Vec<_> = shells.into_iter().filter_map(|(root, sh)| Some((root?, File::open(sh?).ok()?))).collect();
     let nonce = nonce();
     let words = words(&nonce);
@@ -235,6 +238,7 @@ pub fn look_with<T: Default>(
         processes_left,
         host_peers: exam.peer_groups(),
         host_procs: exam.count_procs(),
+        host_shell,
         rootfs,
         host_root: exam.host.id(1, "root")?,
         host_root_mount: exam.root_mount(),
@@ -433,20 +437,13 @@ impl Look {
             text => format!("on stderr: {}", shorten(text)),
         };
         let seen = format!("`run` ended with {}, and said {said}", how(self.status));
-        // Of a process that has ended nothing is left but what it said.
-        let text = self.stderr.to_lowercase();
-        let says = |one: &str, other: &str| text.contains(one) || text.contains(other);
-        let is_enoent = says("enoent", "no such file");
-        let misses_rootfs = text.contains("chroot") && is_enoent;
-        // A traceback names neither the call nor its flags, but perhaps the mount point.
-        let is_einval = says("einval", "invalid argument") || says("errno 22", "os error 22");
-        let is_no_mount_point = is_einval && (says("private", "slave") || says("mount", "'/'"));
+        let words = Said::new(&self.stderr);
         let unmapped = self.remains.as_ref().filter(|it| {
             let is_mapped = maps_root(&it.uid_map) && maps_root(&it.gid_map);
             !it.in_hosts_user_namespace && !is_mapped
         });
         let diagnosis = if let Some(remains) = unmapped {
-            if remains.allows_setgroups && remains.gid_map.trim().is_empty() && text.contains("gid_map") {
+            if remains.allows_setgroups && remains.gid_map.trim().is_empty() && words.has("gid_map") {
                 let seen = format!("{seen}; in its user namespace gid_map is empty, and setgroups still \"allow\"");
                 return fail(Diagnosis::GroupsNotDenied, seen, "`deny` in setgroups, before gid_map is written");
             }
@@ -460,27 +457,13 @@ impl Look {
         } else if self.came_late {
             let seen = "the command was not started before stdin had ended";
             return fail(Diagnosis::InputLost, seen, "the command reads what is typed, while it is typed");
-        } else if self.rootfs.is_some() && misses_rootfs {
-            Diagnosis::ChdirBeforeChroot
-        } else if is_enoent && text.contains("/proc/self/exe") {
-            Diagnosis::SelfGone
-        } else if is_enoent && text.contains("mount") {
-            Diagnosis::NothingToMountOn
-        } else if text.contains("mknod") && says("eperm", "not permitted") {
-            Diagnosis::MknodRefused
-        } else if is_no_mount_point {
-            Diagnosis::NotAMountPoint
-        } else if says("enomem", "cannot allocate memory") || text.contains("cannot fork") {
-            Diagnosis::InitGone
-        } else if says("enospc", "no space left on device") {
-            Diagnosis::NestedTooDeep
-        } else if says("eagain", "temporarily unavailable") {
-            // It met the limit, and was gone before we had counted.
-            Diagnosis::ForksWithoutEnd
-        } else if text.contains("usage") || (self.status.code() == Some(2) && text.trim().is_empty()) {
+        } else if let Some(shell) = self.host_shell.as_ref().filter(|it| words.misses(it)) {
+            let seen = format!("{seen}; {} is on the host, and not in ./rootfs", shell.display());
+            return fail(Diagnosis::FoundOnTheHost, seen, "the command looked for in ./rootfs, where it is /bin/sh");
+        } else if self.status.code() == Some(2) && self.stderr.trim().is_empty() {
             Diagnosis::NoContract
         } else {
-            Diagnosis::NeverRan
+            words.meaning().unwrap_or(Diagnosis::NeverRan)
         };
         fail(diagnosis, seen, format!("the command that was given to `run`, a shell, `sh -c … {}`", nonce()))
     }
@@ -516,13 +499,16 @@ pub fn how(status: ExitStatus) -> String {
     }
 }
 
-/// The end of what a program said, for a report: of a traceback, the last line is the one that counts.
+/// What a program said, for a report: how it begins and how it ends, for of a traceback that which counts is the first line or
+/// the last, as the language has it.
 pub fn shorten(text: &str) -> String {
     const LONGEST: usize = 300;
+    const BEGINNING: usize = 120;
     let text = text.trim();
-    match text.char_indices().rev().nth(LONGEST) {
-        Some((at, _)) => format!("…{:?}", &text[at..]),
-        None => format!("{text:?}"),
+    let place = |from_end| text.char_indices().rev().nth(from_end).map(|(at, _)| at);
+    match (place(LONGEST), text.char_indices().nth(BEGINNING), place(LONGEST - BEGINNING)) {
+        (Some(_), Some((begin, _)), Some(end)) => format!("{:?} … {:?}", &text[..begin], &text[end..]),
+        _ => format!("{text:?}"),
     }
 }
 
@@ -579,7 +565,9 @@ pub fn the_status_is_passed_on(look: &Look) -> Judged {
             format!("; on stderr: {}", shorten(&look.stderr))
         };
         let seen = format!("the command ended with status {told}, and `run` with {}{said}", how(look.status));
-        fail(Diagnosis::StatusLost, seen, format!("status {told}"))
+        let is_gone = Said::new(&look.stderr).names(Errno::ECHILD);
+        let diagnosis = if is_gone { Diagnosis::CollectedAlready } else { Diagnosis::StatusLost };
+        fail(diagnosis, seen, format!("status {told}"))
     }))
 }
 

@@ -73,6 +73,13 @@ pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, col
         // Exercise 0 asks that the command runs, and it is the later ones that get in the way of that.
         let about = if at.number == 0 { exercise.id } else { at.id };
         let _ = writeln!(out, "  hint       `cargo xtask hint {about}`");
+        if at.id != exercise.id && workshop::has_passed(at)? {
+            let _ = writeln!(
+                out,
+                "\nExercise {} held before: it is what you have changed since that gets in its way.",
+                at.number
+            );
+        }
         if program.is_none() && at.id == exercise.id && workshop::is_untouched(exercise) {
             let _ = writeln!(
                 out,

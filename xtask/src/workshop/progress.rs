@@ -1,6 +1,7 @@
 //! `workshop/progress.txt`: what was passed, and which hints were read.
 //!
-//! Plain text, a line each: `passed uts 1f2e…`, `hints pid 2`, and `at exercise pid` for where the learner is. The exercise's id stays when its place changes; the hash is
+//! Plain text, a line each: `passed uts 1f2e…`, `hints pid 2`; `at exercise pid` for what was last passed or begun, and
+//! `begun exercise pid` for what was begun and not passed since. The exercise's id stays when its place changes; the hash is
 //! that of what was asked, so that an update which asks more is noticed. Lines that this version does not know stay.
 
 use std::fs;
@@ -64,6 +65,21 @@ impl Progress {
 
     pub(super) fn go_to(&mut self, exercise: &Exercise) {
         self.set("at", "exercise", exercise.id);
+    }
+
+    /// The id of the exercise that was begun, and has not been passed since.
+    pub(super) fn begun(&self) -> Option<&str> {
+        self.value("begun", "exercise")
+    }
+
+    pub(super) fn begin(&mut self, exercise: &Exercise) {
+        self.go_to(exercise);
+        self.set("begun", "exercise", exercise.id);
+    }
+
+    /// What was begun is passed, or left for another.
+    pub(super) fn end(&mut self) {
+        self.lines.retain(|line| !line.starts_with("begun "));
     }
 
     pub(super) fn hints_read(&self, exercise: &Exercise) -> usize {

@@ -1,0 +1,112 @@
+//! What a program said of its own failure, read for the failure's name. It decides nothing: that the command never ran is the
+//! kernel's word. But of a process that has ended nothing is left to look at, and the call and the errno that it named tell
+//! which misconception it was.
+
+use std::io;
+use std::path::Path;
+
+use nix::errno::Errno::{self, EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM};
+
+use super::diagnosis::Diagnosis;
+
+/// A group of words, of which one must be there.
+type AnyOf = &'static [&'static str];
+
+/// What was said: words, of each group one, and an errno, if any; and what that means. The first row that fits counts.
+const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
+    // The first step asks for its parent by getppid(2).
+    (&[&["/proc/ppid/exe", "/proc/0/exe"]], Some(ENOENT), Diagnosis::NoParentNumber),
+    (&[&["chroot"]], Some(ENOENT), Diagnosis::ChdirBeforeChroot),
+    (&[&["/proc/self/exe"]], Some(ENOENT), Diagnosis::SelfGone),
+    // std's words, of its current_exe().
+    (&[&["no /proc/self/exe"]], None, Diagnosis::SelfGone),
+    (&[&["pivot"]], Some(EINVAL), Diagnosis::PivotRefused),
+    (&[&["umount", "unmount", "old"]], Some(EBUSY), Diagnosis::OldRootBusy),
+    (&[&["mount"], &["proc"]], Some(EPERM), Diagnosis::ProcRefused),
+    (&[&["mknod"]], Some(EPERM), Diagnosis::MknodRefused),
+    (&[&["mount", "pivot"]], Some(ENOENT), Diagnosis::NothingToMountOn),
+    (&[&["private", "slave", "propagation"]], Some(EINVAL), Diagnosis::NotAMountPoint),
+    // "os thread" is Go's word, "spawn thread" Rust's.
+    (&[&["unshare", "os thread", "spawn thread", "create thread"]], Some(EINVAL), Diagnosis::HasThreads),
+    // A traceback names neither the call nor its flags, but perhaps the mount point.
+    (&[&["'/'"]], Some(EINVAL), Diagnosis::NotAMountPoint),
+    (&[&["mount"]], Some(EINVAL), Diagnosis::MountInvalid),
+    (&[&["mount"]], Some(ENODEV), Diagnosis::MountInvalid),
+    // As a shell says ENOMEM; and as Go says that a PATH was missing.
+    (&[&["cannot fork"]], None, Diagnosis::InitGone),
+    (&[&["not found in $path"]], None, Diagnosis::NoPath),
+    (&[], Some(ENOMEM), Diagnosis::InitGone),
+    (&[], Some(ENOSPC), Diagnosis::NestedTooDeep),
+    // It met the limit, and was gone before we had counted.
+    (&[], Some(EAGAIN), Diagnosis::ForksWithoutEnd),
+    (&[&["usage"]], None, Diagnosis::NoContract),
+];
+
+/// What a program that has failed wrote to stderr.
+#[derive(Debug)]
+pub struct Said(String);
+
+impl Said {
+    /// In any case of letters.
+    pub fn new(stderr: &str) -> Said {
+        Said(stderr.to_lowercase())
+    }
+
+    /// Does it say of this path that nothing is there?
+    pub fn misses(&self, path: &Path) -> bool {
+        self.names(ENOENT) && self.has(&path.to_string_lossy().to_lowercase())
+    }
+
+    /// Does it have these words in it? In small letters.
+    pub fn has(&self, words: &str) -> bool {
+        self.0.contains(words)
+    }
+
+    /// Does it name this errno: as `EINVAL`, as `Invalid argument`, or by its number as Rust, Python and Go write it?
+    pub fn names(&self, errno: Errno) -> bool {
+        let text = io::Error::from(errno).to_string();
+        // Without the `(os error 22)` behind it.
+        let text = text.split(" (").next().unwrap_or_default().to_lowercase();
+        let name = format!("{errno:?}").to_lowercase();
+        let number = errno as i32;
+        let numbers = [format!("errno {number}]"), format!("os error {number})"), format!("errno={number})")];
+        [text, name].iter().chain(&numbers).any(|it| self.has(it))
+    }
+
+    /// What the words and the errno mean, if that is known.
+    pub fn meaning(&self) -> Option<Diagnosis> {
+        let fits = |(words, errno, _): &&(&[AnyOf], Option<Errno>, Diagnosis)| {
+            errno.is_none_or(|it| self.names(it)) && words.iter().all(|group| group.iter().any(|word| self.has(word)))
+        };
+        MEANINGS.iter().find(fits).map(|(_, _, diagnosis)| *diagnosis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errno_is_known_however_a_language_writes_it() {
+        for said in [
+            "mine: chroot: ENOENT: No such file or directory",
+            "Error: chroot\n\nCaused by:\n    No such file or directory (os error 2)",
+            "panic: chroot ./rootfs: no such file or directory\n\ngoroutine 1 [running]:\nmain.main()",
+            "    os.chroot('rootfs')\nFileNotFoundError: [Errno 2] No such file or directory: 'rootfs'",
+        ] {
+            assert_eq!(Said::new(said).meaning(), Some(Diagnosis::ChdirBeforeChroot), "{said}");
+        }
+        let go = Said::new("runtime: failed to create new OS thread (have 2 already; errno=22)");
+        assert_eq!(go.meaning(), Some(Diagnosis::HasThreads));
+        // 22 ends with 2, and begins with it.
+        let other = Said::new("chroot: os error 22), errno 22], errno=22)");
+        assert!(other.names(EINVAL) && !other.names(ENOENT));
+    }
+
+    #[test]
+    fn without_a_call_or_an_errno_it_means_nothing() {
+        for said in ["", "chroot failed", "no such file or directory", "operation not permitted", "exit status 1"] {
+            assert_eq!(Said::new(said).meaning(), None, "{said}");
+        }
+    }
+}
