@@ -47,6 +47,7 @@ fn main() -> ExitCode {
 
 /// Host side: leaves the host's namespaces, then runs this same program as `child` and waits for it.
 fn parent(program: &OsStr, args: &[OsString]) -> Result<i32> {
+    close_inherited().context("open(\"/proc/self/fd\")")?;
     // CLONE_NEWPID does not move us: a process keeps the PID it was born with. It decides where our next child is born.
     unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)
         .context("unshare(CLONE_NEWUTS|CLONE_NEWPID|CLONE_NEWNS)")?;
@@ -55,6 +56,10 @@ fn parent(program: &OsStr, args: &[OsString]) -> Result<i32> {
         .arg("child")
         .arg(program)
         .args(args)
+        // Here, and not for the command alone: what process 1 was started with can be read in /proc/1/environ.
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .envs(env::var_os("TERM").map(|term| ("TERM", term)))
         .spawn()
         .context("execve(\"/proc/self/exe\")")?;
     // Ctrl-C reaches all that is in the terminal's foreground, so us, too. What it means is for the command to say.
@@ -71,7 +76,6 @@ fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
     // If `run` dies, so do we, even of a SIGKILL that it can't pass on. Only then see whether it still lives.
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
     ensure!(parent_is_run()?, "`child` is for `run` to start; type `run`");
-    close_inherited().context("open(\"/proc/self/fd\")")?;
     sethostname("mini-docker").context("sethostname(\"mini-docker\")")?;
     // A copy of a shared mount is shared too, and systemd shares `/`: what is mounted in here would show on the host.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
@@ -88,13 +92,7 @@ fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>)
         .context("mount(\"proc\", \"/proc\", \"proc\", MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL)")?;
 
-    let mut command = match Command::new(program)
-        .args(args)
-        .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .envs(env::var_os("TERM").map(|term| ("TERM", term)))
-        .spawn()
-    {
+    let mut command = match Command::new(program).args(args).spawn() {
         Ok(command) => command,
         Err(error) => return Ok(not_started(program, &error)),
     };

@@ -58,6 +58,10 @@ fn parent(volume: &OsStr, program: &OsStr, args: &[OsString]) -> Result<i32> {
         .arg(volume)
         .arg(program)
         .args(args)
+        // Here, and not for the command alone: what process 1 was started with can be read in /proc/1/environ.
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .envs(env::var_os("TERM").map(|term| ("TERM", term)))
         .spawn()
         .context("execve(\"/proc/self/exe\")")?;
     // Ctrl-C reaches all that is in the terminal's foreground, so us, too. What it means is for the command to say.
@@ -94,13 +98,7 @@ fn child(volume: &OsStr, program: &OsStr, args: &[OsString]) -> Result<i32> {
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>)
         .context("mount(\"proc\", \"/proc\", \"proc\", MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL)")?;
 
-    let mut command = match Command::new(program)
-        .args(args)
-        .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .envs(env::var_os("TERM").map(|term| ("TERM", term)))
-        .spawn()
-    {
+    let mut command = match Command::new(program).args(args).spawn() {
         Ok(command) => command,
         Err(error) => return Ok(not_started(program, &error)),
     };

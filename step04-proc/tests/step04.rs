@@ -15,6 +15,7 @@ xtask::contract! {
     what_the_command_leaves_running_ends_with_it,
     orphans_are_reaped,
     the_environment_is_the_containers_own,
+    the_environment_of_process_1_is_the_containers_own,
     a_shell_has_job_control,
     the_command_may_handle_ctrl_c,
     a_shell_follows_the_window,

@@ -251,6 +251,14 @@ pub fn the_environment_is_the_containers_own(step: &str) {
     assert!(env("step02-pid").contains(&"SECRET=1".to_owned()));
 }
 
+/// From step 4 on, where process 1 can be seen, nor does its environment hold anything of the host's.
+pub fn the_environment_of_process_1_is_the_containers_own(step: &str) {
+    let line = format!("export SECRET=1 TERM=xterm; {step} run sh -c 'tr \"\\0\" \"\\n\" </proc/1/environ | sort'");
+    let output = Host::new().sh(&line).output().unwrap();
+    let expected = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nTERM=xterm\n";
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{}", stderr(&output));
+}
+
 /// For what a person would not do at the same instant: a key right after the program has started.
 const A_MOMENT: Duration = Duration::from_millis(300);
 

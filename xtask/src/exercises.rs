@@ -217,7 +217,8 @@ fn parent_is_run() -> Result<bool> {
         solution: "step04-proc/examples/clean.rs",
         starter: Starter::Without(&[
             (
-                r#"        .env_clear()
+                r#"        // Here, and not for the command alone: what process 1 was started with can be read in /proc/1/environ.
+        .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .envs(env::var_os("TERM").map(|term| ("TERM", term)))
 "#,
