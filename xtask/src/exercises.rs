@@ -247,7 +247,14 @@ fn close_inherited() -> io::Result<()> {
             ("chroot, close, getpgrp", "chroot, getpgrp"),
         ]),
         checks: &[
-            Check::alone("nothing of the host's environment is inside", behaviour::the_environment_is_its_own),
+            Check::alone(
+                "nothing of the host's environment is in the command's",
+                behaviour::the_environment_is_its_own,
+            ),
+            Check::alone(
+                "nor in that of process 1, which the command can read",
+                behaviour::process_1_has_none_of_it_either,
+            ),
             Check::alone("nothing that is open on the host is open inside", files::its_descriptors_are_its_own),
         ],
     },

@@ -271,3 +271,25 @@ pub fn the_hostname_can_be_chosen(exam: &Exam) -> Checked {
         }))
     })
 }
+
+/// clean: nothing of the host's environment is in that of process 1, which the command can read.
+pub fn process_1_has_none_of_it_either(exam: &Exam) -> Checked {
+    let secret = format!("X{:X}", RandomState::new().hash_one(std::process::id()));
+    let setting = Setting { variables: &[(&secret, "of-the-host")], ..Setting::default() };
+    let (look, first) = look_with(exam, &setting, |it| {
+        let namespace = exam.host.id(it.command.pid, "ns/pid")?;
+        let is_first = |it: &Process| it.inner_pid() == 1 && exam.host.id(it.pid, "ns/pid") == Ok(namespace);
+        let Some(first) = exam.guests()?.into_iter().find(is_first) else { return Ok(None) };
+        let environment = exam.host.read(first.pid, "environ").context("reading environ")?;
+        Ok(Some((first, environment)))
+    })?;
+    judge(|| {
+        look.sighting()?;
+        let leak = first.filter(|(_, environment)| String::from_utf8_lossy(environment).contains(&secret));
+        Ok(require(leak.is_none(), || {
+            let line = leak.map(|(first, _)| first.line()).unwrap_or_default();
+            let seen = format!("/proc/1/environ in there, of `{line}`, has the host's variables in it");
+            fail(Diagnosis::EnvironmentOfInit, seen, "PATH, TERM, and what you choose")
+        }))
+    })
+}

@@ -52,6 +52,7 @@ pub enum Diagnosis {
     EndedWithOrphan,
     OrphansLeft,
     EnvironmentLeaked,
+    EnvironmentOfInit,
     NoPath,
     DescriptorsLeaked,
     NoDevNull,
@@ -374,6 +375,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "environment-leaked",
         "execve(2) is given an environment, and std gives it that of your program, the host's: secrets, paths and all.",
         "step03.md#change",
+    ),
+    (
+        EnvironmentOfInit,
+        "environment-of-process-1",
+        "The environment that a process was started with stays in its memory, where /proc/PID/environ shows it: what the command is not given, it reads from process 1. So that must be started without it, too.",
+        "step03.md#environment",
     ),
     (
         NoPath,
