@@ -31,7 +31,10 @@ static int child(char **words) {
     check(chdir("/"), "chdir");
     check(mount("proc", "/proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "mount proc");
     close_range(3, ~0U, 0);
-    char *term = getenv("TERM");
+    char *term = getenv("TERM") ? strdup(getenv("TERM")) : NULL;
+    // Not only forgotten: what execve(2) put there, /proc/1/environ would show.
+    for (char **variable = environ; *variable; variable++)
+        memset(*variable, 0, strlen(*variable));
     clearenv();
     setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
     if (term)
