@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::compare::{Color, is_colored};
 use crate::exercises::{self, Exercise};
 use crate::privilege::{self, Privilege, Refused};
-use crate::rootfs::{self, Source};
+use crate::rootfs::Source;
 use crate::{host, stdout, workshop, workspace};
 
 pub mod behaviour;
@@ -30,11 +30,13 @@ pub mod exam;
 pub mod look;
 pub mod proc;
 pub mod report;
+pub mod room;
 pub mod said;
 pub mod verdict;
 
 use criterion::How;
 use exam::{Exam, Trouble};
+use room::Room;
 use verdict::Verdict;
 
 /// The hidden first argument of the examiner.
@@ -87,13 +89,13 @@ fn once(options: &Options) -> Result<u8> {
             None => return Ok(FAILED),
         },
     };
-    let folder = rootfs::check_room(options.source.as_ref())?;
+    let room = Room::of(options.source.as_ref())?;
     let (rights, refused) = host::rights(options.privilege)?;
     let graded = match refused {
         Some(refused) => vec![Graded { exercise, verdicts: vec![Some(no_host(rights, refused))] }],
         None => {
             let in_user_namespace = rights == Privilege::User;
-            grade(&Candidate { program, folder, in_user_namespace }, exercise)?
+            grade(&Candidate { program, folder: room.folder().to_owned(), in_user_namespace }, exercise)?
         }
     };
     let outcome = outcome(&graded);
@@ -235,8 +237,9 @@ fn examine(candidate: &Candidate, exercise: &Exercise, what: &str) -> Result<Vec
         .env_remove("RUST_BACKTRACE")
         .spawn()
         .context("starting the examiner")?;
+    let mut stdout = child.stdout.take().context("a pipe")?;
+    let reader = thread::spawn(move || io::read_to_string(&mut stdout));
     let start = Instant::now();
-    // What it says always fits into the pipes.
     while child.try_wait()?.is_none() {
         if start.elapsed() > LIMIT {
             child.kill()?;
@@ -247,7 +250,7 @@ fn examine(candidate: &Candidate, exercise: &Exercise, what: &str) -> Result<Vec
     let output = child.wait_with_output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}", said.trim().trim_start_matches("xtask: "));
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = reader.join().expect("it does not panic").context("reading from the examiner")?;
     text.lines().map(|line| Verdict::from_line(line).with_context(|| format!("the examiner said {line:?}"))).collect()
 }
 

@@ -200,23 +200,6 @@ pub fn test_room() -> Result<PathBuf> {
     Ok(room)
 }
 
-/// The folder that learners' programs are graded in, with a `rootfs/` made from `source`, or from the first that can be had.
-/// Such a program may have done anything to it, so it is made anew when it is no longer whole.
-///
-/// # Errors
-/// When there is no rootfs and none can be made.
-pub fn check_room(source: Option<&Source>) -> Result<PathBuf> {
-    let room = workspace::test_room(&format!("check-{}", source.map_or("any", Source::short)));
-    let goal = room.join("rootfs");
-    let options = Options { source: source.cloned(), ..Options::default() };
-    match source {
-        Some(Source::Path(_)) => make(&goal, &Options { force: true, ..options })?,
-        _ if flaw(&goal).is_some() || stamp(&goal).is_none() => make(&goal, &Options { force: true, ..options })?,
-        _ => {}
-    }
-    Ok(room)
-}
-
 /// What `goal` was made from, if we made it.
 pub fn stamp(goal: &Path) -> Option<String> {
     let stamp = goal.join(STAMP);

@@ -430,7 +430,8 @@ pub fn function<'a>(source: &'a str, name: &str) -> Option<&'a str> {
 
 /// What diff(1) says of two texts, under the names that they are to have; empty if they are the same.
 fn between(old: &str, new: &str, old_name: &str, new_name: &str) -> Result<String> {
-    let folder = std::env::temp_dir().join(format!("mini-docker-diff-{}", std::process::id()));
+    // Not in /tmp, where somebody else may have made a folder of that name, with links in it.
+    let folder = workspace::target().join(format!("diff-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let (old_file, new_file) = (folder.join("old"), folder.join("new"));
     let output = fs::write(&old_file, old).and_then(|()| fs::write(&new_file, new)).and_then(|()| {
@@ -447,7 +448,7 @@ fn between(old: &str, new: &str, old_name: &str, new_name: &str) -> Result<Strin
 /// Writes a file whole or not at all: beside its place, and then moved there.
 fn write(path: &Path, text: &str) -> Result<()> {
     let Some(name) = path.file_name() else { bail!("{} names no file", path.display()) };
-    let new = path.with_file_name(format!(".{}.new", name.to_string_lossy()));
+    let new = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
     let written = fs::create_dir_all(path.parent().unwrap_or(Path::new("")))
         .and_then(|()| fs::write(&new, text))
         .and_then(|()| fs::rename(&new, path));

@@ -4,7 +4,8 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use xtask::check::diagnosis::Diagnosis;
 use xtask::exercises::{self, Exercise};
 use xtask::host::Host;
-use xtask::workspace;
+use xtask::{rootfs, workspace};
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
@@ -82,6 +83,14 @@ impl Workshop {
     fn transcript(&self, lines: &[&str]) -> String {
         let shown = lines.iter().map(|line| format!("$ cargo xtask {line}\n{}", self.run(line).1));
         processes_redacted(&shown.collect::<String>())
+    }
+
+    /// A rootfs for `--source`.
+    fn copy_of_a_rootfs(&self) -> PathBuf {
+        let copy = self.path("rootfs-of-mine");
+        let rootfs = rootfs::test_room().unwrap().join("rootfs");
+        assert!(Command::new("cp").arg("-a").arg(rootfs).arg(&copy).status().unwrap().success());
+        copy
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -313,6 +322,40 @@ fn what_was_reset_is_what_is_meant_though_it_was_passed_before() {
     workshop.write("src/main.rs", &exercises::solution(exercise("reap")).unwrap());
     assert!(workshop.says("check").contains("(reap)"));
     assert!(workshop.says("hint").contains("(die)"));
+}
+
+#[test]
+fn what_a_program_broke_in_the_rootfs_is_mended_for_the_next() {
+    let workshop = Workshop::new("room");
+    let source = workshop.copy_of_a_rootfs();
+    let check = format!("check run --source {}", source.display());
+    workshop.says(&check);
+    let made = workspace::test_room("check-path").join("rootfs");
+    let number = |path: &Path| fs::metadata(path).unwrap().ino();
+    let before = number(&made);
+    workshop.says(&check);
+    assert_eq!(number(&made), before, "it was made twice");
+    fs::remove_dir(made.join("mnt")).unwrap();
+    workshop.says(&check);
+    assert!(made.join("mnt").is_dir());
+    // What it was made from has changed.
+    fs::write(source.join("etc/motd"), "new").unwrap();
+    workshop.says(&check);
+    assert_eq!(fs::read_to_string(made.join("etc/motd")).unwrap(), "new");
+}
+
+#[test]
+fn many_may_check_by_a_source_of_their_own_at_once() {
+    let workshop = Workshop::new("room-at-once");
+    let source = workshop.copy_of_a_rootfs();
+    workshop.write("src/main.rs", &exercises::solution(exercise("chroot")).unwrap());
+    workshop.says("check chroot");
+    let program = workspace::workshop_target().join("debug/mine");
+    let line = format!("check chroot --cmd {} --source {}", program.display(), source.display());
+    thread::scope(|scope| {
+        let checks: Vec<_> = (0..8).map(|_| scope.spawn(|| workshop.says(&line))).collect();
+        checks.into_iter().for_each(|check| assert!(check.join().unwrap().contains("All as it should be.")));
+    });
 }
 
 #[test]

@@ -32,9 +32,15 @@ pub enum Verdict {
     },
 }
 
-/// A failure.
+/// A failure. Of what was seen only the beginning is kept: a program may have opened a thousand files.
 pub fn fail(diagnosis: Diagnosis, seen: impl Into<String>, expected: impl Into<String>) -> Failure {
-    Failure { diagnosis, seen: seen.into(), expected: expected.into() }
+    const LONGEST: usize = 1000;
+    let mut seen = seen.into();
+    if let Some((end, _)) = seen.char_indices().nth(LONGEST) {
+        seen.truncate(end);
+        seen.push('…');
+    }
+    Failure { diagnosis, seen, expected: expected.into() }
 }
 
 /// Shorthand for a check: `Pass` if it holds, else that failure.
