@@ -76,6 +76,7 @@ pub enum Diagnosis {
     OldRootReachable,
     NoUserNamespace,
     NotMapped,
+    MapRefused,
     GroupsNotDenied,
     NoLimit,
     LimitTooHigh,
@@ -513,6 +514,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         NotMapped,
         "not-mapped",
         "Who is not in the map of a user namespace is nobody in it: write setgroups, gid_map and uid_map before the exec, or its capabilities are gone.",
+        "set-up.md#user-namespace",
+    ),
+    (
+        MapRefused,
+        "map-refused",
+        "The outer number in a map must be your own: geteuid(2) and getegid(2) say which, before unshare(2). After it they say nobody's, 65534; and one that stands in the source is yours only by chance.",
         "set-up.md#user-namespace",
     ),
     (

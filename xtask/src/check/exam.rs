@@ -201,7 +201,7 @@ impl Exam {
     /// When it can't be executed, which is the program's fault.
     pub fn start(&self, setting: &Setting<'_>, command: &[&OsStr]) -> Result<Run<'_>, Trouble> {
         let halted: &[&str] = if setting.watch_setgroups { &HALTED } else { &[] };
-        let mut words: Vec<&OsStr> = halted.iter().chain(setting.around).map(OsStr::new).collect();
+        let mut words: Vec<&OsStr> = setting.around.iter().chain(halted).map(OsStr::new).collect();
         match setting.attack {
             None => words.extend(self.program.iter().map(OsString::as_os_str)),
             Some(_) => words.push(OsStr::new(STEP)),
