@@ -64,6 +64,7 @@ pub enum Diagnosis {
     FlagIgnored,
     VolumeMissing,
     VolumeOutside,
+    MountedOnTheHost,
     VolumeWritable,
     HostReadOnly,
     NoEscape,
@@ -83,6 +84,7 @@ pub enum Diagnosis {
     CgroupLeft,
     RootfsChanged,
     RootfsReadOnly,
+    UpperLeft,
     NoNetworkNamespace,
     NoLoopback,
     NoLink,
@@ -445,6 +447,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "workshop.md#volume",
     ),
     (
+        MountedOnTheHost,
+        "mounted-on-the-host",
+        "What is mounted before unshare(2), or while `/` is still shared, is mounted on the host: there it is seen as long as the container runs, and if `run` is killed, nobody unmounts it.",
+        "workshop.md#volume",
+    ),
+    (
         VolumeWritable,
         "volume-writable",
         "A bind mount ignores MS_RDONLY; a second call, with MS_REMOUNT|MS_BIND|MS_RDONLY, makes it read-only.",
@@ -556,6 +564,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         RootfsReadOnly,
         "rootfs-read-only",
         "An overlay without an upper layer is read-only, and so is a rootfs that is mounted so: the command must be able to write.",
+        "not.md#shared",
+    ),
+    (
+        UpperLeft,
+        "upper-left",
+        "An upper layer is a folder like others: on a file system of the host's, what was written stays in it when the container has ended. On a tmpfs that is mounted in the container's own mount namespace it goes with that.",
         "not.md#shared",
     ),
     (

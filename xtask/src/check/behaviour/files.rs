@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use nix::dir::Dir;
@@ -14,13 +14,13 @@ use nix::sys::stat::{Mode, SFlag, fstat, fstatat, major, minor};
 use nix::sys::statvfs::{FsFlags, fstatvfs, statvfs};
 use nix::unistd::{read, write};
 
-use super::{Checked, flagged, judge, words};
+use super::{Checked, PATIENCE, flagged, judge, must, words};
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{self, Exam, Setting, Trouble};
 use crate::check::look::{self, Judged, Look, Sighting, how, look_with, nonce, shorten};
-use crate::check::proc::{FileId, id_of};
+use crate::check::proc::{FileId, Process, id_of};
 use crate::check::verdict::{Failure, Verdict, fail, require};
-use crate::mounts::Mount;
+use crate::mounts::{self, Mount};
 
 /// Exercise 8: what is open on the host is not open in the command.
 pub fn its_descriptors_are_its_own(exam: &Exam) -> Checked {
@@ -70,14 +70,15 @@ const DEPTH: u32 = 3;
 /// Is the command's /dev the host's, or is anything in it that a container should not have?
 fn dev_of_the_host(exam: &Exam, sighting: &Sighting) -> anyhow::Result<Option<Failure>> {
     let pid = sighting.command.pid;
-    let host = id_of(Path::new("/dev")).context("stat(\"/dev\")")?;
+    let host = folders_of_hosts_dev()?;
     let expected = "null, zero, full, random, urandom, tty, and no other device of the host's";
     let found = |what: String| Ok(Some(fail(Diagnosis::DevOfTheHost, what, expected)));
     let top = exam.host.open_inside(pid, "dev", OFlag::O_DIRECTORY).context("open(\"/dev\")")?;
     let mut folders = vec![("dev".to_owned(), top, DEPTH)];
     while let Some((path, folder, depth)) = folders.pop() {
-        if FileId::from(fstat(&folder)?) == host {
-            return found(format!("/proc/{pid}/root/{path} is the host's /dev"));
+        let id = FileId::from(fstat(&folder)?);
+        if let Some((_, name)) = host.iter().find(|(it, _)| *it == id) {
+            return found(format!("/proc/{pid}/root/{path} is the host's {}", name.display()));
         }
         let mut entries = Dir::from_fd(folder.try_clone()?)?;
         for entry in entries.iter().filter_map(Result::ok) {
@@ -102,6 +103,26 @@ fn dev_of_the_host(exam: &Exam, sighting: &Sighting) -> anyhow::Result<Option<Fa
         }
     }
     Ok(None)
+}
+
+/// The host's /dev and the folders in it, as deep as that is looked at. But for /dev/mqueue: a file system of that kind is the
+/// IPC namespace's, whoever mounts it, and a namespace of that kind is not asked for.
+fn folders_of_hosts_dev() -> anyhow::Result<Vec<(FileId, PathBuf)>> {
+    let mut found = Vec::new();
+    let mut folders = vec![(PathBuf::from("/dev"), DEPTH)];
+    while let Some((path, depth)) = folders.pop() {
+        // What has gone meanwhile was not bound, either.
+        let Ok(id) = id_of(&path) else { continue };
+        if depth > 0
+            && let Ok(entries) = fs::read_dir(&path)
+        {
+            let is_folder = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|it| it.is_dir());
+            let inner = entries.filter_map(Result::ok).filter(is_folder).map(|entry| entry.path());
+            folders.extend(inner.filter(|path| path != Path::new("/dev/mqueue")).map(|path| (path, depth - 1)));
+        }
+        found.push((id, path));
+    }
+    Ok(found)
 }
 
 /// What is wrong with the command's /dev/null, if anything is.
@@ -148,40 +169,57 @@ pub fn nothing_stays_in_dev(exam: &Exam) -> Checked {
     })
 }
 
-/// Where a volume goes; all sources of a rootfs have this folder.
-const PLACE: &str = "/mnt";
+/// Where volumes go: of these, folders that the rootfs has. All that xtask makes have all of them.
+const PLACES: [&str; 3] = ["/srv", "/mnt", "/opt"];
 /// The file in it.
 const WITNESS: &str = "witness";
 
 /// What was seen of a volume.
 #[derive(Default)]
 struct Volume {
+    /// Where it should be.
+    place: &'static str,
     file: Option<FileId>,
     /// Is it where it should be, but in the host's `/`?
     is_outside: bool,
+    /// Where in the command's `/` it is, if it is elsewhere.
+    elsewhere: Option<PathBuf>,
     is_read_only: bool,
     host_is_read_only: bool,
+    /// Where on the host something was mounted while the command waited.
+    on_the_host: Option<PathBuf>,
 }
 
-/// Runs the program with a volume, and gives the folder's file, the look, and what was seen.
-fn look_at_volume(exam: &Exam, option: &str) -> Result<(FileId, Look, Volume), Trouble> {
+/// Runs the program with a volume, and gives the folder's file, the look, and what was seen. Each run that has another `number`
+/// has it at another place, for who has one in the source.
+fn look_at_volume(exam: &Exam, number: usize, option: &str) -> Result<(FileId, Look, Volume), Trouble> {
+    let is_in_rootfs =
+        |place: &&str| fs::symlink_metadata(exam.folder().join("rootfs").join(&place[1..])).is_ok_and(|it| it.is_dir());
+    let places: Vec<_> = PLACES.into_iter().filter(is_in_rootfs).collect();
+    let place = *places.get(number % places.len().max(1)).context("./rootfs has none of the usual folders")?;
     let folder = exam.scratch()?;
     let witness = folder.path().join(WITNESS);
     fs::write(&witness, "of the host").context("writing on the throwaway host")?;
-    let volume = format!("{}:{PLACE}{option}", folder.path().display());
+    let volume = format!("{}:{place}{option}", folder.path().display());
     let device = exam.mount_at(folder.path()).map(|it| it.device);
     let setting = Setting { flags: &["-v", &volume], ..Setting::default() };
     let (look, seen) = look_with(exam, &setting, |it| {
-        let Ok(file) = exam.host.open_inside(it.command.pid, &format!("{PLACE}/{WITNESS}"), OFlag::O_PATH) else {
-            let is_it = |mount: &Mount| mount.point == Path::new(PLACE) && Some(&mount.device) == device.as_ref();
-            return Ok(Volume { is_outside: it.mounts.iter().any(is_it), ..Volume::default() });
+        let on_the_host = exam.new_mounts()?.into_iter().next().map(|mount| mount.point);
+        let seen = Volume { place, on_the_host, ..Volume::default() };
+        let Ok(file) = exam.host.open_inside(it.command.pid, &format!("{place}/{WITNESS}"), OFlag::O_PATH) else {
+            let is_it = |mount: &&Mount| Some(&mount.device) == device.as_ref();
+            return Ok(Volume {
+                is_outside: it.mounts.iter().filter(is_it).any(|mount| mount.point == Path::new(place)),
+                elsewhere: it.own_mounts.iter().find(is_it).map(|mount| mount.point.clone()),
+                ..seen
+            });
         };
         let is_read_only = |flags: FsFlags| flags.contains(FsFlags::ST_RDONLY);
         Ok(Volume {
             file: Some(fstat(&file)?.into()),
-            is_outside: false,
             is_read_only: is_read_only(fstatvfs(&file)?.flags()),
             host_is_read_only: is_read_only(statvfs(&witness)?.flags()),
+            ..seen
         })
     })?;
     Ok((id_of(&witness)?, look, seen))
@@ -193,34 +231,50 @@ fn volume_is_there(look: &Look, witness: FileId, volume: &Volume) -> Judged {
     if volume.file == Some(witness) {
         return Ok(Verdict::Pass);
     }
-    let path = format!("/proc/{}/root{PLACE}/{WITNESS}", sighting.command.pid);
+    let place = volume.place;
+    let path = format!("/proc/{}/root{place}/{WITNESS}", sighting.command.pid);
     if volume.is_outside {
-        let seen = format!("there is no {path}; but HOST is mounted to {PLACE} outside of the command's `/`");
-        return Err(fail(Diagnosis::VolumeOutside, seen, format!("mounted to ./rootfs{PLACE}")).into());
+        let seen = format!("there is no {path}; but HOST is mounted to {place} outside of the command's `/`");
+        return Err(fail(Diagnosis::VolumeOutside, seen, format!("mounted to ./rootfs{place}")).into());
     }
-    let seen = match volume.file {
-        None => format!("there is no {path}"),
-        Some(_) => format!("{path} is another file than the one in HOST"),
+    let seen = match (volume.file, &volume.elsewhere) {
+        (None, None) => format!("there is no {path}"),
+        (None, Some(elsewhere)) => {
+            format!("CONTAINER was {place}, and there is no {path}; but HOST is at {}", elsewhere.display())
+        }
+        (Some(_), _) => format!("{path} is another file than the one in HOST"),
     };
     Err(fail(Diagnosis::VolumeMissing, seen, "the file that is in HOST").into())
 }
 
+/// Both kinds of volume: on the host nothing is mounted, neither meanwhile nor afterwards.
+fn volume_is_not_on_the_host(look: &Look, volume: &Volume) -> Judged {
+    must(look::no_mount_is_left(look))?;
+    match &volume.on_the_host {
+        None => Ok(Verdict::Pass),
+        Some(point) => {
+            let seen = format!("while the command ran, something was mounted at {} on the host", point.display());
+            Err(fail(Diagnosis::MountedOnTheHost, seen, "nothing, for only the container is to see it there").into())
+        }
+    }
+}
+
 /// Exercise 11: is the host's folder there, to be written to?
 pub fn a_volume_is_there(exam: &Exam) -> Checked {
-    let (witness, look, volume) = look_at_volume(exam, "")?;
+    let (witness, look, volume) = look_at_volume(exam, 0, "")?;
     judge(|| {
         volume_is_there(&look, witness, &volume)?;
         if volume.is_read_only {
             let seen = "without `:ro`, the volume is mounted read-only";
             return Err(fail(Diagnosis::FlagIgnored, seen, "what is written there is written on the host").into());
         }
-        look::no_mount_is_left(&look)
+        volume_is_not_on_the_host(&look, &volume)
     })
 }
 
 /// Exercise 11: can a volume be read-only?
 pub fn a_volume_can_be_read_only(exam: &Exam) -> Checked {
-    let (witness, look, volume) = look_at_volume(exam, ":ro")?;
+    let (witness, look, volume) = look_at_volume(exam, 1, ":ro")?;
     judge(|| {
         volume_is_there(&look, witness, &volume)?;
         if volume.host_is_read_only {
@@ -228,10 +282,10 @@ pub fn a_volume_can_be_read_only(exam: &Exam) -> Checked {
             return Err(fail(Diagnosis::HostReadOnly, seen, "only the container's mount is read-only").into());
         }
         if !volume.is_read_only {
-            let seen = format!("with `:ro`, {PLACE} is mounted rw");
+            let seen = format!("with `:ro`, {} is mounted rw", volume.place);
             return Err(fail(Diagnosis::VolumeWritable, seen, "ro").into());
         }
-        look::no_mount_is_left(&look)
+        volume_is_not_on_the_host(&look, &volume)
     })
 }
 
@@ -244,29 +298,62 @@ pub fn what_it_writes_is_gone(exam: &Exam) -> Checked {
     let file = exam.folder().join("rootfs").join(&name);
     let write = format!("echo x >/{name} && echo written");
     let read = format!("if [ -e /{name} ]; then echo found; else echo nothing; fi");
+    // Its end is waited for, so that what is mounted meanwhile can be read.
     let run = |script: &str| -> Result<_, Trouble> {
-        let mut run = exam.start(&Setting::default(), &words(&["sh", "-c", script]))?;
+        let script = format!("{script}; read word");
+        let command = ["sh", "-c", &script];
+        let mut run = exam.start(&Setting::default(), &words(&command))?;
+        let is_it = |it: &Process| it.args.iter().map(Vec::as_slice).eq(command.iter().map(|it| it.as_bytes()));
+        let mut layers = None;
+        run.watch(PATIENCE, |run| {
+            // Not before it has written, for a shell's words are there before its root is another.
+            let has_said = run.out.text().lines().any(|it| ["written", "found", "nothing"].contains(&it));
+            let command = exam.guests()?.into_iter().find(is_it).filter(|_| has_said);
+            layers = command.and_then(|it| exam.host.read(it.pid, "mountinfo").ok()).map(|it| mounts::parse(&it));
+            Ok((layers.is_some() || run.status().is_some()).then_some(()))
+        })?;
+        run.end_input();
         let status = run.wait()?;
-        Ok((run.out.text(), format!("it ended with {}, and wrote to stderr {}", how(status), shorten(&run.stderr()))))
+        let how = format!("it ended with {}, and wrote to stderr {}", how(status), shorten(&run.stderr()));
+        // What else the program says is no fault.
+        let said = |word: &str| run.out.text().lines().any(|line| line == word);
+        Ok((["written", "nothing", "found"].into_iter().find(|it| said(it)), how, layers.unwrap_or_default()))
     };
-    let (wrote, how) = run(&write)?;
+    let (wrote, how, layers) = run(&write)?;
     if fs::remove_file(&file).is_ok() {
         let seen = format!("the command wrote /{name}, and afterwards there is a rootfs/{name}");
         return Ok(fail(Diagnosis::RootfsChanged, seen, "a rootfs as it was").into());
     }
-    if wrote != "written\n" {
+    if wrote != Some("written") {
         let seen = format!("`{write}`: {how}");
         return Ok(fail(Diagnosis::RootfsReadOnly, seen, "written").into());
     }
-    let (found, how) = run(&read)?;
-    Ok(match found.as_str() {
-        "nothing\n" => Verdict::Pass,
-        "found\n" => {
+    let (found, how, _) = run(&read)?;
+    match found {
+        Some("nothing") => {}
+        Some("found") => {
             let seen = format!("the command wrote /{name}, and the next run found it");
-            fail(Diagnosis::RootfsChanged, seen, "nothing of it").into()
+            return Ok(fail(Diagnosis::RootfsChanged, seen, "nothing of it").into());
         }
-        _ => fail(Diagnosis::NeverRan, format!("the second run: {how}"), "a second run like the first").into(),
-    })
+        _ => {
+            let seen = format!("the second run: {how}");
+            return Ok(fail(Diagnosis::NeverRan, seen, "a second run like the first").into());
+        }
+    }
+    let left = upper_layers(&layers).map(|upper| exam.folder().join(upper).join(&name)).find(|it| it.exists());
+    Ok(require(left.is_none(), || {
+        let at = left.unwrap_or_default();
+        let seen = format!("the command wrote /{name}, and afterwards that is on the host: {}", at.display());
+        let failure = fail(Diagnosis::UpperLeft, seen, "nothing of it");
+        let _ = fs::remove_file(at);
+        failure
+    }))
+}
+
+/// Where the overlays among these mounts have their upper layers, in the words of whoever mounted them.
+fn upper_layers(mounts: &[Mount]) -> impl Iterator<Item = &Path> {
+    let overlays = mounts.iter().filter(|mount| mount.kind == "overlay");
+    overlays.flat_map(|it| it.super_options.split(',')).filter_map(|it| it.strip_prefix("upperdir=")).map(Path::new)
 }
 
 /// Why this machine has no overlay for the throwaway host, if so: it is tried.
