@@ -23,8 +23,12 @@ use crate::check::look::look_with;
 use crate::check::verdict::{Verdict, fail};
 use crate::mounts::{self, Mount};
 
-/// How many processes are asked for. Nobody else would think of it.
-const PIDS: u32 = 23;
+/// How many processes are asked for: another number each time, of three digits and odd, for what stands in a source is small or
+/// round.
+fn number() -> u32 {
+    101 + 2 * (std::process::id() % 400)
+}
+
 /// In version 2, below the nursery: where the program starts, and where the examiner is meanwhile. Who is to give a controller to
 /// children may not share its cgroup with anybody.
 const START: &str = "start";
@@ -45,9 +49,9 @@ pub fn its_processes_are_limited(exam: &Exam) -> Checked {
             return Ok(Verdict::CannotRun { why, cure });
         }
     };
-    let flag = "--pids";
+    let (flag, pids) = ("--pids", number());
     let around: &[&str] = if nursery.version == Version::Two { &GO_TO_START } else { &[] };
-    let setting = Setting { flags: &[flag, &PIDS.to_string()], around, ..Setting::default() };
+    let setting = Setting { flags: &[flag, &pids.to_string()], around, ..Setting::default() };
     let (look, seen) = look_with(exam, &setting, |it| {
         let table = exam.host.read(it.command.pid, "cgroup")?;
         let path = nursery.version.path_in(&String::from_utf8_lossy(&table)).unwrap_or_default();
@@ -63,9 +67,13 @@ pub fn its_processes_are_limited(exam: &Exam) -> Checked {
             let seen = format!("{at} is still the one that `run` was started in");
             return Err(fail(Diagnosis::NoLimit, seen, "a cgroup of its own").into());
         }
-        let expected = format!("pids.max is {PIDS} at most, there or above");
+        let expected = format!("pids.max is {pids}, there or above");
         match limit {
-            Some(limit) if limit <= PIDS => {}
+            Some(limit) if limit == pids => {}
+            Some(limit) if limit < pids => {
+                let seen = format!("with `{flag} {pids}`, {at} is {path}, and pids.max {limit}");
+                return Err(fail(Diagnosis::FlagIgnored, seen, expected).into());
+            }
             Some(limit) => {
                 let seen = format!("{at} is {path}, and pids.max {limit}");
                 return Err(fail(Diagnosis::LimitTooHigh, seen, expected).into());
