@@ -2,12 +2,16 @@
 //! host of its own.
 
 use std::ffi::OsStr;
+use std::fs::{self, Permissions};
 use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::signal::Signal;
 
 use super::diagnosis::Diagnosis;
@@ -16,6 +20,7 @@ use super::look::{self, Judged, Look, Sighting, how, look_with, shorten};
 use super::proc::Process;
 use super::said::Said;
 use super::verdict::{Failure, Verdict, fail, require};
+use crate::privilege;
 
 pub mod escape;
 pub mod files;
@@ -95,27 +100,76 @@ pub fn signals_are_reported(exam: &Exam) -> Checked {
     Ok(Verdict::Pass)
 }
 
-/// Exercise 5: what a shell says of a command that can't be started.
+/// Exercise 5: what a shell says of a command that can't be started. It is the rootfs that knows whether there is one.
 pub fn not_found_is_127(exam: &Exam) -> Checked {
-    for (program, expected) in [("/no/such/program", 127), ("/etc", 126)] {
+    // Who asks the host finds the first, and not the second.
+    let scratch = exam.scratch()?;
+    let (outside, inside) = (scratch.path().join("only-outside"), InRootfs::make(exam, "")?);
+    fs::write(&outside, "#!/bin/sh\nexit 3\n").context("writing on the throwaway host")?;
+    fs::set_permissions(&outside, Permissions::from_mode(0o755)).context("chmod on the throwaway host")?;
+    let outside = outside.display().to_string();
+    let no_permission = format!("/{}", inside.name);
+    let commands = [
+        ("/no/such/program", 127, "which is nowhere"),
+        ("no-such-program", 127, "which is nowhere"),
+        (&outside, 127, "which is on the host, and not in ./rootfs"),
+        ("/etc", 126, "which is a folder"),
+        (&no_permission, 126, "which is in ./rootfs, without the permission to be executed"),
+    ];
+    for (program, expected, what) in commands {
         let mut run = exam.start(&Setting::default(), &words(&[program]))?;
         let status = run.wait()?;
         if status.code() != Some(expected) {
-            let seen = format!("`run {program}` ended with {}", how(status));
+            let seen = format!("`run {program}`, {what}, ended with {}", how(status));
             return Ok(fail(Diagnosis::NotFoundStatus, seen, format!("status {expected}")).into());
         }
     }
     Ok(Verdict::Pass)
 }
 
+/// A file in ./rootfs, as long as this is there. It can't be on a file system of the host's that is mounted there: who binds the
+/// rootfs to another place may leave out what is mounted in it.
+struct InRootfs {
+    name: String,
+    path: PathBuf,
+}
+
+impl InRootfs {
+    fn make(exam: &Exam, text: &str) -> anyhow::Result<InRootfs> {
+        let name = format!(".{}", look::nonce());
+        let path = exam.folder().join("rootfs").join(&name);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).with_context(|| format!("chmod({path:?})"))?;
+        Ok(InRootfs { name, path })
+    }
+}
+
+impl Drop for InRootfs {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// How many orphans end together.
+const TOGETHER: usize = 5;
+/// How often a command ends that nobody else waits for, or a thread that waits for all: who is first is for the scheduler to say.
+/// With two CPUs such a thread is first nine times of ten.
+const SHORT_RUNS: i32 = 3;
+
 /// Exercise 6: an orphan that ends is reaped while the command runs, and that is not the end of the container.
 pub fn orphans_are_reaped(exam: &Exam) -> Checked {
     // Not `sleep 4242 &`, which a BusyBox shell does not start without a /dev/null: a child kills its parent instead.
     let killed = r#"sh -c "kill -9 \$PPID; exec sleep 4242"; :"#;
     let ended = r#"sh -c "kill -9 \$PPID; sleep 4243; exit 5"; :"#;
-    let script = r#"sh -c "$1"; sh -c "$2"; echo ready; read status; exit $status"#;
-    let command = ["sh", "-c", script, "sh", killed, ended];
-    let mut run = exam.start(&Setting::default(), &words(&command))?;
+    let several = r#"sh -c "kill -9 \$PPID; exec sleep 4244"; :"#;
+    let script =
+        r#"sh -c "$1"; sh -c "$2"; shift 2; for it; do sh -c "$it"; done; echo ready; read status; exit $status"#;
+    let mut command = vec!["sh", "-c", script, "sh", killed, ended];
+    command.extend([several; TOGETHER]);
+    let cpus = all_cpus()?;
+    let around: &[&str] = if privilege::on_path("taskset").is_some() { &["taskset", "-c", &cpus] } else { &[] };
+    let setting = Setting { around, ..Setting::default() };
+    let mut run = exam.start(&setting, &words(&command))?;
     let command = wait_for(exam, &mut run, &command)?;
     // One is an orphan itself, which a signal kills; of the other an orphan is the parent, a shell, which ends by itself then.
     let killed = wait_for(exam, &mut run, &["sleep", "4242"])?;
@@ -138,13 +192,86 @@ pub fn orphans_are_reaped(exam: &Exam) -> Checked {
             return Ok(fail(Diagnosis::EndedWithOrphan, seen, "the command runs until it ends by itself").into());
         }
     }
+    if let Some(failure) = they_end_together(exam, &mut run)? {
+        return Ok(failure.into());
+    }
     let told = 3 + (std::process::id() % 120).cast_signed();
     run.type_line(&told.to_string());
     run.end_input();
+    if let Some(failure) = status_lost(&mut run, told, "after orphans, ")? {
+        return Ok(failure.into());
+    }
+    for told in (0..SHORT_RUNS).map(|index| 3 + (told + index) % 120) {
+        let mut run = exam.start(&setting, &words(&["sh", "-c", &format!("echo ready; read word; exit {told}")]))?;
+        // Until then all who will wait do.
+        run.watch(PATIENCE, |run| Ok(run.out.text().contains("ready").then_some(())))?;
+        run.end_input();
+        if let Some(failure) = status_lost(&mut run, told, "")? {
+            return Ok(failure.into());
+        }
+    }
+    Ok(Verdict::Pass)
+}
+
+/// Those that this process may use, as taskset(1) takes them: a program has one less, and on one alone two threads take turns.
+fn all_cpus() -> nix::Result<String> {
+    let ours = sched_getaffinity(nix::unistd::Pid::from_raw(0))?;
+    let cpus = (0..CpuSet::count()).filter(|cpu| ours.is_set(*cpu) == Ok(true));
+    Ok(cpus.map(|cpu| cpu.to_string()).collect::<Vec<_>>().join(","))
+}
+
+/// Are all reaped that end while process 1 is stopped, for which it is told but once?
+fn they_end_together(exam: &Exam, run: &mut Run<'_>) -> Result<Option<Failure>, Trouble> {
+    let orphans = |exam: &Exam| -> Result<Vec<Process>, Trouble> {
+        let is_one = |it: &Process| it.args == [b"sleep".to_vec(), b"4244".to_vec()];
+        Ok(exam.guests()?.into_iter().filter(is_one).collect())
+    };
+    // Those who made them are gone when all have the same parent, who takes in orphans.
+    let found = run.watch(PATIENCE, |_| {
+        let found = orphans(exam)?;
+        let is_orphan = |it: &Process| it.parent > 1 && it.parent == found[0].parent;
+        Ok((found.len() == TOGETHER && found.iter().all(is_orphan)).then_some(found))
+    })?;
+    let Some(found) = found else {
+        let seen = format!("of {TOGETHER} orphans, {} are children of one process", orphans(exam)?.len());
+        return Ok(Some(fail(Diagnosis::NeverRan, seen, "all of them, of process 1")));
+    };
+    let state = |pid| exam.host.process(pid).map(|it| it.state);
+    exam.signal(found[0].parent, Signal::SIGSTOP)?;
+    run.watch(PATIENCE, |_| Ok((state(found[0].parent) == Some('T')).then_some(())))?;
+    for orphan in &found {
+        exam.signal(orphan.pid, Signal::SIGKILL)?;
+    }
+    run.watch(PATIENCE, |_| Ok(found.iter().all(|it| matches!(state(it.pid), Some('Z') | None)).then_some(())))?;
+    let mut left = Vec::new();
+    let gone = run.watch(PATIENCE, |_| {
+        // Also who has stopped itself because process 1 had.
+        for stopped in exam.guests()?.iter().filter(|it| it.state == 'T') {
+            exam.signal(stopped.pid, Signal::SIGCONT)?;
+        }
+        left = found.iter().map(|it| it.pid).filter(|pid| state(*pid).is_some()).collect::<Vec<_>>();
+        Ok(left.is_empty().then_some(()))
+    })?;
+    Ok(gone.is_none().then(|| {
+        let seen = format!(
+            "{TOGETHER} orphans ended while process 1 was stopped; {} s after it went on, {} are still zombies",
+            PATIENCE.as_secs(),
+            left.len()
+        );
+        fail(Diagnosis::SignalsCounted, seen, "all reaped by process 1")
+    }))
+}
+
+/// Waits for the end, which is to have that status.
+fn status_lost(run: &mut Run<'_>, told: i32, when: &str) -> Result<Option<Failure>, Trouble> {
     let status = run.wait()?;
-    Ok(require(status.code() == Some(told), || {
-        let seen = format!("the command ended with status {told}, after two orphans, and `run` with {}", how(status));
-        fail(Diagnosis::StatusLost, seen, format!("status {told}"))
+    Ok((status.code() != Some(told)).then(|| {
+        let said = shorten(&run.stderr());
+        let seen =
+            format!("the command ended with status {told}, {when}and `run` with {}; on stderr: {said}", how(status));
+        let is_gone = Said::new(&run.stderr()).names(Errno::ECHILD);
+        let diagnosis = if is_gone { Diagnosis::CollectedAlready } else { Diagnosis::StatusLost };
+        fail(diagnosis, seen, format!("status {told}"))
     }))
 }
 
@@ -156,6 +283,10 @@ pub fn a_killed_run_leaves_nothing(exam: &Exam) -> Checked {
         let program = run.pid()?;
         exam.signal(program, signal)?;
         let left = run.left_behind()?;
+        if left.iter().any(|it| it.pid == program) {
+            let seen = format!("after {signal}, `run` itself, process {program}, is still there");
+            return Ok(fail(Diagnosis::TermIgnored, seen, "it ends, and with it the container").into());
+        }
         if let Some(orphan) = left.first() {
             let seen = format!("after {signal} to `run`, {} is still there: {}", orphan.pid, orphan.line());
             return Ok(fail(Diagnosis::OrphansLeft, seen, "no process").into());
@@ -186,6 +317,10 @@ pub fn the_environment_is_its_own(exam: &Exam) -> Checked {
         return Ok(fail(Diagnosis::EnvironmentLeaked, seen, "PATH, TERM, and what you choose").into());
     }
     let path = variables.iter().find_map(|it| it.strip_prefix("PATH=")).unwrap_or_default();
+    if exam.environment().any(|host| host == ("PATH", path)) {
+        let seen = "the command's PATH is the host's, word for word";
+        return Ok(fail(Diagnosis::EnvironmentLeaked, seen, "a PATH with the rootfs's folders").into());
+    }
     Ok(require(path.split(':').any(|folder| folder == "/bin"), || {
         fail(Diagnosis::NoPath, format!("PATH is {path:?}"), "a PATH with the rootfs's folders, /bin among them")
     }))
@@ -230,6 +365,12 @@ pub fn living_orphans_are_not_waited_for(exam: &Exam) -> Checked {
     wait_for(exam, &mut run, &["sleep", "4242"])?;
     run.end_input();
     let ended = run.watch(PATIENCE, |run| Ok(run.status()))?;
+    if ended.is_some()
+        && let Some(failure) = status_lost(&mut run, 3, "with an orphan alive, ")?
+        && failure.diagnosis == Diagnosis::CollectedAlready
+    {
+        return Ok(failure.into());
+    }
     Ok(require(ended.and_then(|it| it.code()) == Some(3), || {
         let seen = match ended {
             Some(status) => format!("the command ended with status 3, and `run` with {}", how(status)),
@@ -246,9 +387,10 @@ pub fn flags_end_at_the_command(exam: &Exam) -> Checked {
         let script = r#"printf '%s|' "$@"; hostname"#;
         let mut run = exam.start(&setting, &words(&["sh", "-c", script, "sh", "--hostname", "behind"]))?;
         run.wait()?;
-        let expected = format!("--hostname|behind|{}\n", flags.last().unwrap_or(&"mini-docker"));
+        let expected = format!("--hostname|behind|{}", flags.last().unwrap_or(&"mini-docker"));
         let text = run.out.text();
-        if text != expected {
+        // What else it says is no fault.
+        if !text.lines().any(|line| line == expected) {
             let seen = format!("the command has `--hostname behind` among its own words, and says {}", shorten(&text));
             return Ok(fail(Diagnosis::WordsLost, seen, format!("{expected:?}")).into());
         }

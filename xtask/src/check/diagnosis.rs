@@ -48,9 +48,11 @@ pub enum Diagnosis {
     SignalLost,
     NotFoundStatus,
     ZombiesKept,
+    SignalsCounted,
     WaitsForOrphans,
     EndedWithOrphan,
     OrphansLeft,
+    TermIgnored,
     EnvironmentLeaked,
     EnvironmentOfInit,
     NoPath,
@@ -356,6 +358,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "step02.md#change",
     ),
     (
+        SignalsCounted,
+        "signals-counted",
+        "SIGCHLD is no counter: of several children that end together there may be one signal, and who collects one child for each keeps the rest as zombies. Collect until there is none left that has ended.",
+        "step02.md#change",
+    ),
+    (
         WaitsForOrphans,
         "waits-for-orphans",
         "Who waits until there is no child any more waits for the orphans as well. Leave the loop when it was the command: what is left ends with process 1.",
@@ -371,6 +379,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         OrphansLeft,
         "orphans-left",
         "Who kills `run` with SIGKILL gives it no time to kill the command: the kernel must do that, by PR_SET_PDEATHSIG. The process that is to die asks for it, and with SIGKILL: process 1 has no handler for any other.",
+        "step01.md#program",
+    ),
+    (
+        TermIgnored,
+        "term-ignored",
+        "SIGTERM is how one asks a program to end: who blocks it, ignores it or only notes it keeps `run` and the container alive. Let it kill `run`, and the kernel does the rest as after a SIGKILL.",
         "step01.md#program",
     ),
     (
