@@ -71,6 +71,7 @@ pub const ALL: &[Exercise] = &[
                 "what is typed reaches the command, and what it writes comes at once",
                 look::input_and_output_pass_through,
             ),
+            Check::look("its stdout arrives on stdout, and its stderr on stderr", look::stdout_and_stderr_are_two),
             Check::alone("stdout and stderr keep their order", behaviour::output_keeps_its_order),
             Check::look("`run` ends when the command has", look::run_waits),
             Check::look("its exit status is the command's own", look::the_status_is_passed_on),
@@ -313,6 +314,7 @@ fn close_inherited() -> io::Result<()> {
         checks: &[
             Check::look("nothing is above its `/`", look::nothing_is_above_its_root),
             Check::look("the host's root is mounted nowhere in there", look::the_old_root_is_gone),
+            Check::look("nothing that is open in there leads out of it", look::nothing_outside_is_open),
         ],
     },
     Exercise {

@@ -33,7 +33,8 @@ impl Mount {
     }
 }
 
-/// Every mount of a table, in its order, which is that of mounting. A line that is none is passed over.
+/// Every mount of a table, in its order. That says nothing of which of two at one place is seen: a mount that was moved keeps
+/// its line. A line that is none is passed over.
 pub fn parse(table: &[u8]) -> Vec<Mount> {
     // A mount point may have any bytes in it.
     table.split(|byte| *byte == b'\n').filter_map(parse_line).collect()
@@ -56,7 +57,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     Some(Mount { device, root, point, options, peers, kind, super_options })
 }
 
-/// Every mount point that this process sees, in the order of mounting.
+/// Every mount point that this process sees, in the table's order.
 ///
 /// # Errors
 /// When /proc can't be read: to know nothing is not to know that nothing is mounted.

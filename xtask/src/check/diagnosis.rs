@@ -17,6 +17,7 @@ pub enum Diagnosis {
     InputLost,
     OutputSwallowed,
     OutputReordered,
+    StreamsJoined,
     DidNotWait,
     TooLong,
     ForksWithoutEnd,
@@ -34,6 +35,7 @@ pub enum Diagnosis {
     NotAMountPoint,
     HostMadePrivate,
     NoChroot,
+    AnotherRoot,
     ChrootWithoutChdir,
     ChdirBeforeChroot,
     SelfGone,
@@ -77,6 +79,7 @@ pub enum Diagnosis {
     ProcRefused,
     OldRootBusy,
     OldRootReachable,
+    OldRootCovered,
     NoUserNamespace,
     NotMapped,
     MapRefused,
@@ -161,7 +164,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         InputLost,
         "input-lost",
-        "The command's stdin is that of your program: let it be inherited, and read nothing of it yourself.",
+        "The command's stdin is that of your program: let it be inherited, and read nothing of it yourself. (Who copies it must hand on its end, too.)",
         "workshop.md#contract",
     ),
     (
@@ -174,6 +177,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         OutputReordered,
         "output-reordered",
         "stdout and stderr may be the same terminal: passed on through pipes of your own, their lines lose their order.",
+        "workshop.md#contract",
+    ),
+    (
+        StreamsJoined,
+        "streams-joined",
+        "stdout and stderr are two, also where a terminal shows both: in a file or a pipe for the one, nothing of the other may arrive.",
         "workshop.md#contract",
     ),
     (
@@ -274,9 +283,15 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         "step03.md#why",
     ),
     (
+        AnotherRoot,
+        "another-root",
+        "The command's `/` is neither the host's nor ./rootfs, but a third folder, or a copy: what is in ./rootfs may look the same in there, and is not the same files. (A relative path leads to another place after chdir(2).)",
+        "step03.md#why",
+    ),
+    (
         ChrootWithoutChdir,
         "chroot-without-chdir",
-        "chroot(2) moves the root, and not the working directory: that is still outside, and `..` leads further out.",
+        "chroot(2) moves the root, and not the working directory, and pivot_root(2) moves that only if it was the old root: it is still outside, and `..` leads further out.",
         "step03.md#why",
     ),
     (
@@ -408,7 +423,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         DescriptorsLeaked,
         "descriptors-leaked",
-        "A descriptor stays open over chroot(2) and execve(2) unless it is marked close-on-exec: through an open folder of the host's, a root walks out.",
+        "A descriptor stays open over chroot(2) and execve(2) unless it is marked close-on-exec: through an open folder of the host's, a root walks out. (Also through one that process 1 keeps open, by /proc/1/fd.)",
         "not.md#escape",
     ),
     (
@@ -524,6 +539,12 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
         OldRootReachable,
         "old-root-reachable",
         "pivot_root(2) hangs the old root below the new one: until it is unmounted, with MNT_DETACH, it is just another folder.",
+        "not.md#escape",
+    ),
+    (
+        OldRootCovered,
+        "old-root-covered",
+        "What is moved over `/` with MS_MOVE only covers the old root, which is still mounted underneath: a root in there unmounts the cover, enters his own mount namespace anew, and stands in the host's `/`. pivot_root(2) lets the old root be unmounted instead.",
         "not.md#escape",
     ),
     (

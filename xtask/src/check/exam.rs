@@ -16,7 +16,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, PipeReader, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -24,14 +24,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, setns};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, setns, unshare};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, fstat};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{close, gethostname, setsid};
 
@@ -95,6 +96,17 @@ impl Drop for Scratch {
         let _ = fs::remove_dir(&self.0);
     }
 }
+
+/// A folder, and the mount that it is seen by. The same folder may hang in two places, and `..` leads from each to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    folder: FileId,
+    mount: u32,
+}
+
+/// How many folders are climbed through, and how many mounts are taken off one another. Who has more has made them for us.
+const HIGHEST: usize = 4096;
+const MOST_LAYERS: usize = 8;
 
 /// How to start the program, besides `PROGRAM run COMMAND [ARG...]`.
 #[derive(Debug, Default)]
@@ -393,6 +405,68 @@ impl Exam {
     pub fn root_around(&self, pid: Pid) -> Result<FileId> {
         // setns(2) puts us there.
         self.inside(pid, "ns/mnt", CloneFlags::CLONE_NEWNS, || id_of(Path::new("/")))?.context("stat(\"/\")")
+    }
+
+    /// What somebody in there finds who unmounts the root of the mount namespace of `pid` and enters the namespace anew: the
+    /// mounts that it was moved over, which no table shows as long as they are covered.
+    ///
+    /// # Errors
+    /// Those of setns(2) and unshare(2).
+    pub fn mounts_underneath(&self, pid: Pid) -> Result<Vec<Mount>> {
+        // Who shares his mounts with the host, which is another's to judge, would have us unmount the host's.
+        if !self.new_mounts()?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.inside(pid, "ns/mnt", CloneFlags::CLONE_NEWNS, || {
+            // In a copy, which nobody else sees, and which is gone when we leave it.
+            unshare(CloneFlags::CLONE_NEWNS).context("unshare(CLONE_NEWNS)")?;
+            let copy = self.machine.file(None, "ns/mnt").context("open(\"/proc/self/ns/mnt\")")?;
+            let mut underneath = Vec::new();
+            for _ in 0..MOST_LAYERS {
+                mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+                    .context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
+                // EINVAL: nothing is underneath, or a user namespace may not see what is. Nor may whoever is in there.
+                if umount2("/", MntFlags::MNT_DETACH).is_err() || setns(&copy, CloneFlags::CLONE_NEWNS).is_err() {
+                    break;
+                }
+                underneath.extend(mounts::parse(&self.machine.read(None, "mountinfo")?));
+            }
+            Ok(underneath)
+        })?
+    }
+
+    /// Which place is it that a descriptor of ours leads to?
+    ///
+    /// # Errors
+    /// Those of fstat(2), and when /proc can't be read.
+    pub fn place(&self, folder: &OwnedFd) -> Result<Place> {
+        // The only one that tells the mount's number is proc_pid_fdinfo(5).
+        let info = self.machine.read(None, &format!("fdinfo/{}", folder.as_raw_fd())).context("reading fdinfo")?;
+        let info = String::from_utf8_lossy(&info);
+        let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+        Ok(Place { folder: fstat(folder)?.into(), mount: mount.context("fdinfo has no mnt_id")? })
+    }
+
+    /// Is that folder the root, or below it? Whoever climbs from it by `..` then stops there.
+    ///
+    /// # Errors
+    /// Those of [`Exam::place`].
+    pub fn is_in_root(&self, folder: OwnedFd, root: Place) -> Result<bool> {
+        let mut folder = folder;
+        for _ in 0..HIGHEST {
+            let here = self.place(&folder)?;
+            if here == root {
+                return Ok(true);
+            }
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            // Where we may not climb, such as for EACCES, nobody in there may, who has no more rights.
+            let Ok(above) = openat(&folder, "..", flags, Mode::empty()) else { return Ok(true) };
+            if self.place(&above)? == here {
+                return Ok(false);
+            }
+            folder = above;
+        }
+        Ok(false)
     }
 
     /// Does something in the network namespace of `pid`. A socket that is made there stays there.

@@ -1,7 +1,9 @@
-//! The look at a command while it waits inside: everything that exercises 0 to 4 are judged by, from one run of the program.
+//! The look at a command while it waits inside: everything that `run`, the steps and `pivot` are judged by, from one run of
+//! the program. Other exercises begin with the same look.
 //!
-//! The command is the shell of whatever root it finds itself in. It says that it is there, waits for a word, says it back
-//! and ends with status 7. What is judged is not what it says but what the kernel has in /proc/PID of that process.
+//! The command is the shell of whatever root it finds itself in. It says that it is there, waits for a word, says it back,
+//! reads to the end and ends with the status that it was told. What is judged is not what it says but what the kernel has in
+//! /proc/PID of that process; of its words only whether they pass through.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,26 +16,39 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::fstat;
+use nix::sys::signal::Signal;
+use nix::sys::stat::{SFlag, fstat};
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::diagnosis::Diagnosis;
-use super::exam::{Exam, Remains, Run, Setting, Trouble};
-use super::proc::{FileId, Pid, Process, id_of};
+use super::exam::{Exam, Place, Remains, Run, Setting, Trouble};
+use super::proc::{FileId, Pid, Proc, Process, id_of, is_gone};
 use super::said::Said;
 use super::verdict::{Failure, Verdict, fail, require};
 use crate::host;
 use crate::mounts::{self, Mount};
 
 /// What the command is to do. Only builtins, for from exercise 3 on the programs are those of the rootfs; and without
-/// /dev/null, which is not there. It stays a moment even if nobody lets it read.
-const SCRIPT: &str = r#"echo ready; read word status || sleep 1; echo "said $word"; exit ${status:-7}"#;
+/// /dev/null, which is not there. It stays a moment even if nobody lets it read. It is ready last, for
+/// while a shell writes to another descriptor, it keeps the usual one at number 10.
+const SCRIPT: &str = r#"echo "aside $0" >&2; echo "ready $0"; read word status || sleep 1; echo "said $word"; while read word; do :; done; exit ${status:-7}"#;
+
+/// Another, which ends with the status that is its argument.
+const SHORT_SCRIPT: &str = r#"echo "ready $0"; exit $1"#;
+
+/// Those that a program may lose that passes on most: none, and one that takes the highest bit. Not above, for who takes 130
+/// for a signal, and kills itself by it, is right about every signal.
+const SPECIAL: [i32; 2] = [0, 128];
 
 /// Arguments that only come through if each stays what it is.
 const ODD: [&str; 2] = ["two  words", ""];
 
 /// How long a program that does not wait may take to end.
 const A_MOMENT: Duration = Duration::from_millis(100);
+
+/// How long the command may take to end, when stdin has.
+const A_WHILE: Duration = Duration::from_secs(2);
 
 /// How long the command may take to be there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,14 +77,22 @@ pub struct Sighting {
     pub children_elsewhere: bool,
     /// The hostname that it sees.
     pub name: String,
+    /// And the host's own, meanwhile.
+    pub host_name: String,
     /// Its `/`, and where that is as the host names it.
     pub root: (FileId, PathBuf),
     /// Is its `/` an overlay, and ./rootfs one of the layers?
     pub is_overlay: bool,
     /// Its working directory, likewise.
     pub cwd: (FileId, PathBuf),
+    /// Does whoever climbs from there by `..` stop at its `/`?
+    pub cwd_is_inside: bool,
+    /// What is outside of its `/`, and by which it can be reached from inside.
+    pub doors: Vec<Door>,
     /// The root of its mount namespace, where a chroot can be left for.
     pub namespace_root: FileId,
+    /// If that is its `/`: the mounts that are covered by it.
+    pub mounts_underneath: Vec<Mount>,
     /// All mounts of its mount namespace, also those outside of its root.
     pub mounts: Vec<Mount>,
     /// Those in its root.
@@ -78,6 +101,18 @@ pub struct Sighting {
     pub proc: ProcSeen,
     /// Was it the shell that was executed?
     pub is_the_shell: bool,
+}
+
+/// A link of a process's in the command's PID namespace, which leads out of the command's `/`. A root in there goes through
+/// it: by the number itself if it is the command's own descriptor, or by its own /proc.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Whose it is.
+    pub process: Process,
+    /// `fd/3`, `root`, `cwd`.
+    pub link: String,
+    /// Where it leads, in the kernel's words.
+    pub to: PathBuf,
 }
 
 /// What is at /proc, as the command sees it.
@@ -117,7 +152,13 @@ pub struct Look {
     pub wrote_setgroups: Option<bool>,
     /// Did what the command wrote arrive while it waited?
     pub was_prompt: bool,
-    /// All that the program wrote to stdout, and to stderr.
+    /// Was it killed, because it still read when stdin had ended?
+    pub read_on: bool,
+    /// Where what it wrote to stderr has arrived.
+    pub aside: Arrived,
+    /// And what to stdout.
+    pub ready: Arrived,
+    /// All that was written to stdout, and to stderr but for the command's own line.
     pub stdout: String,
     /// See `stdout`.
     pub stderr: String,
@@ -125,6 +166,8 @@ pub struct Look {
     pub typed: String,
     /// The exit status that was typed behind it, for the command to end with: who has not waited does not know it.
     pub told: i32,
+    /// Another status that the command ended with, in another run, and how the program then did, if that was not the same.
+    pub other_status: Option<(i32, ExitStatus)>,
     /// The host's name afterwards.
     pub host_name: String,
     /// The host's mounts that were not there before.
@@ -139,25 +182,57 @@ pub struct Look {
     pub host_procs: usize,
     /// Where the host has its shell, if the rootfs has none there.
     pub host_shell: Option<PathBuf>,
-    /// The rootfs, the host's `/`, and the folder that the program started in.
+    /// The rootfs, and the host's `/`.
     pub rootfs: Option<FileId>,
     /// See `rootfs`.
     pub host_root: FileId,
     /// The mount that is the host's `/`.
     pub host_root_mount: Option<Mount>,
-    /// See `rootfs`.
-    pub folder: FileId,
 }
 
-/// Runs the program once, and looks at the command while it waits.
+/// Where a line was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Did it arrive on stdout?
+    pub on_stdout: bool,
+    /// And on stderr?
+    pub on_stderr: bool,
+}
+
+/// Runs the program, and looks at the command while it waits; then again, for other statuses that the command may end with.
 ///
 /// # Errors
 /// When the program breaks a limit.
 pub fn look(exam: &Exam) -> Result<Look, Trouble> {
-    look_with(exam, &Setting::default(), |_| Ok(())).map(|(look, ())| look)
+    let (mut look, ()) = look_with(exam, &Setting::default(), |_| Ok(()))?;
+    // On a host that is not as it was, another run says nothing.
+    let is_as_it_was = look.mounts_left.is_empty() && look.mounts_gone.is_empty() && look.processes_left.is_empty();
+    if is_as_it_was && look.sighting.is_some() && look.status.code() == Some(look.told) {
+        for told in SPECIAL {
+            look.other_status = look.other_status.or(status_lost(exam, told)?);
+        }
+    }
+    Ok(look)
 }
 
-/// The same with the program started in another way, and with one look more at the command while it waits. That is asked for
+/// A status that the command ends with, and how the program does, if that is not the same. That the command does not run at
+/// all this time is not for this to judge.
+fn status_lost(exam: &Exam, told: i32) -> Result<Option<(i32, ExitStatus)>, Trouble> {
+    let (nonce, argument) = (nonce(), told.to_string());
+    let command = ["sh", "-c", SHORT_SCRIPT, &nonce, &argument];
+    let mut run = exam.start(&Setting::default(), &command.map(OsStr::new))?;
+    run.end_input();
+    let status = run.wait()?;
+    let is_lost = status.code() != Some(told) && run.out.text().contains(&ready(&nonce));
+    Ok(is_lost.then_some((told, status)))
+}
+
+/// What the command says first. Nobody says it by chance, as just `ready`.
+fn ready(nonce: &str) -> String {
+    format!("ready {nonce}")
+}
+
+/// One run with the program started in another way, and with one look more at the command while it waits. That is asked for
 /// only if the command is there; else it is its default.
 ///
 /// # Errors
@@ -168,7 +243,6 @@ pub fn look_with<T: Default>(
     also: impl FnOnce(&Sighting) -> Result<T, Trouble>,
 ) -> Result<(Look, T), Trouble> {
     let rootfs = id_of(&exam.folder().join("rootfs")).ok();
-    let folder = id_of(exam.folder())?;
     // Now, for the program may put another file in their place.
     let rootfs_folder = exam.folder().join("rootfs");
     let host_shell = exam.on_path("sh").filter(|sh| in_root(&rootfs_folder, sh).is_none());
@@ -188,11 +262,12 @@ pub fn look_with<T: Default>(
     let mut vanished = false;
     let mut was_prompt = false;
     let mut ended_early = false;
+    let (ready, aside) = (ready(&nonce), format!("aside {nonce}"));
     match found {
         Found::Command(process) => {
             // It may be a moment before it has said so.
             let prompt =
-                run.watch(Duration::from_millis(500), |run| Ok(run.out.text().contains("ready").then_some(())))?;
+                run.watch(Duration::from_millis(500), |run| Ok(run.out.text().contains(&ready).then_some(())))?;
             was_prompt = prompt.is_some();
             let is_there = |exam: &Exam| exam.host.process(process.pid).is_some_and(|it| it.state != 'Z');
             double = find_double(exam, &process)?;
@@ -210,28 +285,38 @@ pub fn look_with<T: Default>(
         Found::Impostor(process) => impostor = Some(process),
         Found::Nothing => {}
     }
-    let was_there = run.out.text().contains("ready");
+    let was_there = run.out.text().contains(&ready);
     let typed = format!("word-{}", std::process::id());
     let told = 3 + (std::process::id() % 120).cast_signed();
     run.type_line(&format!("{typed} {told}"));
     run.end_input();
+    let read_on = match &sighting {
+        Some(sighting) => reads_on(exam, &mut run, &sighting.command)?,
+        None => false,
+    };
     let status = run.wait()?;
     let processes_left = run.left_behind()?;
+    let (stdout, stderr) = (run.out.text(), run.stderr());
+    let arrived = |line: &str| Arrived { on_stdout: stdout.contains(line), on_stderr: stderr.contains(line) };
     let look = Look {
         sighting,
         impostor,
         double,
         vanished,
-        came_late: !was_there && run.out.text().contains("ready"),
+        came_late: !was_there && stdout.contains(&ready),
         ended_early,
         status,
         remains: run.remains().cloned(),
         wrote_setgroups: run.wrote_setgroups(),
         was_prompt,
-        stdout: run.out.text(),
-        stderr: run.stderr(),
+        read_on,
+        aside: arrived(&aside),
+        ready: arrived(&ready),
+        stderr: stderr.replace(&format!("{aside}\n"), ""),
+        stdout,
         typed,
         told,
+        other_status: None,
         host_name: exam.name()?,
         mounts_left: exam.new_mounts()?,
         mounts_gone: exam.gone_mounts()?,
@@ -242,9 +327,22 @@ pub fn look_with<T: Default>(
         rootfs,
         host_root: exam.host.id(1, "root")?,
         host_root_mount: exam.root_mount(),
-        folder,
     };
     Ok((look, more))
+}
+
+/// Does the command still read, though stdin has ended? Then it is killed, or the program would wait for it until its time is up.
+fn reads_on(exam: &Exam, run: &mut Run<'_>, command: &Process) -> Result<bool, Trouble> {
+    let lives = || exam.host.process(command.pid).is_some_and(|it| it.started == command.started && it.state != 'Z');
+    run.watch(A_WHILE, |_| Ok((!lives()).then_some(())))?;
+    if !lives() {
+        return Ok(false);
+    }
+    match exam.signal(command.pid, Signal::SIGKILL) {
+        // It has ended just now.
+        Err(_) if !lives() => Ok(false),
+        result => Ok(result.map(|()| true)?),
+    }
 }
 
 /// Who was found on the host.
@@ -330,23 +428,29 @@ pub fn sight(exam: &Exam, command: Process, shells: &[(FileId, File)]) -> Result
             new.push(kind);
         }
     }
-    let own_mounts = mounts::parse(&exam.host.read(pid, "mountinfo")?);
+    let place = |name: &str| proc.place(pid, name).with_context(|| format!("open(\"/proc/{pid}/{name}\", O_PATH)"));
+    let root = exam.place(&place("root")?)?;
+    let namespace_root = exam.root_around(pid)?;
     Ok(Sighting {
-        new,
         children_elsewhere: match proc.id(pid, "ns/pid_for_children") {
             // It is to be another one, and no child was born there yet: pid_namespaces(7).
             Err(Errno::ENOENT) => true,
             result => result.with_context(|| format!("stat(\"/proc/{pid}/ns/pid_for_children\")"))? != id("ns/pid")?,
         },
         name: exam.name_of(pid)?,
+        host_name: exam.name()?,
         root: (id("root")?, proc.link(pid, "root")?.into()),
         is_overlay: is_overlay_of_rootfs(exam, pid)?,
         cwd: (id("cwd")?, proc.link(pid, "cwd")?.into()),
-        namespace_root: exam.root_around(pid)?,
+        cwd_is_inside: exam.is_in_root(place("cwd")?, root)?,
+        doors: doors(exam, &command, root, new.contains(&"pid"))?,
+        namespace_root,
         mounts: exam.mounts_around(pid)?,
-        proc: proc_of(exam, pid, &own_mounts)?,
-        own_mounts,
+        proc: proc_of(exam, pid)?,
+        own_mounts: mounts::parse(&exam.host.read(pid, "mountinfo")?),
         is_the_shell: is_shell(exam, pid, shells)?,
+        mounts_underneath: if id("root")? == namespace_root { exam.mounts_underneath(pid)? } else { Vec::new() },
+        new,
         command,
     })
 }
@@ -369,19 +473,61 @@ fn is_overlay_of_rootfs(exam: &Exam, pid: Pid) -> Result<bool, Trouble> {
     Ok(seen.is_ok())
 }
 
+/// Which ways lead out of the command's root, out of what is open in its PID namespace? If that is the host's, only what the
+/// command itself has counts.
+fn doors(exam: &Exam, command: &Process, root: Place, has_pid_namespace: bool) -> Result<Vec<Door>, Trouble> {
+    let namespace = |pid: Pid| exam.host.id(pid, "ns/pid");
+    let (its_own, hosts_mounts) = (namespace(command.pid)?, exam.host.id(1, "ns/mnt")?);
+    let mut processes = vec![command.clone()];
+    if has_pid_namespace {
+        let mut others = exam.guests()?;
+        others.retain(|it| it.pid != command.pid && it.state != 'Z' && namespace(it.pid) == Ok(its_own));
+        processes.extend(others);
+    }
+    let mut doors = Vec::new();
+    for process in processes {
+        let pid = process.pid;
+        let is_command = pid == command.pid;
+        // Where the command itself is, is looked at already.
+        let mut links: Vec<_> = ["root", "cwd"].into_iter().filter(|_| !is_command).map(str::to_owned).collect();
+        match exam.host.descriptors(pid) {
+            Ok(numbers) => links.extend(numbers.into_iter().map(|number| format!("fd/{number}"))),
+            Err(errno) if is_gone(errno) && !is_command => continue,
+            Err(errno) => return Err(errno.into()),
+        }
+        for link in links {
+            let place = match exam.host.place(pid, &link) {
+                Ok(place) => place,
+                // Closed since.
+                Err(errno) if is_gone(errno) => continue,
+                Err(errno) => return Err(errno.into()),
+            };
+            let file = fstat(&place)?;
+            let is_folder = SFlag::from_bits_truncate(file.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
+            // By setns(2).
+            let leads_out = if is_folder { !exam.is_in_root(place, root)? } else { FileId::from(file) == hosts_mounts };
+            if leads_out {
+                let to = exam.host.link(pid, &link).unwrap_or_default().into();
+                doors.push(Door { process: process.clone(), link, to });
+            }
+        }
+    }
+    Ok(doors)
+}
+
 /// Which /proc does the process see?
-fn proc_of(exam: &Exam, pid: Pid, table: &[Mount]) -> Result<ProcSeen, Trouble> {
-    let Ok(folder) = exam.host.file(pid, "root/proc") else { return Ok(ProcSeen::None) };
+fn proc_of(exam: &Exam, pid: Pid) -> Result<ProcSeen, Trouble> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    let Ok(folder) = exam.host.open_inside(pid, "proc", flags) else { return Ok(ProcSeen::None) };
     if fstatfs(folder.as_fd())?.filesystem_type() != PROC_SUPER_MAGIC {
         return Ok(ProcSeen::None);
     }
+    // Of the mount that is seen, and not of one that a table has with the same place.
+    let read_only = fstatvfs(&folder)?.flags().contains(FsFlags::ST_RDONLY);
     // Which namespace a proc file system shows is seen by whom it calls 1.
-    let first = exam.host.id(pid, "root/proc/1/ns/pid");
-    if first != exam.host.id(pid, "ns/pid") {
+    if Proc::at(folder).id(1, "ns/pid") != exam.host.id(pid, "ns/pid") {
         return Ok(ProcSeen::Others);
     }
-    // The last one mounted there is the one that is seen.
-    let read_only = table.iter().rfind(|mount| mount.point == Path::new("/proc")).is_some_and(Mount::is_read_only);
     Ok(ProcSeen::Own { read_only })
 }
 
@@ -468,6 +614,16 @@ impl Look {
         fail(diagnosis, seen, format!("the command that was given to `run`, a shell, `sh -c … {}`", nonce()))
     }
 
+    /// Is the host called otherwise, or was it while the command ran? In words.
+    fn renamed(&self) -> Option<String> {
+        let meanwhile = self.sighting.as_ref().map(|it| it.host_name.as_str());
+        if self.host_name != host::HOSTNAME {
+            return Some(format!("the throwaway host is now called {:?}", self.host_name));
+        }
+        let other = meanwhile.filter(|name| *name != host::HOSTNAME)?;
+        Some(format!("while the command ran, the throwaway host was called {other:?}"))
+    }
+
     /// The command, or the verdict that it never ran.
     ///
     /// # Errors
@@ -515,7 +671,7 @@ pub fn shorten(text: &str) -> String {
 /// A judge's answer: an early one leaves by `?`.
 pub type Judged = Result<Verdict, Verdict>;
 
-/// Exercise 0: is the command there, with its words, and is it what was asked for?
+/// Exercise `run`: is the command there, with its words, and is it what was asked for?
 pub fn the_command_runs(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     if let Some(double) = &look.double {
@@ -528,24 +684,50 @@ pub fn the_command_runs(look: &Look) -> Judged {
     }))
 }
 
-/// Exercise 0: does what is typed reach it, and what it writes come back, while it runs?
+/// Exercise `run`: does what is typed reach it, and what it writes come back, while it runs?
 pub fn input_and_output_pass_through(look: &Look) -> Judged {
     look.sighting()?;
-    let answer = format!("said {}", look.typed);
+    let (answer, ready) = (format!("said {}", look.typed), ready(&nonce()));
     let out = shorten(&look.stdout);
-    if !look.stdout.contains("ready") {
-        return Err(fail(Diagnosis::OutputSwallowed, format!("on stdout: {out}"), "ready").into());
+    if !look.ready.on_stdout && !look.ready.on_stderr {
+        return Err(fail(Diagnosis::OutputSwallowed, format!("on stdout: {out}"), ready).into());
     }
-    if !look.was_prompt {
+    // On the wrong one of the two, which is the next check's to say, it does not arrive here in time.
+    if look.ready.on_stdout && !look.was_prompt {
         let seen = "the command had written, and waited for an answer; nothing of it had arrived";
-        return Err(fail(Diagnosis::OutputSwallowed, seen, "the line `ready` at once").into());
+        return Err(fail(Diagnosis::OutputSwallowed, seen, format!("the line `{ready}` at once")).into());
     }
-    Ok(require(look.stdout.contains(&answer), || {
-        fail(Diagnosis::InputLost, format!("after typing {:?}, on stdout: {out}", look.typed), answer)
+    if !look.stdout.contains(&answer) && !look.stderr.contains(&answer) {
+        let seen = format!("after typing {:?}, on stdout: {out}", look.typed);
+        return Err(fail(Diagnosis::InputLost, seen, answer).into());
+    }
+    Ok(require(!look.read_on, || {
+        let seen = format!("stdin had ended, and {} s later the command still waited for more", A_WHILE.as_secs());
+        fail(Diagnosis::InputLost, seen, "the end of stdin reaches the command as well")
     }))
 }
 
-/// Exercise 0: does `run` wait for the command?
+/// Exercise `run`: does each of its two streams arrive by itself?
+pub fn stdout_and_stderr_are_two(look: &Look) -> Judged {
+    look.sighting()?;
+    let expected = "what the command writes to stdout on stdout, what it writes to stderr on stderr";
+    let joined = |what, to, on| {
+        let seen = format!("a line that the command wrote to {to}, `{what} {}`, arrived on {on}", nonce());
+        fail(Diagnosis::StreamsJoined, seen, expected)
+    };
+    let swallowed = || {
+        let seen = format!("the command wrote `aside {}` to stderr, and nothing of it arrived", nonce());
+        fail(Diagnosis::OutputSwallowed, seen, expected)
+    };
+    Ok(match (look.ready, look.aside) {
+        (Arrived { on_stderr: true, .. }, _) => joined("ready", "stdout", "stderr").into(),
+        (_, Arrived { on_stdout: true, .. }) => joined("aside", "stderr", "stdout").into(),
+        (_, Arrived { on_stderr: false, .. }) => swallowed().into(),
+        _ => Verdict::Pass,
+    })
+}
+
+/// Exercise `run`: does `run` wait for the command?
 pub fn run_waits(look: &Look) -> Judged {
     look.sighting()?;
     Ok(require(!look.ended_early, || {
@@ -554,10 +736,14 @@ pub fn run_waits(look: &Look) -> Judged {
     }))
 }
 
-/// Exercise 0: is the command's own exit status passed on?
+/// Exercise `run`: is the command's own exit status passed on?
 pub fn the_status_is_passed_on(look: &Look) -> Judged {
     look.sighting()?;
     let told = look.told;
+    if let Some((told, status)) = look.other_status {
+        let seen = format!("the command ended with status {told}, and `run` with {}", how(status));
+        return Err(fail(Diagnosis::StatusLost, seen, format!("status {told}")).into());
+    }
     Ok(require(look.status.code() == Some(told), || {
         let said = if look.stderr.trim().is_empty() {
             String::new()
@@ -571,23 +757,22 @@ pub fn the_status_is_passed_on(look: &Look) -> Judged {
     }))
 }
 
-/// Exercise 1: is the host called what it was called?
+/// Exercise `uts`: is the host called what it was called?
 pub fn the_host_keeps_its_name(look: &Look) -> Judged {
-    Ok(require(look.host_name == host::HOSTNAME, || {
-        let seen = format!("the throwaway host is now called {:?}", look.host_name);
-        fail(Diagnosis::RenamedHost, seen, format!("{:?}", host::HOSTNAME))
+    Ok(look.renamed().map_or(Verdict::Pass, |seen| {
+        fail(Diagnosis::RenamedHost, seen, format!("{:?}, at all times", host::HOSTNAME)).into()
     }))
 }
 
-/// Exercise 1: is the command in a UTS namespace of its own?
+/// Exercise `uts`: is the command in a UTS namespace of its own?
 pub fn it_has_a_uts_namespace(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     let seen = || format!("/proc/{}/ns/uts is the host's", sighting.command.pid);
     if sighting.new.contains(&"uts") {
         return Ok(Verdict::Pass);
     }
-    let failure = if look.host_name != host::HOSTNAME {
-        let seen = format!("{}, and the throwaway host is now called {:?}", seen(), look.host_name);
+    let failure = if let Some(renamed) = look.renamed() {
+        let seen = format!("{}, and {renamed}", seen());
         fail(Diagnosis::RenamedHost, seen, "a UTS namespace of its own")
     } else if sighting.new.is_empty() {
         fail(Diagnosis::IsolatedNothing, format!("{}, and so are all the others", seen()), "a UTS namespace of its own")
@@ -597,7 +782,7 @@ pub fn it_has_a_uts_namespace(look: &Look) -> Judged {
     Err(failure.into())
 }
 
-/// Exercise 1: what is its hostname?
+/// Exercise `uts`: what is its hostname?
 pub fn it_is_called_mini_docker(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     Ok(require(sighting.name == "mini-docker", || {
@@ -605,7 +790,7 @@ pub fn it_is_called_mini_docker(look: &Look) -> Judged {
     }))
 }
 
-/// Exercise 2: is the command in a PID namespace of its own?
+/// Exercise `pid`: is the command in a PID namespace of its own?
 pub fn it_has_a_pid_namespace(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     let command = &sighting.command;
@@ -622,7 +807,7 @@ pub fn it_has_a_pid_namespace(look: &Look) -> Judged {
     Err(failure.into())
 }
 
-/// Exercise 2: is the command in a mount namespace of its own?
+/// Exercise `pid`: is the command in a mount namespace of its own?
 pub fn it_has_a_mount_namespace(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     Ok(require(sighting.new.contains(&"mnt"), || {
@@ -631,7 +816,7 @@ pub fn it_has_a_mount_namespace(look: &Look) -> Judged {
     }))
 }
 
-/// Exercise 2: is anything still running?
+/// Exercise `pid`: is anything still running?
 pub fn nothing_is_left_running(look: &Look) -> Judged {
     Ok(require(look.processes_left.is_empty(), || {
         let lines: Vec<_> = look.processes_left.iter().map(|it| format!("{} {}", it.pid, it.line())).collect();
@@ -639,36 +824,35 @@ pub fn nothing_is_left_running(look: &Look) -> Judged {
     }))
 }
 
-/// Exercise 3: is its `/` the rootfs?
+/// Exercise `chroot`: is its `/` the rootfs?
 pub fn its_root_is_the_rootfs(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     let rootfs = look.rootfs.ok_or_else(no_rootfs)?;
     if sighting.root.0 == rootfs || sighting.is_overlay {
         return Ok(Verdict::Pass);
     }
-    let whose = if sighting.root.0 == look.host_root { "the host's" } else { "neither the host's nor ./rootfs" };
-    Err(fail(Diagnosis::NoChroot, format!("/proc/{}/root is {whose}", sighting.command.pid), "./rootfs").into())
+    let (diagnosis, whose) = if sighting.root.0 == look.host_root {
+        (Diagnosis::NoChroot, "the host's")
+    } else {
+        (Diagnosis::AnotherRoot, "neither the host's nor ./rootfs")
+    };
+    Err(fail(diagnosis, format!("/proc/{}/root is {whose}", sighting.command.pid), "./rootfs").into())
 }
 
-/// Exercise 3: is its working directory inside?
+/// Exercise `chroot`: is its working directory inside?
 pub fn its_working_directory_is_inside(look: &Look) -> Judged {
     let sighting = look.sighting()?;
-    let ((root, root_path), (cwd, path)) = (&sighting.root, &sighting.cwd);
-    if cwd == root {
+    if sighting.cwd_is_inside {
         return Ok(Verdict::Pass);
     }
-    let diagnosis = match () {
-        () if *cwd == look.folder => Diagnosis::ChrootWithoutChdir,
-        () if *cwd == look.host_root => Diagnosis::ChdirBeforeChroot,
-        // Some folder in it.
-        () if path.starts_with(root_path) => return Ok(Verdict::Pass),
-        () => Diagnosis::ChrootWithoutChdir,
-    };
-    let seen = format!("/proc/{}/cwd leads to {}", sighting.command.pid, path.display());
-    Err(fail(diagnosis, seen, "the new `/`").into())
+    let (pid, (cwd, path)) = (sighting.command.pid, &sighting.cwd);
+    let is_the_hosts = *cwd == look.host_root;
+    let diagnosis = if is_the_hosts { Diagnosis::ChdirBeforeChroot } else { Diagnosis::ChrootWithoutChdir };
+    let seen = format!("/proc/{pid}/cwd leads to {}, and from there `..` leads past its `/`", path.display());
+    Err(fail(diagnosis, seen, "the new `/`, or a folder in it").into())
 }
 
-/// Exercise 3: would a mount in there stay in there?
+/// Exercise `chroot`: would a mount in there stay in there?
 pub fn its_mounts_stay_inside(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     if !sighting.new.contains(&"mnt") {
@@ -694,7 +878,7 @@ pub fn its_mounts_stay_inside(look: &Look) -> Judged {
     }
 }
 
-/// Exercise 4: is its /proc its own?
+/// Exercise `proc`: is its /proc its own?
 pub fn its_proc_is_its_own(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     let pid = sighting.command.pid;
@@ -723,17 +907,17 @@ pub fn its_proc_is_its_own(look: &Look) -> Judged {
     }
 }
 
-/// Exercise 4: is its /proc read-only?
+/// Exercise `proc`: is its /proc read-only?
 pub fn its_proc_is_read_only(look: &Look) -> Judged {
     its_proc_is_its_own(look)?;
     let sighting = look.sighting()?;
     Ok(require(sighting.proc == ProcSeen::Own { read_only: true }, || {
-        let seen = format!("in /proc/{}/mountinfo, /proc is mounted rw", sighting.command.pid);
+        let seen = format!("the proc file system at /proc/{}/root/proc can be written to", sighting.command.pid);
         fail(Diagnosis::ProcWritable, seen, "ro")
     }))
 }
 
-/// Exercise 4: is anything still mounted?
+/// Exercise `proc`: is anything still mounted?
 pub fn no_mount_is_left(look: &Look) -> Judged {
     let place = |mount: &Mount| format!("on the host, a {} file system at {}", mount.kind, mount.point.display());
     let (left, gone) = (look.mounts_left.first(), look.mounts_gone.first());
@@ -743,7 +927,7 @@ pub fn no_mount_is_left(look: &Look) -> Judged {
     }
 }
 
-/// Exercise 13: is there anything to climb to?
+/// Exercise `pivot`: is there anything to climb to?
 pub fn nothing_is_above_its_root(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     let pid = sighting.command.pid;
@@ -756,17 +940,43 @@ pub fn nothing_is_above_its_root(look: &Look) -> Judged {
     Err(fail(Diagnosis::StillEscapes, seen, "they are the same").into())
 }
 
-/// Exercise 13: is the host's root still mounted somewhere?
+/// Exercise `pivot`: is the host's root still mounted somewhere?
 pub fn the_old_root_is_gone(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     the_old_root_is_gone_from(look, &sighting.own_mounts)?;
-    the_old_root_is_gone_from(look, &sighting.mounts)
+    the_old_root_is_gone_from(look, &sighting.mounts)?;
+    Ok(require(old_root_among(look, &sighting.mounts_underneath).is_none(), || {
+        let seen = "in its mount namespace, the host's root is mounted under its `/`";
+        fail(Diagnosis::OldRootCovered, seen, "nowhere")
+    }))
+}
+
+/// Exercise `pivot`: can anything outside be reached by what is open in there?
+pub fn nothing_outside_is_open(look: &Look) -> Judged {
+    let sighting = look.sighting()?;
+    let Some(Door { process, link, to }) = sighting.doors.first() else { return Ok(Verdict::Pass) };
+    let (pid, to) = (process.pid, to.display());
+    let diagnosis = match link.as_str() {
+        "root" => Diagnosis::StillEscapes,
+        "cwd" => Diagnosis::ChrootWithoutChdir,
+        _ => Diagnosis::DescriptorsLeaked,
+    };
+    let whose = match process.inner_pid() {
+        _ if pid == sighting.command.pid => "the command's".to_owned(),
+        inner => format!("in there /proc/{inner}/{link}, which the command may open"),
+    };
+    let seen = format!("/proc/{pid}/{link}, {whose}, leads out of its `/`, to {to}");
+    Err(fail(diagnosis, seen, "nothing that is open in there leads out").into())
+}
+
+/// The host's root, if it is one of these mounts.
+fn old_root_among<'a>(look: &Look, mounts: &'a [Mount]) -> Option<&'a Mount> {
+    let old = look.host_root_mount.as_ref()?;
+    mounts.iter().find(|mount| (&old.device, &old.root) == (&mount.device, &mount.root))
 }
 
 fn the_old_root_is_gone_from(look: &Look, mounts: &[Mount]) -> Judged {
-    let old = look.host_root_mount.as_ref();
-    let is_old = |mount: &&Mount| old.is_some_and(|old| (&old.device, &old.root) == (&mount.device, &mount.root));
-    match mounts.iter().find(is_old) {
+    match old_root_among(look, mounts) {
         None => Ok(Verdict::Pass),
         Some(mount) => {
             let seen = format!("in its mount namespace, the host's root is mounted at {}", mount.point.display());

@@ -75,6 +75,11 @@ impl Proc {
         nix::fcntl::open(path, flags, Mode::empty()).map(Proc)
     }
 
+    /// The one that a folder is the top of.
+    pub fn at(folder: OwnedFd) -> Proc {
+        Proc(folder)
+    }
+
     /// The numbers of all processes.
     ///
     /// # Errors
@@ -91,6 +96,14 @@ impl Proc {
     /// Those of openat(2).
     pub fn file(&self, pid: impl Into<Option<Pid>>, name: &str) -> nix::Result<OwnedFd> {
         openat(&self.0, path(pid, name).as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty())
+    }
+
+    /// Where a link of a process's leads: `root`, `cwd`, `fd/3`. That is not opened, so nothing happens to a device, say.
+    ///
+    /// # Errors
+    /// Those of openat(2).
+    pub fn place(&self, pid: Pid, name: &str) -> nix::Result<OwnedFd> {
+        openat(&self.0, path(pid, name).as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
     }
 
     /// What a file of a process's holds.
