@@ -441,7 +441,8 @@ pub fn sight(exam: &Exam, command: Process, shells: &[(FileId, File)]) -> Result
         host_name: exam.name()?,
         root: (id("root")?, proc.link(pid, "root")?.into()),
         is_overlay: is_overlay_of_rootfs(exam, pid)?,
-        cwd: (id("cwd")?, proc.link(pid, "cwd")?.into()),
+        // That may be too long to be said (ENAMETOOLONG).
+        cwd: (id("cwd")?, proc.link(pid, "cwd").unwrap_or_default().into()),
         cwd_is_inside: exam.is_in_root(place("cwd")?, root)?,
         doors: doors(exam, &command, root, new.contains(&"pid"))?,
         namespace_root,
