@@ -3,7 +3,7 @@
 //! longer applies is an error. Those of an exercise are in `mutants/EXERCISE.diff`:
 //!
 //! ```text
-//! == its-name: what it must be called, or `passes`
+//! == its-name: what it must be called, or `passes`; with `, but passes for a real root` if it is wrong in a user namespace only
 //! @@
 //! -what stands in the solution, once
 //! +what stands there instead
@@ -36,6 +36,8 @@ struct Mutant {
     exercise: &'static Exercise,
     /// The diagnosis of its first failure; none if it is as right as the solution.
     diagnosis: Option<Diagnosis>,
+    /// Is it right on a host without a user namespace?
+    is_right_for_root: bool,
     /// What stands there, and what stands there instead.
     edits: Vec<(String, String)>,
 }
@@ -59,12 +61,14 @@ fn parse(exercise: &'static Exercise, text: &'static str) -> Vec<Mutant> {
     for line in text.lines() {
         let misplaced = format!("{}: this line has no place: {line:?}", exercise.id);
         if let Some(head) = line.strip_prefix("== ") {
-            let (name, diagnosis) = head.split_once(": ").expect(&misplaced);
-            let diagnosis = match diagnosis {
+            let (name, verdict) = head.split_once(": ").expect(&misplaced);
+            let for_user = verdict.strip_suffix(", but passes for a real root");
+            let diagnosis = match for_user.unwrap_or(verdict) {
                 "passes" => None,
                 id => Some(Diagnosis::find(id).unwrap_or_else(|| panic!("{name}: there is no diagnosis {id}"))),
             };
-            mutants.push(Mutant { name, exercise, diagnosis, edits: Vec::new() });
+            let is_right_for_root = for_user.is_some();
+            mutants.push(Mutant { name, exercise, diagnosis, is_right_for_root, edits: Vec::new() });
             continue;
         }
         let edits = mutants.last_mut().map(|it| &mut it.edits).expect(&misplaced);
@@ -110,6 +114,7 @@ impl Mutant {
         static ROOM: LazyLock<PathBuf> = LazyLock::new(|| checker::own_room("mutants"));
         let candidate = candidate(self.program(), &ROOM);
         match self.diagnosis {
+            Some(_) if self.is_right_for_root && !candidate.in_user_namespace => must_pass(&candidate, self.exercise),
             Some(diagnosis) => must_fail(&candidate, self.exercise, diagnosis),
             None => must_pass(&candidate, self.exercise),
         }

@@ -520,7 +520,7 @@ const TABLE: &[(Diagnosis, &str, &str, &str)] = &[
     (
         PivotRefused,
         "pivot-refused",
-        "pivot_root(2) says EINVAL unless the new root is a mount point, for a folder is none before something is bound to it, if only itself; unless its caller stands in that mount, and not in the folder below it; and unless nothing there is shared.",
+        "pivot_root(2) says EINVAL, or EBUSY, unless the new root is a mount point, for a folder is none before something is bound to it, if only itself; unless its caller stands in that mount, and not in the folder below it; and unless nothing there is shared.",
         "not.md#escape",
     ),
     (

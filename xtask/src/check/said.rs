@@ -21,6 +21,7 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     // std's words, of its current_exe().
     (&[&["no /proc/self/exe"]], None, Diagnosis::SelfGone),
     (&[&["pivot"]], Some(EINVAL), Diagnosis::PivotRefused),
+    (&[&["pivot"]], Some(EBUSY), Diagnosis::PivotRefused),
     (&[&["umount", "unmount", "old"]], Some(EBUSY), Diagnosis::OldRootBusy),
     (&[&["mount"], &["proc"]], Some(EPERM), Diagnosis::ProcRefused),
     (&[&["mknod"]], Some(EPERM), Diagnosis::MknodRefused),
