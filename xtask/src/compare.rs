@@ -26,8 +26,9 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::json::quoted;
+use crate::mounts::{self, Mount};
 use crate::privilege::{self, Privilege};
-use crate::{host, rootfs, stdout, steps, workspace};
+use crate::{host, namespaces, rootfs, stdout, steps, workspace};
 
 /// The hidden first argument with which this program looks, on the host.
 pub const LOOK: &str = "--look";
@@ -45,9 +46,6 @@ const QUESTIONS: &str = r#"
     reached=; for p do kill -0 $p && reached="$reached $p"; done; echo $reached
     read until_they_have_looked
     exit 7"#;
-
-/// All there are: namespaces(7).
-const NAMESPACES: [&str; 8] = ["uts", "pid", "mnt", "user", "net", "ipc", "cgroup", "time"];
 
 /// When to colour the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -206,7 +204,7 @@ pub fn look(args: &[OsString]) -> Result<ExitCode> {
 /// Starts the command and returns a line for each answer: its name, a blank and its value.
 fn answers(name: &OsStr, enter: bool) -> Result<String> {
     let hosts = processes()?;
-    let hosts_mounts = mounts("self")?;
+    let hosts_mounts = mounts_of("self")?;
     let mut words: Vec<OsString> = Vec::new();
     if name != HOST {
         if enter {
@@ -267,10 +265,11 @@ fn answers(name: &OsStr, enter: bool) -> Result<String> {
     let flags = statvfs(proc.as_str()).context("statvfs")?.flags();
     answer("proc_read_only", &(proc_is != "empty" && flags.contains(FsFlags::ST_RDONLY)));
 
-    let seen = mounts(&command.to_string())?;
+    let seen = mounts_of(&command.to_string())?;
     // A copy of a mount namespace may list them in another order.
     let sorted = |mounts: &[Mount]| {
-        let mut places: Vec<_> = mounts.iter().map(|it| it.place.clone()).collect();
+        let mut places: Vec<_> =
+            mounts.iter().map(|it| (it.device.clone(), it.root.clone(), it.point.clone())).collect();
         places.sort();
         places
     };
@@ -278,7 +277,7 @@ fn answers(name: &OsStr, enter: bool) -> Result<String> {
     answer("mounts_visible", &seen.len());
     answer("mounts_reach_host", &do_mounts_reach_host(command, &family, &hosts_mounts)?);
 
-    for kind in NAMESPACES {
+    for kind in namespaces::KINDS {
         let is = match (namespace("self", kind), namespace(&command.to_string(), kind)) {
             (Err(_), _) => "none",
             (Ok(hosts), Ok(its)) if hosts == its => "shared",
@@ -314,11 +313,11 @@ fn do_mounts_reach_host(command: u32, family: &[Member], hosts_mounts: &[Mount])
         return Ok(true);
     }
     // Who is in a chroot sees no mount outside of it; but `run` is in the same namespace, and not in the chroot.
-    let group = |mounts: &[Mount]| mounts.iter().rfind(|it| it.place[2] == "/").and_then(|it| it.group.clone());
+    let group = |mounts: &[Mount]| mounts.iter().rfind(|it| it.point == Path::new("/")).and_then(|it| it.peers);
     for member in family {
         let pid = member.pid.to_string();
         if namespace(&pid, "mnt")? == its
-            && let Some(group_inside) = group(&mounts(&pid)?)
+            && let Some(group_inside) = group(&mounts_of(&pid)?)
         {
             return Ok(group(hosts_mounts) == Some(group_inside));
         }
@@ -377,27 +376,10 @@ fn family(first: u32) -> Result<Vec<Member>> {
     Ok(family)
 }
 
-/// A line of proc_pid_mountinfo(5).
-struct Mount {
-    /// The device, the folder in it, and the mount point.
-    place: [String; 3],
-    /// Its peer group, if it is shared.
-    group: Option<String>,
-}
-
 /// The mounts that a process sees: those at its root and below.
-fn mounts(pid: &str) -> Result<Vec<Mount>> {
+fn mounts_of(pid: &str) -> Result<Vec<Mount>> {
     let path = format!("/proc/{pid}/mountinfo");
-    // Not as text, for a mount point may have any bytes in it.
-    let table = fs::read(&path).with_context(|| format!("open({path:?})"))?;
-    let table = String::from_utf8_lossy(&table);
-    let mount = |line: &str| {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let group = fields.iter().take_while(|field| **field != "-").find_map(|field| field.strip_prefix("shared:"));
-        let place = [2, 3, 4].map(|at| fields.get(at).copied().unwrap_or_default().to_owned());
-        Mount { place, group: group.map(str::to_owned) }
-    };
-    Ok(table.lines().map(mount).collect())
+    Ok(mounts::parse(&fs::read(&path).with_context(|| format!("open({path:?})"))?))
 }
 
 /// What a cell says of its isolation, and so how it is coloured. The words in it say the same.
@@ -470,7 +452,7 @@ fn table(columns: &[Column], colored: bool) -> String {
         lines.push([(label.to_owned(), Style::Plain)].into_iter().chain(columns.iter().map(cell)).collect());
     }
     lines.push(Vec::new());
-    for kind in NAMESPACES {
+    for kind in namespaces::KINDS {
         let cell = |it: &Column| match it.get(&format!("ns.{kind}")) {
             "shared" => styled(HOSTS, true),
             other => styled(other, false),

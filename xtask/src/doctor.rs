@@ -129,12 +129,8 @@ fn traces() {
         }
         name => ok("hostname", name),
     }
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let fields: Vec<Vec<&str>> = mounts.lines().map(|line| line.split(' ').collect()).collect();
-    // Its optional fields, before the lone hyphen, hold `shared:N`: proc_pid_mountinfo(5).
-    let root = fields.iter().rfind(|fields| fields.get(4) == Some(&"/"));
-    match root.map(|fields| fields.iter().take_while(|field| **field != "-").any(|field| field.starts_with("shared:")))
-    {
+    let mounts = mounts::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default());
+    match mounts.iter().rfind(|mount| mount.point == Path::new("/")).map(|root| root.peers.is_some()) {
         Some(true) => {
             ok("mount of /", "shared, as systemd has it: without MS_PRIVATE a container's mounts would show here")
         }

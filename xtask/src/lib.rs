@@ -31,6 +31,7 @@ pub mod host;
 pub mod json;
 #[cfg(target_os = "linux")]
 pub mod mounts;
+pub mod namespaces;
 #[cfg(target_os = "linux")]
 pub mod privilege;
 #[cfg(target_os = "linux")]

@@ -17,15 +17,12 @@ use nix::mount::{MsFlags, mount};
 
 use super::contenders::{self, Contender, FLOOR, Inside};
 use super::numbers::{Calls, Race, status_kb, strace_table};
-use crate::privilege;
 use crate::steps::{self, Step};
+use crate::{namespaces, privilege};
 
 /// The hidden first argument with which this program runs the races: then the room, the folder of the steps' programs, and
 /// the number of runs.
 pub const TRACK: &str = "--track";
-
-/// What namespaces(7) lists.
-const NAMESPACES: [&str; 8] = ["mnt", "pid", "uts", "user", "ipc", "net", "cgroup", "time"];
 
 /// How long a contender may take to show its container.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -242,7 +239,7 @@ fn look_inside(
     let link = |pid: &str, name: &str| fs::read_link(format!("/proc/{pid}/ns/{name}"));
     let command_pid = command.to_string();
     let is_new = |name: &&str| matches!((link(&command_pid, name), link("self", name)), (Ok(a), Ok(b)) if a != b);
-    let namespaces: Vec<&str> = NAMESPACES.into_iter().filter(is_new).collect();
+    let namespaces: Vec<&str> = namespaces::KINDS.into_iter().filter(is_new).collect();
     for needed in ["mnt", "pid", "uts"] {
         ensure!(namespaces.contains(&needed), "the command inside has the host's {needed} namespace");
     }

@@ -115,7 +115,7 @@ pub struct Setting<'a> {
     pub flags: &'a [&'a str],
     /// More variables for the program.
     pub variables: &'a [(&'a str, &'a str)],
-    /// Before the program: `["setpriv", "--bounding-set=-all"]`.
+    /// Before the program: `["unshare", "--user"]`.
     pub around: &'a [&'a str],
     /// stdout and stderr are one pipe, as on a terminal, so that their order shows.
     pub merged: bool,

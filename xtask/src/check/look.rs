@@ -26,8 +26,8 @@ use super::exam::{Exam, Place, Remains, Run, Setting, Trouble};
 use super::proc::{FileId, Pid, Proc, Process, id_of, is_gone};
 use super::said::Said;
 use super::verdict::{Failure, Verdict, fail, require};
-use crate::host;
 use crate::mounts::{self, Mount};
+use crate::{host, namespaces};
 
 /// What the command is to do. Only builtins, for from exercise 3 on the programs are those of the rootfs; and without
 /// /dev/null, which is not there. It stays a moment even if nobody lets it read. It is ready last, for
@@ -52,9 +52,6 @@ const A_WHILE: Duration = Duration::from_secs(2);
 
 /// How long the command may take to be there.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The namespaces that may be new, by their names in /proc/PID/ns: namespaces(7).
-const KINDS: [&str; 8] = ["uts", "pid", "mnt", "user", "net", "ipc", "cgroup", "time"];
 
 /// The command's words: the same for every run but for `nonce`, which is nowhere on the host but there.
 pub fn words(nonce: &str) -> Vec<&str> {
@@ -419,7 +416,7 @@ pub fn sight(exam: &Exam, command: Process, shells: &[(FileId, File)]) -> Result
     let proc = &exam.host;
     let id = |name: &str| proc.id(pid, name).with_context(|| format!("stat(\"/proc/{pid}/{name}\")"));
     let mut new = Vec::new();
-    for kind in KINDS {
+    for kind in namespaces::KINDS {
         let file = format!("ns/{kind}");
         // Older kernels lack the last ones.
         if let (Ok(inside), Ok(outside)) = (proc.id(pid, &file), proc.id(1, &file))
