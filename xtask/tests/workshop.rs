@@ -350,7 +350,7 @@ fn many_may_check_by_a_source_of_their_own_at_once() {
     let source = workshop.copy_of_a_rootfs();
     workshop.write("src/main.rs", &exercises::solution(exercise("chroot")).unwrap());
     workshop.says("check chroot");
-    let program = workspace::workshop_target().join("debug/mine");
+    let program = workshop.folder.with_file_name("target").join("debug/mine");
     let line = format!("check chroot --cmd {} --source {}", program.display(), source.display());
     thread::scope(|scope| {
         let checks: Vec<_> = (0..8).map(|_| scope.spawn(|| workshop.says(&line))).collect();
