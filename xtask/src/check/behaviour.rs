@@ -51,7 +51,7 @@ fn wait_for(exam: &Exam, run: &mut Run<'_>, line: &[&str]) -> Result<Process, Tr
     })
 }
 
-/// run: on a terminal stdout and stderr are one, and their lines come in the order of writing.
+/// Exercise `run`: on a terminal stdout and stderr are one, and their lines come in the order of writing.
 pub fn output_keeps_its_order(exam: &Exam) -> Checked {
     let setting = Setting { merged: true, ..Setting::default() };
     // So many that who copies them by two threads is found out every time.
@@ -77,7 +77,7 @@ pub fn output_keeps_its_order(exam: &Exam) -> Checked {
     Ok(failure.into())
 }
 
-/// status: what a shell says of a command that a signal killed.
+/// Exercise `status`: what a shell says of a command that a signal killed.
 pub fn signals_are_reported(exam: &Exam) -> Checked {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let mut run = exam.start(&Setting::default(), &words(&["sleep", "4242"]))?;
@@ -100,7 +100,7 @@ pub fn signals_are_reported(exam: &Exam) -> Checked {
     Ok(Verdict::Pass)
 }
 
-/// status: what a shell says of a command that can't be started. It is the rootfs that knows whether there is one.
+/// Exercise `status`: what a shell says of a command that can't be started. It is the rootfs that knows whether there is one.
 pub fn not_found_is_127(exam: &Exam) -> Checked {
     // Who asks the host finds the first, and not the second.
     let scratch = exam.scratch()?;
@@ -156,7 +156,7 @@ const TOGETHER: usize = 5;
 /// With two CPUs such a thread is first nine times of ten.
 const SHORT_RUNS: i32 = 3;
 
-/// reap: an orphan that ends is reaped while the command runs, and that is not the end of the container.
+/// Exercise `reap`: an orphan that ends is reaped while the command runs, and that is not the end of the container.
 pub fn orphans_are_reaped(exam: &Exam) -> Checked {
     // Not `sleep 4242 &`, which a BusyBox shell does not start without a /dev/null: a child kills its parent instead.
     let killed = r#"sh -c "kill -9 \$PPID; exec sleep 4242"; :"#;
@@ -275,7 +275,7 @@ fn status_lost(run: &mut Run<'_>, told: i32, when: &str) -> Result<Option<Failur
     }))
 }
 
-/// die: whoever kills `run` has ended the container.
+/// Exercise `die`: whoever kills `run` has ended the container.
 pub fn a_killed_run_leaves_nothing(exam: &Exam) -> Checked {
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
         let mut run = exam.start(&Setting::default(), &words(&["sh", "-c", "sleep 4242; :"]))?;
@@ -295,7 +295,7 @@ pub fn a_killed_run_leaves_nothing(exam: &Exam) -> Checked {
     Ok(Verdict::Pass)
 }
 
-/// clean: nothing of the host's environment is in the command's.
+/// Exercise `clean`: nothing of the host's environment is in the command's.
 pub fn the_environment_is_its_own(exam: &Exam) -> Checked {
     // One that people try first, and one that nobody can know by its name.
     let secret = format!("X{:X}", RandomState::new().hash_one(std::process::id()));
@@ -357,7 +357,7 @@ fn flagged<'a>(look: &'a Look, flag: &str) -> Result<&'a Sighting, Verdict> {
     })
 }
 
-/// reap: does `run` end with the command, whatever orphans live on?
+/// Exercise `reap`: does `run` end with the command, whatever orphans live on?
 pub fn living_orphans_are_not_waited_for(exam: &Exam) -> Checked {
     let orphan = r#"sh -c "kill -9 \$PPID; exec sleep 4242"; :"#;
     let script = r#"sh -c "$1"; read word; exit 3"#;
@@ -380,7 +380,7 @@ pub fn living_orphans_are_not_waited_for(exam: &Exam) -> Checked {
     }))
 }
 
-/// name: is a flag behind the command the command's own?
+/// Exercise `name`: is a flag behind the command the command's own?
 pub fn flags_end_at_the_command(exam: &Exam) -> Checked {
     for flags in [&["--hostname", "other"][..], &[]] {
         let setting = Setting { flags, ..Setting::default() };
@@ -398,7 +398,7 @@ pub fn flags_end_at_the_command(exam: &Exam) -> Checked {
     Ok(Verdict::Pass)
 }
 
-/// name: does the caller choose the hostname?
+/// Exercise `name`: does the caller choose the hostname?
 pub fn the_hostname_can_be_chosen(exam: &Exam) -> Checked {
     const FLAG: &str = "--hostname";
     let name = format!("box-{}", std::process::id());
@@ -414,7 +414,7 @@ pub fn the_hostname_can_be_chosen(exam: &Exam) -> Checked {
     })
 }
 
-/// clean: nothing of the host's environment is in that of process 1, which the command can read.
+/// Exercise `clean`: nothing of the host's environment is in that of process 1, which the command can read.
 pub fn process_1_has_none_of_it_either(exam: &Exam) -> Checked {
     let secret = format!("X{:X}", RandomState::new().hash_one(std::process::id()));
     let setting = Setting { variables: &[(&secret, "of-the-host")], ..Setting::default() };

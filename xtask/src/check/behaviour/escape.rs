@@ -15,7 +15,7 @@ use crate::check::verdict::{Verdict, fail, require};
 /// Where the attack lies, as the container names it.
 const PLACE: &str = "/tmp/escape";
 
-/// escape: is what the attack starts outside?
+/// Exercise `escape`: is what the attack starts outside?
 pub fn the_attack_gets_out(exam: &Exam) -> Checked {
     let [attack] = exam.program() else {
         let seen = format!("{} words", exam.program().len());

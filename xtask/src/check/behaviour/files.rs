@@ -22,7 +22,7 @@ use crate::check::proc::{FileId, Process, id_of};
 use crate::check::verdict::{Failure, Verdict, fail, require};
 use crate::mounts::{self, Mount};
 
-/// clean: what is open on the host is not open in the command.
+/// Exercise `clean`: what is open on the host is not open in the command.
 pub fn its_descriptors_are_its_own(exam: &Exam) -> Checked {
     // One at the first free number, and one where a short loop does not come.
     let low = File::open("/").context("open(\"/\")")?;
@@ -44,7 +44,7 @@ pub fn its_descriptors_are_its_own(exam: &Exam) -> Checked {
     })
 }
 
-/// dev: is there a /dev/null that swallows?
+/// Exercise `dev`: is there a /dev/null that swallows?
 pub fn dev_null_swallows(exam: &Exam) -> Checked {
     // What a program that went wrong has left there is not this one's; and what this one leaves goes with the host.
     exam.mount_tmpfs(&exam.folder().join("rootfs/dev"))?;
@@ -154,7 +154,7 @@ fn dev_null(exam: &Exam, sighting: &Sighting) -> Option<Failure> {
     works.err().map(refused)
 }
 
-/// dev: is the rootfs as it was?
+/// Exercise `dev`: is the rootfs as it was?
 pub fn nothing_stays_in_dev(exam: &Exam) -> Checked {
     let dev = exam.folder().join("rootfs/dev");
     exam.mount_tmpfs(&dev)?;
@@ -259,7 +259,7 @@ fn volume_is_not_on_the_host(look: &Look, volume: &Volume) -> Judged {
     }
 }
 
-/// volume: is the host's folder there, to be written to?
+/// Exercise `volume`: is the host's folder there, to be written to?
 pub fn a_volume_is_there(exam: &Exam) -> Checked {
     let (witness, look, volume) = look_at_volume(exam, 0, "")?;
     judge(|| {
@@ -272,7 +272,7 @@ pub fn a_volume_is_there(exam: &Exam) -> Checked {
     })
 }
 
-/// volume: can a volume be read-only?
+/// Exercise `volume`: can a volume be read-only?
 pub fn a_volume_can_be_read_only(exam: &Exam) -> Checked {
     let (witness, look, volume) = look_at_volume(exam, 1, ":ro")?;
     judge(|| {
@@ -289,7 +289,7 @@ pub fn a_volume_can_be_read_only(exam: &Exam) -> Checked {
     })
 }
 
-/// overlay: is what one run writes gone before the next?
+/// Exercise `overlay`: is what one run writes gone before the next?
 pub fn what_it_writes_is_gone(exam: &Exam) -> Checked {
     if let Some(verdict) = refuses_overlay(exam)? {
         return Ok(verdict);

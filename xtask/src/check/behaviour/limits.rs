@@ -37,7 +37,7 @@ const EXAMINER: &str = "examiner";
 /// Moves itself there, and becomes the program.
 const GO_TO_START: [&str; 4] = ["sh", "-c", r#"echo 0 >/sys/fs/cgroup/start/cgroup.procs && exec "$@""#, "sh"];
 
-/// limits: is the command in a cgroup that limits it, and is that gone afterwards?
+/// Exercise `limits`: is the command in a cgroup that limits it, and is that gone afterwards?
 pub fn its_processes_are_limited(exam: &Exam) -> Checked {
     let nursery = match Nursery::make(exam)? {
         Ok(nursery) => nursery,

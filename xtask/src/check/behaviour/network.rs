@@ -18,7 +18,7 @@ const CONTAINER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 /// A cable is short.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// veth: is the command in a network namespace of its own?
+/// Exercise `veth`: is the command in a network namespace of its own?
 pub fn it_has_a_network_namespace(look: &Look) -> Judged {
     let sighting = look.sighting()?;
     Ok(require(sighting.new.contains(&"net"), || {
@@ -27,7 +27,7 @@ pub fn it_has_a_network_namespace(look: &Look) -> Judged {
     }))
 }
 
-/// veth: does 127.0.0.1 answer in there?
+/// Exercise `veth`: does 127.0.0.1 answer in there?
 pub fn it_has_a_loopback(exam: &Exam) -> Checked {
     let (look, answer) = look_with(exam, &Setting::default(), |it| {
         Ok(Some(exam.in_network_of(it.command.pid, || {
@@ -47,7 +47,7 @@ pub fn it_has_a_loopback(exam: &Exam) -> Checked {
     })
 }
 
-/// veth: is there a way from the container to the host, and back?
+/// Exercise `veth`: is there a way from the container to the host, and back?
 pub fn it_reaches_the_host(exam: &Exam) -> Checked {
     if let Some(verdict) = refuses_veth() {
         return Ok(verdict);

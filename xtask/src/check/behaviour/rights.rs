@@ -65,7 +65,7 @@ struct Seen {
     run: String,
 }
 
-/// rootless: does the program do all of the steps without a right on the host?
+/// Exercise `rootless`: does the program do all of the steps without a right on the host?
 pub fn it_needs_no_rights(exam: &Exam) -> Checked {
     let user = User::new();
     if privilege::on_path("unshare").is_none() {
