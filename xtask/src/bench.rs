@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::env::consts::ARCH;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -331,11 +331,14 @@ fn tasks(room: &Path, step: &Step) -> Result<Vec<Task>> {
     if clone.exists() {
         fs::remove_dir_all(&clone)?;
     }
+    let log = room.join("task.log");
     let mut tasks = Vec::new();
     let mut task = |name: &'static str, mut command: Command| -> Result<()> {
         eprintln!("bench: {name}");
+        let file = File::create(&log).with_context(|| format!("opening {}", log.display()))?;
+        command.stdout(file.try_clone()?).stderr(file);
         let (start, before) = (Instant::now(), childrens_cpu()?);
-        ensure!(command.status()?.success(), "{name}: failed");
+        ensure!(command.status()?.success(), "{name}: failed, and said why in {}", log.display());
         tasks.push(Task { name, cpu: childrens_cpu()? - before, wall: start.elapsed() });
         Ok(())
     };
