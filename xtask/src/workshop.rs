@@ -74,7 +74,7 @@ pub fn start() -> Result<ExitCode> {
         }
     }
     let what = if is_new { "made" } else { "is there" };
-    let next = match begun(&Progress::read()?).or(next_open()?) {
+    let next = match open(&Progress::read()?) {
         Some(next) => format!("Next is exercise {} ({}): {}.", next.number, next.id, text::of(next.id)?.title),
         None => "You have passed them all.".into(),
     };
@@ -163,19 +163,15 @@ pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
 pub fn meant(named: Option<&'static Exercise>) -> Result<&'static Exercise> {
     match named {
         Some(exercise) => Ok(exercise),
-        None => match begun(&Progress::read()?) {
-            Some(begun) => Ok(begun),
-            None => next_open()?.or(exercises::ALL.last()).context("there are no exercises"),
-        },
+        None => open(&Progress::read()?).or(exercises::ALL.last()).context("there are no exercises"),
     }
 }
 
-/// The exercise that the learner is at, or the first behind it that was not passed yet, or the first of all; none if all
-/// were passed.
-fn next_open() -> Result<Option<&'static Exercise>> {
-    let progress = Progress::read()?;
-    let number = at(&progress).map_or(0, |it| it.number);
-    Ok(first(number, |it| !progress.has_passed(it)))
+/// The exercise that was begun by `reset` or `catch-up` and not passed since, whether it was passed before or not; else the
+/// first that was not passed yet, from where the learner is, or of all; none if all were passed.
+fn open(progress: &Progress) -> Option<&'static Exercise> {
+    let number = at(progress).map_or(0, |it| it.number);
+    progress.begun().and_then(of_id).or_else(|| first(number, |it| !progress.has_passed(it)))
 }
 
 /// Was the exercise passed, as it is asked now?
@@ -189,11 +185,6 @@ pub fn has_passed(exercise: &Exercise) -> Result<bool> {
 /// The exercise that was last passed, or begun.
 fn at(progress: &Progress) -> Option<&'static Exercise> {
     progress.at().and_then(of_id)
-}
-
-/// The exercise that was begun by `reset` or `catch-up` and not passed since, whether it was passed before or not.
-fn begun(progress: &Progress) -> Option<&'static Exercise> {
-    progress.begun().and_then(of_id)
 }
 
 fn of_id(id: &str) -> Option<&'static Exercise> {
@@ -321,16 +312,13 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
 /// When there is no workshop, or no diff(1).
 pub fn diff(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
     let is_named = exercise.is_some();
-    let exercise = match exercise.or(at(&Progress::read()?)) {
-        Some(exercise) => exercise,
-        None => meant(None)?,
-    };
+    let next = meant(None)?;
+    let exercise = exercise.or(at(&Progress::read()?)).unwrap_or(next);
     let file = source_of(exercise);
     let mine = there()?.join(&file);
     let mine = fs::read_to_string(&mine).with_context(|| format!("reading {}", mine.display()))?;
     let difference = between(&mine, &exercises::solution(exercise)?, &format!("workshop/{file}"), exercise.solution)?;
     stdout::write(if difference.is_empty() { "They are the same.\n" } else { &difference })?;
-    let next = meant(None)?;
     if !is_named && next.id != exercise.id {
         eprintln!(
             "This is exercise {} ({}), which you have passed. `cargo xtask hint {} --all` ends with what solves the next.",

@@ -6,7 +6,6 @@ use std::fs::{self, Permissions};
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -43,8 +42,7 @@ fn words<'a>(words: &[&'a str]) -> Vec<&'a OsStr> {
 
 /// Waits for a process with just these words.
 fn wait_for(exam: &Exam, run: &mut Run<'_>, line: &[&str]) -> Result<Process, Trouble> {
-    let is_it = |it: &Process| it.args.iter().map(Vec::as_slice).eq(line.iter().map(|word| word.as_bytes()));
-    let found = run.watch(PATIENCE, |_| Ok(exam.guests()?.into_iter().find(is_it)))?;
+    let found = run.watch(PATIENCE, |_| Ok(exam.guests()?.into_iter().find(|it| it.has_line(line))))?;
     found.ok_or_else(|| {
         let seen = format!("no process `{}`; on stderr: {}", line.join(" "), shorten(&run.stderr()));
         Trouble::Fault(fail(Diagnosis::NeverRan, seen, "the command, and what it starts"))
@@ -104,11 +102,11 @@ pub fn signals_are_reported(exam: &Exam) -> Checked {
 pub fn not_found_is_127(exam: &Exam) -> Checked {
     // Who asks the host finds the first, and not the second.
     let scratch = exam.scratch()?;
-    let (outside, inside) = (scratch.path().join("only-outside"), InRootfs::make(exam, "")?);
+    let (outside, inside) = (scratch.path().join("only-outside"), exam.mark_rootfs()?);
     fs::write(&outside, "#!/bin/sh\nexit 3\n").context("writing on the throwaway host")?;
     fs::set_permissions(&outside, Permissions::from_mode(0o755)).context("chmod on the throwaway host")?;
     let outside = outside.display().to_string();
-    let no_permission = format!("/{}", inside.name);
+    let no_permission = format!("/{}", inside.name());
     let commands = [
         ("/no/such/program", 127, "which is nowhere"),
         ("no-such-program", 127, "which is nowhere"),
@@ -125,29 +123,6 @@ pub fn not_found_is_127(exam: &Exam) -> Checked {
         }
     }
     Ok(Verdict::Pass)
-}
-
-/// A file in ./rootfs, as long as this is there. It can't be on a file system of the host's that is mounted there: who binds the
-/// rootfs to another place may leave out what is mounted in it.
-struct InRootfs {
-    name: String,
-    path: PathBuf,
-}
-
-impl InRootfs {
-    fn make(exam: &Exam, text: &str) -> anyhow::Result<InRootfs> {
-        let name = format!(".{}", look::nonce());
-        let path = exam.folder().join("rootfs").join(&name);
-        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-        fs::set_permissions(&path, Permissions::from_mode(0o644)).with_context(|| format!("chmod({path:?})"))?;
-        Ok(InRootfs { name, path })
-    }
-}
-
-impl Drop for InRootfs {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 /// How many orphans end together.
@@ -223,8 +198,7 @@ fn all_cpus() -> nix::Result<String> {
 /// Are all reaped that end while process 1 is stopped, for which it is told but once?
 fn they_end_together(exam: &Exam, run: &mut Run<'_>) -> Result<Option<Failure>, Trouble> {
     let orphans = |exam: &Exam| -> Result<Vec<Process>, Trouble> {
-        let is_one = |it: &Process| it.args == [b"sleep".to_vec(), b"4244".to_vec()];
-        Ok(exam.guests()?.into_iter().filter(is_one).collect())
+        Ok(exam.guests()?.into_iter().filter(|it| it.has_line(&["sleep", "4244"])).collect())
     };
     // Those who made them are gone when all have the same parent, who takes in orphans.
     let found = run.watch(PATIENCE, |_| {
@@ -295,10 +269,15 @@ pub fn a_killed_run_leaves_nothing(exam: &Exam) -> Checked {
     Ok(Verdict::Pass)
 }
 
+/// A variable that nobody can know by its name.
+fn unknown_variable() -> String {
+    format!("X{:X}", RandomState::new().hash_one(std::process::id()))
+}
+
 /// Exercise `clean`: nothing of the host's environment is in the command's.
 pub fn the_environment_is_its_own(exam: &Exam) -> Checked {
-    // One that people try first, and one that nobody can know by its name.
-    let secret = format!("X{:X}", RandomState::new().hash_one(std::process::id()));
+    // And one that people try first.
+    let secret = unknown_variable();
     let given = [("SECRET", "of-the-host"), (&secret, "of-the-host")];
     let setting = Setting { variables: &given, ..Setting::default() };
     let (look, environment) =
@@ -416,7 +395,7 @@ pub fn the_hostname_can_be_chosen(exam: &Exam) -> Checked {
 
 /// Exercise `clean`: nothing of the host's environment is in that of process 1, which the command can read.
 pub fn process_1_has_none_of_it_either(exam: &Exam) -> Checked {
-    let secret = format!("X{:X}", RandomState::new().hash_one(std::process::id()));
+    let secret = unknown_variable();
     let setting = Setting { variables: &[(&secret, "of-the-host")], ..Setting::default() };
     let (look, first) = look_with(exam, &setting, |it| {
         let namespace = exam.host.id(it.command.pid, "ns/pid")?;

@@ -14,11 +14,12 @@
 use std::cell::{Cell, RefCell};
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::{Display, Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -94,6 +95,24 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = umount2(&self.0, MntFlags::MNT_DETACH);
         let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// An empty file in ./rootfs, which nobody may execute, as long as this is there. It can't be on a file system of the host's that
+/// is mounted there: who binds the rootfs to another place may leave out what is mounted in it.
+#[derive(Debug)]
+pub struct Marker(PathBuf);
+
+impl Marker {
+    /// Its name in the rootfs.
+    pub fn name(&self) -> Display<'_> {
+        Path::new(self.0.file_name().unwrap_or_default()).display()
+    }
+}
+
+impl Drop for Marker {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -326,6 +345,18 @@ impl Exam {
     /// Those of open(2) and read(2).
     pub fn own(&self, name: &str) -> io::Result<Vec<u8>> {
         self.machine.read(None, name)
+    }
+
+    /// Puts a file into ./rootfs, which has it no longer when the marker is gone.
+    ///
+    /// # Errors
+    /// When nobody can write there.
+    pub fn mark_rootfs(&self) -> Result<Marker> {
+        let path = self.folder.join("rootfs").join(format!(".exam-{}", std::process::id()));
+        fs::write(&path, "").with_context(|| format!("writing {}", path.display()))?;
+        let marker = Marker(path);
+        fs::set_permissions(&marker.0, Permissions::from_mode(0o644)).context("chmod")?;
+        Ok(marker)
     }
 
     /// An empty folder of the host's, which goes with it.

@@ -352,21 +352,12 @@ enum Found {
 }
 
 fn find(exam: &Exam, run: &mut Run<'_>, words: &[&str]) -> Result<Found, Trouble> {
-    let is_command = |it: &Process| it.args.iter().map(Vec::as_slice).eq(words.iter().map(|word| word.as_bytes()));
+    let is_command = |it: &Process| it.has_line(words);
     // The program, and what it starts of itself, have the command's words at their end.
-    let hands_on = |it: &Process| {
-        it.args.len() > words.len()
-            && it.args[it.args.len() - words.len()..]
-                .iter()
-                .map(Vec::as_slice)
-                .eq(words.iter().map(|word| word.as_bytes()))
-    };
+    let hands_on = |it: &Process| it.args.len() > words.len() && it.ends_with(words);
     let has_nonce = |it: &Process| it.args.iter().any(|word| contains(word, words[3].as_bytes()));
     // `sh`, or `sh -c`, and no more.
-    let is_cut_short = |it: &Process| {
-        (1..words.len()).contains(&it.args.len())
-            && it.args.iter().map(Vec::as_slice).eq(words[..it.args.len()].iter().map(|word| word.as_bytes()))
-    };
+    let is_cut_short = |it: &Process| (1..words.len()).contains(&it.args.len()) && it.has_line(&words[..it.args.len()]);
     let mut impostor = None;
     let command = run.watch(PATIENCE, |_| {
         let mut guests = exam.guests()?;
@@ -460,15 +451,9 @@ fn is_overlay_of_rootfs(exam: &Exam, pid: Pid) -> Result<bool, Trouble> {
     if fstatfs(root.as_fd())?.filesystem_type() != OVERLAYFS_SUPER_MAGIC {
         return Ok(false);
     }
-    let name = format!(".{}", nonce());
-    let marker = exam.folder().join("rootfs").join(&name);
     // Who may not write there has no overlay to write to, either.
-    if fs::write(&marker, "").is_err() {
-        return Ok(false);
-    }
-    let seen = exam.host.open_inside(pid, &name, OFlag::O_PATH);
-    fs::remove_file(&marker)?;
-    Ok(seen.is_ok())
+    let Ok(marker) = exam.mark_rootfs() else { return Ok(false) };
+    Ok(exam.host.open_inside(pid, &marker.name().to_string(), OFlag::O_PATH).is_ok())
 }
 
 /// Which ways lead out of the command's root, out of what is open in its PID namespace? If that is the host's, only what the

@@ -50,6 +50,17 @@ impl Process {
         self.numbers.last().copied().unwrap_or(self.pid)
     }
 
+    /// Is its command line just these words?
+    pub fn has_line(&self, words: &[&str]) -> bool {
+        self.args.iter().map(Vec::as_slice).eq(words.iter().map(|word| word.as_bytes()))
+    }
+
+    /// Does its command line end with these words?
+    pub fn ends_with(&self, words: &[&str]) -> bool {
+        let ours = self.args.iter().rev().take(words.len()).map(Vec::as_slice);
+        ours.eq(words.iter().rev().map(|word| word.as_bytes()))
+    }
+
     /// The command line as a shell would take it, cut short.
     pub fn line(&self) -> String {
         let words: Vec<_> = self.args.iter().map(|word| String::from_utf8_lossy(word).replace('\n', " ")).collect();

@@ -303,7 +303,7 @@ pub fn what_it_writes_is_gone(exam: &Exam) -> Checked {
         let script = format!("{script}; read word");
         let command = ["sh", "-c", &script];
         let mut run = exam.start(&Setting::default(), &words(&command))?;
-        let is_it = |it: &Process| it.args.iter().map(Vec::as_slice).eq(command.iter().map(|it| it.as_bytes()));
+        let is_it = |it: &Process| it.has_line(&command);
         let mut layers = None;
         run.watch(PATIENCE, |run| {
             // Not before it has written, for a shell's words are there before its root is another.
