@@ -679,10 +679,12 @@ impl Run<'_> {
         if self.status.is_none() {
             let id = Id::Pid(nix::unistd::Pid::from_raw(self.child.id().cast_signed()));
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-            if waitid(id, flags).is_ok_and(|it| it != WaitStatus::StillAlive) {
+            // An error is of nix, which knows no real-time signal: then it has ended by one. While it lives, its status is not
+            // asked for: it could end just then, and its remains would be gone before we had looked.
+            if waitid(id, flags) != Ok(WaitStatus::StillAlive) {
                 self.remains = self.look_at_remains();
+                self.status = self.child.try_wait().ok().flatten();
             }
-            self.status = self.child.try_wait().ok().flatten();
         }
         self.status
     }
