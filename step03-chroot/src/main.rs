@@ -1,7 +1,7 @@
 //! Step 3: a file system of its own.
 //!
-//! New since step 2: `/` becomes ./rootfs, a folder with a whole small Linux in it, and the environment is the
-//! container's own. chroot(2), chdir(2), environ(7); mount_namespaces(7) for the private mounts.
+//! New since step 2: `/` becomes ./rootfs, a directory with a complete small Linux in it, and the environment is the
+//! container's own. chroot(2), chdir(2), environ(7), and mount_namespaces(7) for the private mounts.
 //!
 //!     cargo xtask run step03 -- ls /
 
@@ -10,132 +10,107 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Child, Command, ExitCode, ExitStatus};
 
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigSet, Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
-use nix::unistd::{chdir, chroot, getpgrp, sethostname, tcgetpgrp, tcsetpgrp};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, chdir, chroot, sethostname};
 
 const NAME: &str = env!("CARGO_BIN_NAME");
 
 fn main() -> ExitCode {
-    let args: Vec<OsString> = env::args_os().skip(1).collect();
-    let result = match args.as_slice() {
-        [mode, program, args @ ..] if mode == "run" => parent(program, args),
+    let result = match env::args_os().skip(1).collect::<Vec<_>>().as_slice() {
+        [mode, program, args @ ..] if mode == "run" => run(program, args),
         [mode, program, args @ ..] if mode == "child" => child(program, args),
         _ => Ok(fail(2, &format!("usage: {NAME} run COMMAND [ARG...]"))),
     };
-    let status = result.unwrap_or_else(|error| {
-        let cure = match error.downcast_ref() {
-            Some(Errno::EPERM) => "; this takes root or a user namespace: `cargo xtask run` gets one",
-            Some(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => {
-                "; is ./rootfs whole? `cargo xtask rootfs` makes one in the project's folder, and with --force anew"
-            }
-            _ => "",
-        };
-        fail(125, &format!("{error:#}{cure}"))
-    });
-    ExitCode::from(status as u8)
+    ExitCode::from(result.unwrap_or_else(|error| fail(125, &format!("{error:#}"))))
 }
 
-/// Host side: leaves the host's namespaces, then runs this same program as `child` and waits for it.
-fn parent(program: &OsStr, args: &[OsString]) -> Result<i32> {
-    // CLONE_NEWPID does not move us: a process keeps the PID it was born with. It decides where our next child is born.
+/// On the host: leaves the host's namespaces, starts this program again as `child`, and waits for it.
+fn run(program: &OsStr, args: &[OsString]) -> Result<u8> {
+    // CLONE_NEWPID doesn't move us, because a process keeps its PIDs for life. It decides where our next child is born.
     unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)
         .context("unshare(CLONE_NEWUTS|CLONE_NEWPID|CLONE_NEWNS)")?;
-    // The child has work to do before the command starts, and Rust has no safe fork: so it is this same program again.
     let mut child = Command::new("/proc/self/exe")
         .arg("child")
         .arg(program)
         .args(args)
-        // Here, and not for the command alone: what process 1 was started with can be read in /proc/1/environ.
+        // Already here, because /proc/1/environ shows the environment that process 1 was started with.
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .envs(env::var_os("TERM").map(|term| ("TERM", term)))
         .spawn()
         .context("execve(\"/proc/self/exe\")")?;
-    // Ctrl-C reaches all that is in the terminal's foreground, so us, too. What it means is for the command to say.
-    if tcgetpgrp(io::stdin()) == Ok(getpgrp()) {
-        SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block().context("rt_sigprocmask(SIG_BLOCK)")?;
-    }
-    let status = child.wait().context("wait4")?;
-    take_back_terminal();
-    Ok(shell_status(status))
+    // Ctrl-C reaches every process in the terminal's foreground, so us, too. The command decides what it means.
+    SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block().context("rt_sigprocmask(SIG_BLOCK)")?;
+    Ok(shell_status(child.wait().context("wait4")?))
 }
 
-/// Container side, PID 1 of the new PID namespace: moves in, starts the command and reaps until it ends.
-fn child(program: &OsStr, args: &[OsString]) -> Result<i32> {
-    // If `run` dies, so do we, even of a SIGKILL that it can't pass on. Only then see whether it still lives.
+/// In the container, as process 1: moves in, starts the command, and reaps until that ends. Whatever is left dies with us.
+fn child(program: &OsStr, args: &[OsString]) -> Result<u8> {
+    // Die with `run`, even on SIGKILL, which it can't forward. Check afterwards that it hadn't died before.
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")?;
-    ensure!(parent_is_run()?, "`child` is for `run` to start; type `run`");
+    ensure!(parent_is_run()?, "`child` is started by `run`; use `run`");
     sethostname("mini-docker").context("sethostname(\"mini-docker\")")?;
-    // A copy of a shared mount is shared too, and systemd shares `/`: what is mounted in here would show on the host.
+    // A copy of a shared mount is shared as well, and systemd shares `/`: a mount made here would appear on the host.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
     chroot("./rootfs").context("chroot(\"./rootfs\")")?;
-    // chroot moves only the root. As long as our working directory is outside of it, `..` leads further out.
+    // chroot moves only `/`. From a working directory outside it, `..` leads further out.
     chdir("/").context("chdir(\"/\")")?;
 
-    let mut command = match Command::new(program).args(args).spawn() {
-        Ok(command) => command,
-        Err(error) => return Ok(not_started(program, &error)),
-    };
-    let status = loop {
-        // WNOWAIT only looks, so that the command is left for std to collect.
-        let dead = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).ok().and_then(|dead| dead.pid());
-        if let Some(status) = command.try_wait().context("wait4")? {
-            break status;
-        }
-        // Orphans become children of process 1, and nobody else can reap them. (None, any child: nix knows no pid for one
-        // that a real-time signal killed. WNOHANG: nor for none at all, if waitid failed.)
-        let _ = waitpid(dead, Some(WaitPidFlag::WNOHANG));
-    };
-    // When we return, process 1 ends, and the kernel kills whatever is left in its namespace.
-    Ok(shell_status(status))
-}
-
-/// Is our parent this same program? Not if `child` was typed by hand; nor if `run` was killed and an init took us in.
-/// getppid(2) answers 0 for a parent outside our PID namespace, but /proc is the host's and numbers us as the host does.
-fn parent_is_run() -> Result<bool> {
-    let status = fs::read_to_string("/proc/self/status").context("open(\"/proc/self/status\")")?;
-    let parent_id = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap_or_default();
-    let parent = fs::read_link(format!("/proc/{parent_id}/exe")).context("readlink(\"/proc/PPID/exe\")")?;
-    Ok(parent == env::current_exe().context("readlink(\"/proc/self/exe\")")?)
-}
-
-/// An interactive shell moves the terminal to its own process group. At its end it can't give it back to ours, which has
-/// no number in its PID namespace, and a terminal held by a dead group fails every read with EIO.
-fn take_back_terminal() {
-    if tcgetpgrp(io::stdin()).is_ok_and(|group| killpg(group, None) == Err(Errno::ESRCH)) {
-        // We ask from the background, which stops the asker (SIGTTOU) unless it blocks that.
-        let _ = SigSet::from(Signal::SIGTTOU).thread_block();
-        let _ = tcsetpgrp(io::stdin(), getpgrp());
+    match Command::new(program).args(args).spawn() {
+        Ok(command) => reap(command),
+        Err(error) => Ok(not_started(program, &error)),
     }
 }
 
-/// As a shell counts: the command's own status, or 128 + n if signal n killed it.
-fn shell_status(status: ExitStatus) -> i32 {
-    status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125)
+/// True if our parent is this same program. getppid(2) returns 0, because it is outside our PID namespace; /proc knows it.
+fn parent_is_run() -> Result<bool> {
+    let status = fs::read_to_string("/proc/self/status").context("open(\"/proc/self/status\")")?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap_or_default();
+    let exe = |pid| fs::read_link(format!("/proc/{pid}/exe")).with_context(|| format!("readlink(\"/proc/{pid}/exe\")"));
+    Ok(exe(parent)? == exe("self")?)
 }
 
-/// As a shell counts: 127 if there is no such command (or no interpreter for it), 126 if it can't be executed.
-fn not_started(program: &OsStr, error: &io::Error) -> i32 {
+/// Waits for the command, and for orphans, which become children of process 1: nothing else can reap them.
+fn reap(mut command: Child) -> Result<u8> {
+    let pid = Pid::from_raw(command.id() as i32);
+    loop {
+        // WNOWAIT only looks: std has to collect the command, because nix can't decode a death by real-time signal.
+        let dead = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).ok().and_then(|dead| dead.pid());
+        if let Some(status) = command.try_wait().context("wait4")? {
+            return Ok(shell_status(status));
+        }
+        // After such a death `dead` is None. Then this takes any dead child, even the command if it ended just now.
+        match waitpid(dead, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(dead, status)) if dead == pid => return Ok(status as u8),
+            Ok(WaitStatus::Signaled(dead, signal, _)) if dead == pid => return Ok(128 + signal as u8),
+            _ => {}
+        }
+    }
+}
+
+/// Converts to a shell's exit status: the command's own, or 128 + n if signal n killed it.
+fn shell_status(status: ExitStatus) -> u8 {
+    status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125) as u8
+}
+
+/// Reports why the command didn't start, with a shell's exit status: 127 if it doesn't exist, 126 if it can't be executed.
+fn not_started(program: &OsStr, error: &io::Error) -> u8 {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-    let (status, meaning) = match errno {
-        Errno::ENOENT => (127, "; there is no such command in here"),
-        Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE => (125, ""),
-        _ => (126, ""),
-    };
-    fail(status, &format!("execve({program:?}): {errno}{meaning}"))
+    let status = if errno == Errno::ENOENT { 127 } else { 126 };
+    fail(status, &format!("execve({program:?}): {errno}"))
 }
 
-/// Says why on stderr, in one write, so that the line stays whole when the command writes there too.
-fn fail(status: i32, why: &str) -> i32 {
-    let _ = io::stderr().write_all(format!("{NAME}: {why}\n").as_bytes());
+/// Prints the reason in one write, so that the line stays whole when another process writes too.
+fn fail(status: u8, reason: &str) -> u8 {
+    let _ = io::stderr().write_all(format!("{NAME}: {reason}\n").as_bytes());
     status
 }
