@@ -1,208 +1,214 @@
-//! `cargo xtask doctor`: what this machine can and can't do, a line each, with the command that mends it.
+//! `cargo xtask doctor`: what this machine can and can't do, a line each, with a command that helps.
 
+use std::env;
 use std::fs;
-use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use duct::cmd;
+use lab::advice::{advice, container};
+use lab::privilege::{self, Privilege};
+use lab::probe::probe;
+use lab::process::on_path;
+use lab::{cargo, mountinfo, output, rootfs, steps, workspace};
 use nix::sys::statvfs::statvfs;
 use nix::sys::utsname::uname;
-use nix::unistd::geteuid;
+use nix::unistd::{AccessFlags, access, geteuid};
 
-use crate::privilege::{self, Privilege, container, on_path};
-use crate::{mounts, rootfs, steps, workspace};
+use crate::{readiness, run};
 
-/// Below this, a build may fill the disk.
+/// Below this, a build may fill the disk. In bytes.
 const NEEDED_SPACE: u64 = 500 << 20;
 
-/// Prints what it finds.
+/// The lines so far.
+struct Report {
+    width: usize,
+    text: String,
+}
+
+impl Report {
+    fn ok(&mut self, subject: &str, finding: &str) {
+        self.line("ok  ", subject, finding);
+    }
+
+    fn note(&mut self, subject: &str, finding: &str) {
+        self.line("note", subject, finding);
+    }
+
+    fn fail(&mut self, subject: &str, finding: &str) {
+        self.line("FAIL", subject, finding);
+    }
+
+    /// A long finding goes on below its beginning.
+    fn line(&mut self, verdict: &str, subject: &str, finding: &str) {
+        const INDENT: usize = 24;
+        let finding = output::wrap(finding, self.width.saturating_sub(INDENT), 0);
+        let finding = finding.replace('\n', &format!("\n{:INDENT$}", ""));
+        self.text.push_str(&format!("  {verdict} {subject:<16} {finding}\n"));
+    }
+}
+
+/// Prints what it finds. The exit status is success only if every step can run here.
 ///
 /// # Errors
 /// When it can't look; not when what it finds is bad.
-///
-/// Returns success only if every step can run here.
 pub fn run() -> Result<ExitCode> {
-    machine();
-    let all_run = rights()?;
-    traces();
-    programs();
-    let all_run = places() && all_run;
-    print("");
-    if all_run {
-        print("Every step can run here: `cargo xtask run step01`.");
-        Ok(ExitCode::SUCCESS)
-    } else {
-        print("Not every step can run here; the lines marked FAIL say why.");
-        Ok(ExitCode::FAILURE)
-    }
+    let mut report = Report { width: output::width(), text: String::new() };
+    machine(&mut report);
+    let all_run = rights(&mut report)?;
+    traces(&mut report);
+    programs(&mut report);
+    let all_run = places(&mut report)? && all_run;
+    report.text.push_str(match all_run {
+        true => "\nEvery step can run here: `cargo xtask run step01`.\n",
+        false => "\nNot every step can run here; the lines marked FAIL say why.\n",
+    });
+    output::write(&report.text)?;
+    Ok(if all_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Unlike println, does not panic when nobody reads on: `cargo xtask doctor | head`.
-fn print(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-fn ok(what: &str, found: &str) {
-    print(&format!("  ok   {what:<16} {found}"));
-}
-
-fn note(what: &str, found: &str) {
-    print(&format!("  note {what:<16} {found}"));
-}
-
-fn fail(what: &str, found: &str) {
-    print(&format!("  FAIL {what:<16} {found}"));
-}
-
-fn machine() {
-    let kernel =
-        uname().map(|it| format!("{} on {}", it.release().display(), it.machine().display())).unwrap_or_default();
-    ok("kernel", &kernel);
+fn machine(report: &mut Report) {
+    let kernel = uname().map(|it| format!("{} on {}", it.release().display(), it.machine().display()));
+    report.ok("kernel", &kernel.unwrap_or_default());
     let version = fs::read_to_string("/proc/version").unwrap_or_default().to_lowercase();
     if version.contains("microsoft") {
-        let is_2 = version.contains("wsl2") || version.contains("microsoft-standard");
-        if is_2 { ok("WSL", "2") } else { fail("WSL", "1, which has no namespaces: `wsl --set-version DISTRO 2`") }
+        match version.contains("wsl2") || version.contains("microsoft-standard") {
+            true => report.ok("WSL", "2"),
+            false => report.fail("WSL", "1, which has no namespaces: `wsl --set-version DISTRO 2`"),
+        }
     }
     if let Some(container) = container() {
-        note("inside", &format!("{container}; the next lines say what it allows"));
+        report.note("inside", &format!("{container}; the next lines show what it allows"));
     }
 }
 
-/// Tries every way, and tells which steps each of them reaches. Can every step run?
-fn rights() -> Result<bool> {
-    let is_root = geteuid().is_root();
-    let mut ways = if is_root { vec![Privilege::Root, Privilege::User] } else { vec![Privilege::User] };
-    if !is_root && on_path("sudo").is_some() {
-        ways.push(Privilege::Sudo);
-    }
-    // The number of the last step that some way reaches.
-    let mut reach = 0;
-    for way in ways {
-        let what = match way {
+/// Tries every way to the rights, and every step. True if every step can run.
+fn rights(report: &mut Report) -> Result<bool> {
+    let steps: Vec<_> = steps::all()?.into_iter().map(|step| (readiness::of(&step, None), step)).collect();
+    let all_run = steps.iter().all(|(choice, _)| choice.is_ok());
+    let ways = privilege::ways_to_run();
+    for &way in &ways {
+        let subject = match way {
             Privilege::Root => "root",
             Privilege::User => "user namespace",
             Privilege::Sudo => "sudo",
         };
-        match privilege::probe(way) {
-            Ok(None) => {
-                ok(what, "can do all that steps 1 to 4 ask of the kernel");
-                reach = u32::MAX;
-            }
-            Ok(Some(refused)) => {
-                let advice = privilege::advice(way, refused);
-                let line = format!("{}: {}. {advice}", refused.stage.call, refused.errno);
-                // What another way can do, this one need not.
-                if reach == u32::MAX {
-                    note(what, &line)
-                } else {
-                    fail(what, &line)
-                }
-                reach = reach.max(refused.stage.step.saturating_sub(1));
+        match probe(way) {
+            Ok(None) => report.ok(subject, "may do everything that the steps ask of the kernel"),
+            Ok(Some(refusal)) => {
+                let advice = advice(way, refusal, &ways);
+                let line = format!("{}: {}. {advice}", refusal.call.text, refusal.errno);
+                // A way that isn't needed is not a failure.
+                if all_run { report.note(subject, &line) } else { report.fail(subject, &line) }
             }
             Err(_) if way == Privilege::Sudo => {
-                note(what, "asks for a password, or is not for you: `sudo -v`, and then this again, will tell");
+                report.note(subject, "asks for a password, or is not for you: `sudo -v` finds out");
             }
             Err(error) => return Err(error),
         }
     }
-    let mut all_run = true;
-    for step in steps::all()? {
-        if step.number <= reach {
-            ok(&step.name, &step.title);
-        } else {
-            all_run = false;
-            fail(&step.name, "can't run here, see above");
+    for (choice, step) in &steps {
+        match choice {
+            Ok(choice) => report.ok(&step.name, &format!("{}, {}", step.title, run::place(choice.privilege))),
+            Err(error) => report.fail(&step.name, &format!("{error:#}")),
         }
     }
     Ok(all_run)
 }
 
-/// What a step with a missing line can have left on a machine, and how `/` is mounted, which decides what it leaves.
-fn traces() {
+/// What a step with a missing line may have left on this machine, and how `/` is mounted, which decides what it leaves.
+fn traces(report: &mut Report) {
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match hostname.trim() {
         "mini-docker" => {
-            note("hostname", "mini-docker: did a step rename this machine? `sudo hostname \"$(cat /etc/hostname)\"`")
+            report.note("hostname", "mini-docker: did a step rename this machine? `sudo hostname \"$(cat /etc/hostname)\"`");
         }
-        name => ok("hostname", name),
+        name => report.ok("hostname", name),
     }
-    let mounts = mounts::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default());
+    let mounts = mountinfo::own().unwrap_or_default();
     match mounts.iter().rfind(|mount| mount.point == Path::new("/")).map(|root| root.peers.is_some()) {
         Some(true) => {
-            ok("mount of /", "shared, as systemd has it: without MS_PRIVATE a container's mounts would show here")
+            report.ok("mount of /", "shared, as under systemd: without MS_PRIVATE a container's mounts would appear here");
         }
-        Some(false) => ok("mount of /", "private: a forgotten MS_PRIVATE would not show here"),
-        None => note("mount of /", "not a mount point: is this a chroot?"),
+        Some(false) => report.ok("mount of /", "private: a forgotten MS_PRIVATE would not show here"),
+        None => report.note("mount of /", "not a mount point, so this is a chroot"),
     }
-    for point in mounts::below(&workspace::rootfs()).unwrap_or_default() {
-        note("left mounted", &format!("{0}: `sudo umount {0}`", point.display()));
+    for point in mountinfo::below(&workspace::rootfs()).unwrap_or_default() {
+        report.note("left mounted", &format!("{0}: `sudo umount '{0}'`", point.display()));
     }
 }
 
-fn programs() {
-    let needed = [("curl", "downloads Alpine"), ("tar", "unpacks Alpine"), ("sha512sum", "verifies Alpine")];
-    for (program, use_) in needed {
+fn programs(report: &mut Report) {
+    for (program, purpose) in [("curl", "downloads Alpine"), ("sha512sum", "verifies Alpine")] {
         match on_path(program) {
-            Some(path) => ok(program, &path.display().to_string()),
-            None => note(
+            Some(path) => report.ok(program, &path.display().to_string()),
+            None => report.note(
                 program,
-                &format!("is not there ({use_}): install it, or the rootfs is made of this machine's programs"),
+                &format!("missing ({purpose}): install it, or the rootfs is made of this machine's programs"),
             ),
         }
     }
-    // A compiler that does not find a library repeats its name.
+    // A compiler that doesn't find a library repeats its name.
     let library = cmd!("cc", "-print-file-name=libc.a").stdin_null().stderr_null().read().unwrap_or_default();
-    if Path::new(&library).is_absolute() {
-        ok("libc.a", &library);
-    } else {
-        note(
+    match Path::new(&library).is_absolute() {
+        true => report.ok("libc.a", &library),
+        false => report.note(
             "libc.a",
-            "is not there (the escape from a chroot is linked to it): install libc6-dev, on Fedora glibc-static",
-        );
+            "missing (the escape from a chroot is linked to it): install libc6-dev, on Fedora glibc-static",
+        ),
+    }
+    match cargo::static_target() {
+        Some(target) => report.ok("musl", &format!("{target}: `run --release` builds static programs")),
+        None => {
+            let add = format!("`rustup target add {}-unknown-linux-musl`", env::consts::ARCH);
+            report.note("musl", &format!("missing (`run --release` builds static programs with it): {add}"));
+        }
     }
 }
 
-/// Is there a rootfs to run in, or can one be made?
-fn places() -> bool {
+/// The disk, the rootfs, and files that get in the way. False if there is no rootfs to run in, and none can be made.
+fn places(report: &mut Report) -> Result<bool> {
     let root = workspace::root();
     if let Ok(disk) = statvfs(root) {
-        // f_bavail counts in fragments, statvfs(3); on 32-bit machines both are u32.
+        // f_bavail counts in fragments, statvfs(3). Some machines have both as u32.
         #[allow(clippy::useless_conversion)]
         let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
         let line = format!("{} MiB free in {}", free >> 20, root.display());
-        if free < NEEDED_SPACE {
-            note("disk", &format!("{line}: a build needs {}", NEEDED_SPACE >> 20))
-        } else {
-            ok("disk", &line)
+        match free < NEEDED_SPACE {
+            true => report.note("disk", &format!("{line}: a build needs {}", NEEDED_SPACE >> 20)),
+            false => report.ok("disk", &line),
         }
     }
     let ours = workspace::rootfs();
-    let flaw = rootfs::flaw(&ours);
-    match (flaw, ours.symlink_metadata().is_ok(), rootfs::stamp(&ours)) {
-        (Some(flaw), ..) => fail("rootfs", &format!("{flaw}: `cargo xtask rootfs --force` makes it anew")),
-        (None, false, _) => {
-            ok("rootfs", "not there yet: `cargo xtask rootfs` makes it, and so does the first run of step 3")
+    let (flaw, exists) = (rootfs::flaw(&ours), ours.symlink_metadata().is_ok());
+    let can_make = access(root, AccessFlags::W_OK).is_ok();
+    match (&flaw, rootfs::stamp(&ours)) {
+        (Some(flaw), _) => report.fail("rootfs", &format!("{flaw}: `cargo xtask rootfs --force` makes it again")),
+        (None, Some(stamp)) => report.ok("rootfs", &format!("made from {stamp}")),
+        (None, None) if exists => report.note("rootfs", "not made by xtask; `cargo xtask rootfs --force` replaces it"),
+        (None, None) if can_make => {
+            report.ok("rootfs", "not made yet: `cargo xtask rootfs` makes it, and so does the first run of step 3");
         }
-        (None, true, Some(stamp)) => ok("rootfs", &format!("made from {stamp}")),
-        (None, true, None) => note("rootfs", "not of our making; `cargo xtask rootfs --force` replaces it"),
+        (None, None) => report.fail(
+            "rootfs",
+            &format!("missing, and {} can't be written to: copy the repository to a place of yours", root.display()),
+        ),
     }
+    let target = cargo::target_directory()?;
     if !geteuid().is_root()
-        && let Some(file) = [workspace::target(), ours].iter().find_map(|folder| owned_by_root(folder))
+        && let Some(file) = [&target, &ours].into_iter().find_map(|directory| owned_by_root(directory))
     {
-        note(
-            "root's files",
-            &format!("such as {}: `sudo chown -R \"$(id -u):$(id -g)\" target rootfs`", file.display()),
-        );
+        let cure = format!("`sudo chown -R \"$(id -u):$(id -g)\" '{}' rootfs`", target.display());
+        report.note("root's files", &format!("such as {}: {cure}", file.display()));
     }
-    flaw.is_none()
+    Ok(flaw.is_none() && (exists || can_make))
 }
 
-/// A file of root's in a folder of ours, which a later build could not replace: the mark of a `sudo cargo`.
-fn owned_by_root(folder: &Path) -> Option<PathBuf> {
-    fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+/// Returns a file of root's in a directory of ours, which a later build couldn't replace: the mark of a `sudo cargo`.
+fn owned_by_root(directory: &Path) -> Option<PathBuf> {
+    fs::read_dir(directory).ok()?.flatten().find_map(|entry| {
         let metadata = entry.path().symlink_metadata().ok()?;
         if metadata.uid() == 0 {
             return Some(entry.path());

@@ -1,124 +1,130 @@
-//! `cargo xtask test`: a rootfs, then every test; and a look at this machine before and after.
+//! `cargo xtask test`: a rootfs, then the tests; and a comparison of this machine before and after.
 
-use std::env;
 use std::ffi::OsString;
-use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
+use lab::machine::Machine;
+use lab::privilege::Privilege;
+use lab::process::on_path;
+use lab::rootfs::{self, Source};
+use lab::steps::{self, Step};
+use lab::{cargo, workspace};
 use nix::unistd::geteuid;
-
-use crate::privilege::on_path;
-use crate::rootfs::{self, Source};
-use crate::steps::Step;
-use crate::{host, mounts, workspace};
 
 /// What `xtask test` was asked for.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// Only the tests of this step; `None` means the whole workspace.
+    /// Only the tests of this step; `None` means those of every package.
     pub step: Option<Step>,
-    /// What the tests' rootfs is made from; `None` takes the first source that can be had.
+    /// Also the tests that are marked `#[ignore]`, and the book's.
+    pub all: bool,
+    /// What the tests' rootfs is made from; `None` takes the first source that works.
     pub source: Option<Source>,
-    /// The throwaway hosts' privilege, `user` or `root`; `None` leaves it to them.
-    pub privilege: Option<String>,
+    /// The throwaway hosts' privilege; `None` leaves it to them.
+    pub privilege: Option<Privilege>,
     /// For `cargo test`, after its own.
     pub cargo_args: Vec<OsString>,
 }
 
-/// Runs the tests. Its exit status is cargo's.
+/// Tests that the everyday run leaves out. Each is in a module of this name, and marked `#[ignore]`.
+struct Group {
+    module: &'static str,
+    what: &'static str,
+    /// Returns what is missing on this machine.
+    missing: fn() -> Option<&'static str>,
+}
+
+const GROUPS: &[Group] = &[
+    Group { module: "slow::", what: "every wrong and right program, and what takes long", missing: || None },
+    Group {
+        module: "as_root::",
+        what: "hosts without a user namespace",
+        missing: || (!geteuid().is_root()).then_some("root"),
+    },
+    Group {
+        module: "with_strace::",
+        what: "what the steps do when a system call fails",
+        missing: || on_path("strace").is_none().then_some("strace"),
+    },
+    Group {
+        module: "on_alpine::",
+        what: "what the book shows of a real Alpine",
+        missing: || {
+            let release = rootfs::test_directory().map(|it| it.join("rootfs/etc/alpine-release"));
+            (!release.is_ok_and(|it| it.exists())).then_some("an Alpine rootfs: --source alpine, or the path of one")
+        },
+    },
+    Group {
+        module: "in_other_languages::",
+        what: "containers in Go and Python, and bwrap",
+        missing: || ["go", "python3", "bwrap"].into_iter().find(|name| on_path(name).is_none()),
+    },
+];
+
+/// The variable by which the tests' hosts learn of `--privilege`.
+const PRIVILEGE: &str = "MINI_DOCKER_TEST_PRIVILEGE";
+
+/// Runs the tests. The exit status is success only if all of them pass.
 ///
 /// # Errors
-/// When there is no rootfs to be had, or this machine is not as it was before the tests.
+/// When there is no rootfs, or this machine is not as it was before the tests.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let room = match &options.source {
-        None => rootfs::test_room()?,
+    let directory = match &options.source {
+        None => rootfs::test_directory()?,
         Some(source) => {
-            let room = workspace::test_room(source.short());
+            let directory = workspace::test_directory(source.short())?;
             let force = matches!(source, Source::Path(_));
             let source = Some(source.clone());
-            rootfs::make(&room.join("rootfs"), &rootfs::Options { source, force, ..Default::default() })?;
-            room
+            rootfs::make(&directory.join("rootfs"), &rootfs::Options { source, force, ..Default::default() })?;
+            directory
         }
     };
-    if let Some(stamp) = rootfs::stamp(&room.join("rootfs")) {
+    if let Some(stamp) = rootfs::stamp(&directory.join("rootfs")) {
         eprintln!("test: on a rootfs from {stamp}");
     }
-
-    let before = Machine::look();
-    let mut cargo = Command::new(workspace::cargo());
-    cargo.arg("test").current_dir(workspace::root()).env(rootfs::TEST_ROOM, &room);
+    let before = Machine::observe()?;
+    let mut cargo = Command::new(cargo::program());
+    cargo.arg("test").current_dir(workspace::root()).env(rootfs::TEST_DIRECTORY, &directory);
     match &options.step {
-        Some(step) => cargo.args(["--package", &step.name]),
-        None => cargo.arg("--workspace"),
-    };
-    if let Some(privilege) = &options.privilege {
-        cargo.env(host::PRIVILEGE, privilege);
+        Some(step) => _ = cargo.args(["--package", &step.name]),
+        None if options.all => _ = cargo.arg("--workspace"),
+        // The libraries of the book's builder take longer to compile than everything else.
+        None => _ = cargo.args(["--workspace", "--exclude", "book"]),
+    }
+    if let Some(privilege) = options.privilege {
+        cargo.env(PRIVILEGE, privilege.name());
     }
     cargo.args(&options.cargo_args);
-    // Some tests need root, and are listed as ignored, with that reason, when somebody else runs them.
-    if geteuid().is_root() {
-        let has_separator = options.cargo_args.iter().any(|arg| arg == "--");
-        cargo.args((!has_separator).then_some("--")).arg("--include-ignored");
-        // These need something else, and say what.
-        cargo.args([
-            "--skip",
-            "on_alpine::",
-            "--skip",
-            "with_more_than_a_usual_machine_has::",
-            "--skip",
-            "with_strace::",
-        ]);
-    }
-    let mut passed = cargo.status().context("starting cargo")?.success();
-    if options.step.is_none() {
-        if room.join("rootfs/etc/alpine-release").exists() {
-            let mut alpine = Command::new(workspace::cargo());
-            alpine.args(["test", "--package", "xtask", "--test", "alpine", "--", "--ignored"]);
-            passed &= alpine.current_dir(workspace::root()).env(rootfs::TEST_ROOM, &room).status()?.success();
-        } else {
-            eprintln!("test: this rootfs is no Alpine, so what the book shows of a real one was not checked");
+    if options.all && !options.cargo_args.iter().any(|arg| arg == "--") {
+        cargo.args(["--", "--include-ignored"]);
+        for group in GROUPS.iter().filter(|group| (group.missing)().is_some()) {
+            cargo.args(["--skip", group.module]);
         }
     }
-    // They take their time, and do not depend on the rootfs.
-    if options.step.is_none() && options.source.is_none() {
-        if on_path("strace").is_some() {
-            let mut strace = Command::new(workspace::cargo());
-            strace.args(["test", "--package", "xtask", "--test", "faults", "--", "--ignored", "with_strace::"]);
-            if let Some(privilege) = &options.privilege {
-                strace.env(host::PRIVILEGE, privilege);
-            }
-            passed &= strace.current_dir(workspace::root()).env(rootfs::TEST_ROOM, &room).status()?.success();
-        } else {
-            eprintln!("test: there is no strace, so what the steps do when a system call fails was not checked");
-        }
-    }
-    let after = Machine::look();
+    let passed = cargo.status().context("starting cargo")?.success();
+    let after = Machine::observe()?;
     ensure!(before == after, "the tests changed this machine: before {before:#?}, after {after:#?}");
     if !passed {
         eprintln!("test: some tests failed, see above");
         return Ok(ExitCode::FAILURE);
     }
-    eprintln!("test: all tests passed{}", if geteuid().is_root() { "" } else { ", but for those that need root" });
+    eprintln!("test: every test that ran passed");
+    report_left_out(options);
     Ok(ExitCode::SUCCESS)
 }
 
-/// What no test may change on the real machine: its name, and what is mounted where the tests work, or over /proc.
-/// (Elsewhere somebody may plug in a disk at any time.)
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Machine {
-    hostname: String,
-    mounts: Vec<PathBuf>,
-}
-
-impl Machine {
-    /// Looks at it now.
-    pub(crate) fn look() -> Machine {
-        let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let places = [workspace::root().to_owned(), workspace::target(), env::temp_dir(), "/proc".into()];
-        let mut mounts = mounts::points().unwrap_or_default();
-        mounts.retain(|point| places.iter().any(|place| point.starts_with(place)));
-        Machine { hostname, mounts }
+/// Prints what was not tested, why, and which command tests it.
+fn report_left_out(options: &Options) {
+    let everyday = !options.all && options.cargo_args.is_empty();
+    for group in GROUPS {
+        match (group.missing)() {
+            Some(missing) => eprintln!("test: left out: {}; needs {missing}", group.what),
+            None if everyday => eprintln!("test: left out: {}; `cargo xtask test --all`", group.what),
+            None => {}
+        }
+    }
+    if everyday && options.step.is_none() {
+        eprintln!("test: left out: the book's builder; `cargo xtask test --all`");
     }
 }

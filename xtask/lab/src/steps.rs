@@ -1,10 +1,10 @@
-//! The steps found on disk, their order and their titles. A new step is a new folder, and no change here.
+//! Finds the steps on disk, with their order and titles. A new step is a new directory, and no change here.
 
 use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace;
+use crate::{output, workspace};
 
 /// The step from which on a program needs a root file system: the one that brings chroot(2).
 const FIRST_WITH_ROOTFS: u32 = 3;
@@ -14,25 +14,25 @@ const FIRST_WITH_ROOTFS: u32 = 3;
 pub struct Step {
     /// Its place in the order, from 1.
     pub number: u32,
-    /// The name of its folder, its package and its program, such as `step03-chroot`.
+    /// The name of its directory, its package and its program, such as `step03-chroot`.
     pub name: String,
-    /// What its source says of itself in the first line, such as `a file system of its own`.
+    /// The first line of its source, such as `a file system of its own`.
     pub title: String,
 }
 
 impl Step {
-    /// Does its program change its root to `./rootfs`?
+    /// True if its program changes its root to `./rootfs`.
     pub fn needs_rootfs(&self) -> bool {
         self.number >= FIRST_WITH_ROOTFS
     }
 
-    /// The name without what it is about: `step03`.
+    /// Returns the name without its topic: `step03`.
     pub fn short(&self) -> &str {
         self.name.split('-').next().unwrap_or(&self.name)
     }
 }
 
-/// The steps, in their order.
+/// Returns the steps, in their order.
 ///
 /// # Errors
 /// When the workspace can't be read.
@@ -52,7 +52,7 @@ pub fn all() -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// The step that `wanted` names: `step03-chroot`, `step03`, `step3`, `03`, `3` and `chroot` are all the same.
+/// Returns the step that `wanted` names: `step03-chroot`, `step03`, `step3`, `03`, `3` and `chroot` are the same.
 ///
 /// # Errors
 /// When there is none of that name; the message lists the steps, and the nearest if one is near.
@@ -67,14 +67,7 @@ pub fn find(wanted: &str) -> Result<Step> {
     if let Some(step) = steps.iter().find(named) {
         return Ok(step.clone());
     }
-    let likeness =
-        |step: &&Step| strsim::jaro_winkler(wanted, &step.name).max(strsim::jaro_winkler(wanted, step.short()));
-    let nearest = steps.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|step| likeness(step) > 0.8);
     let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
-    match nearest {
-        Some(step) => {
-            bail!("there is no step '{wanted}': did you mean '{}'? (steps: {})", step.short(), names.join(", "))
-        }
-        None => bail!("there is no step '{wanted}' (steps: {})", names.join(", ")),
-    }
+    let known = steps.iter().flat_map(|step| [step.short(), &step.name]);
+    bail!("there is no step '{wanted}'{} (steps: {})", output::suggestion(wanted, known), names.join(", "))
 }

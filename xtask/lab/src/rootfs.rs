@@ -19,7 +19,7 @@ use duct::cmd;
 use nix::sys::stat::{Mode, umask};
 use nix::sys::utsname::uname;
 
-use crate::{mounts, workspace};
+use crate::{mountinfo, workspace};
 
 pub mod untrusted;
 
@@ -186,14 +186,14 @@ fn has_shell(rootfs: &Path) -> bool {
 }
 
 /// The variable by which `cargo xtask test --source` names the folder whose `rootfs/` the tests use.
-pub const TEST_ROOM: &str = "MINI_DOCKER_TEST_ROOM";
+pub const TEST_DIRECTORY: &str = "MINI_DOCKER_TEST_DIRECTORY";
 
 /// The folder that tests run in, with a pristine `rootfs/` in it.
 ///
 /// # Errors
 /// When there is no rootfs and none can be made.
-pub fn test_room() -> Result<PathBuf> {
-    let room = std::env::var_os(TEST_ROOM).map_or_else(|| workspace::test_room("any"), PathBuf::from);
+pub fn test_directory() -> Result<PathBuf> {
+    let room = std::env::var_os(TEST_DIRECTORY).map_or_else(|| workspace::test_directory("any"), |it| Ok(PathBuf::from(it)))?;
     if room.join("rootfs").symlink_metadata().is_err() {
         make(&room.join("rootfs"), &Options::default())?;
     }
@@ -375,7 +375,7 @@ fn alpine_tarball(options: &Options) -> Result<PathBuf> {
     let sum = options.sha512.as_deref().or(pinned).with_context(|| {
         format!("no SHA-512 is pinned for {arch}: pass the one published at {url}.sha512 with --sha512")
     })?;
-    let cache = workspace::cache();
+    let cache = workspace::cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("making the cache {}", cache.display()))?;
     // Another checkout may be downloading to the same place.
     let _lock = lock(&cache.join("lock"))?;
@@ -549,7 +549,7 @@ fn remove(folder: &Path) -> Result<()> {
 
 /// Deleting a folder with a mount in it would reach into what is mounted.
 fn refuse_mounts(folder: &Path) -> Result<()> {
-    match mounts::below(folder)?.last() {
+    match mountinfo::below(folder)?.last() {
         Some(point) => bail!("something is mounted in the old rootfs: `sudo umount {}` first", point.display()),
         None => Ok(()),
     }

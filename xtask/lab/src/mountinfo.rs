@@ -1,4 +1,4 @@
-//! What is mounted where, as a process sees it: proc_pid_mountinfo(5).
+//! Reads mount tables: proc_pid_mountinfo(5).
 
 use std::ffi::OsString;
 use std::fs;
@@ -57,24 +57,21 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     Some(Mount { device, root, point, options, peers, kind, super_options })
 }
 
-/// Every mount point that this process sees, in the table's order.
+/// Returns the mounts that this process sees, in the table's order.
 ///
 /// # Errors
-/// When /proc can't be read: to know nothing is not to know that nothing is mounted.
-pub fn points() -> Result<Vec<PathBuf>> {
-    let table = fs::read("/proc/self/mountinfo").context("reading /proc/self/mountinfo")?;
-    Ok(parse(&table).into_iter().map(|mount| mount.point).collect())
+/// When /proc can't be read, which doesn't mean that nothing is mounted.
+pub fn own() -> Result<Vec<Mount>> {
+    Ok(parse(&fs::read("/proc/self/mountinfo").context("open(\"/proc/self/mountinfo\")")?))
 }
 
-/// The mount points at `folder` and below.
+/// Returns the mount points at `directory` and below.
 ///
 /// # Errors
-/// Those of [`points`], and when there is no such folder.
-pub fn below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let folder = folder.canonicalize().with_context(|| format!("finding {}", folder.display()))?;
-    let mut points = points()?;
-    points.retain(|point| point.starts_with(&folder));
-    Ok(points)
+/// Those of [`own`], and when there is no such directory.
+pub fn below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let directory = directory.canonicalize().with_context(|| format!("finding {}", directory.display()))?;
+    Ok(own()?.into_iter().map(|mount| mount.point).filter(|point| point.starts_with(&directory)).collect())
 }
 
 /// The kernel writes blank, tab, newline and backslash as a backslash and three octal digits.
@@ -127,7 +124,7 @@ mod tests {
 
     #[test]
     fn proc_is_mounted() {
-        assert!(points().unwrap().contains(&PathBuf::from("/proc")));
+        assert!(own().unwrap().iter().any(|mount| mount.point == Path::new("/proc")));
         assert!(below(Path::new("/proc")).unwrap().contains(&PathBuf::from("/proc")));
     }
 

@@ -21,7 +21,7 @@ macro_rules! contract {
             $(
                 #[test]
                 fn $promise() {
-                    ::xtask::contract::$promise(env!("CARGO_PKG_NAME"));
+                    ::testkit::contract::$promise(env!("CARGO_PKG_NAME"));
                 }
             )*
         }
@@ -130,7 +130,7 @@ pub fn bad_input_gets_one_line_and_a_cure(step: &str) {
 /// Without a rootfs that is one, there is one line that says how to get it.
 pub fn a_bad_rootfs_gets_one_line_and_a_cure(step: &str) {
     let folder = Folder::new(&format!("bad-rootfs-{step}"));
-    let host = Host::new().in_folder(&folder.0);
+    let host = Host::new().in_directory(&folder.0);
     let rootfs = folder.0.join("rootfs");
     let cure = "`cargo xtask rootfs` makes one";
     assert_one_line(&run(&host, step, &["true"]), 125, &["chroot(\"./rootfs\"): ENOENT", cure]);

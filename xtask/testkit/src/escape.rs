@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use anyhow::{Context, Result};
 
 use crate::host::Host;
-use crate::workspace;
+use lab::workspace;
 
 /// What a person types first: it puts a file on the host, and the program where the container finds it.
 ///
@@ -35,7 +35,7 @@ pub fn host() -> Host {
 }
 
 fn link(host: &Host, name: &str) -> Result<()> {
-    let (source, link) = (workspace::root().join(name), host.folder().join(name));
+    let (source, link) = (workspace::root().join(name), host.directory().join(name));
     // Another checkout may have left it there.
     if fs::read_link(&link).is_ok_and(|it| it != source) {
         fs::remove_file(&link).with_context(|| format!("unlink({link:?})"))?;

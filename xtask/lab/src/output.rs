@@ -1,0 +1,89 @@
+//! Text for people: written to a stdout that may be closed, wrapped at the terminal's width, with a suggestion for a typo.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::{Context, Result};
+use duct::cmd;
+
+/// Writes `text` to stdout. A reader that has read enough, as in `cargo xtask compare | head`, is not an error.
+///
+/// # Errors
+/// Those of write(2), except EPIPE.
+pub fn write(text: &str) -> Result<()> {
+    let mut stdout = io::stdout();
+    // Text without a newline at its end would otherwise wait, and come after what others write.
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("write(1)"),
+    }
+}
+
+/// Returns the width of the terminal in columns: `COLUMNS`, otherwise what stty(1) reports of the terminal on stdin, otherwise
+/// 80. It is at least 40.
+pub fn width() -> usize {
+    let columns = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let from_terminal = || {
+        let is_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
+        // It prints the rows, then the columns.
+        let size = is_terminal.then(|| cmd!("stty", "size").stderr_null().read().ok()).flatten()?;
+        size.split_whitespace().nth(1)?.parse().ok().filter(|columns| *columns > 0)
+    };
+    columns.or_else(from_terminal).unwrap_or(80).max(40)
+}
+
+/// Wraps `text` at word boundaries to `width` columns, and indents each line after the first by `indent` spaces. What is
+/// between backticks stays on one line, so that a command can be pasted.
+pub fn wrap(text: &str, width: usize, indent: usize) -> String {
+    let mut wrapped = String::new();
+    let mut column = 0;
+    for word in words(text) {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            wrapped.push('\n');
+            wrapped.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if column > 0 {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped.push_str(word);
+        column += length;
+    }
+    wrapped
+}
+
+/// Splits at blanks, except between backticks.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_code = false;
+    let parts = text.split(move |c: char| {
+        in_code ^= c == '`';
+        c.is_whitespace() && !in_code
+    });
+    parts.filter(|word| !word.is_empty())
+}
+
+/// Returns `: did you mean 'run'?` if one of the `known` words is like the unknown one; otherwise nothing.
+pub fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let likeness = |word: &str| strsim::jaro_winkler(unknown, word);
+    let nearest = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    nearest.filter(|word| likeness(word) > 0.8).map(|word| format!(": did you mean '{word}'?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_wraps_at_words_and_keeps_code_whole() {
+        assert_eq!(wrap("one two  three\nfour", 9, 2), "one two\n  three\n  four");
+        assert_eq!(wrap("see `a command with words` now", 12, 0), "see\n`a command with words`\nnow");
+        assert_eq!(wrap("", 9, 2), "");
+    }
+
+    #[test]
+    fn only_a_like_word_is_suggested() {
+        assert_eq!(suggestion("rnu", ["run", "host"]), ": did you mean 'run'?");
+        assert_eq!(suggestion("zzz", ["run", "host"]), "");
+    }
+}

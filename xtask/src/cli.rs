@@ -1,0 +1,341 @@
+//! The command line. Commands of other tools are passed on to them, with their options.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use lab::output::{self, suggestion};
+use lab::privilege::Privilege;
+use lab::rootfs::{self, Source};
+use lab::steps;
+use lexopt::prelude::*;
+
+use crate::tools::{self, TOOLS};
+use crate::{doctor, host, run, test};
+
+/// Nothing is wrong with the machine, but with the command line.
+const USAGE: u8 = 2;
+
+const HELP: &str = "\
+Build a container in four steps, and see what each one does
+
+Usage: cargo xtask <COMMAND>
+
+Run:
+  run        Run a step, with a shell in it unless you name a command
+  host       Open a shell on a throwaway host, with the steps on its PATH
+  rootfs     Make ./rootfs, the files of the container in steps 3 and 4
+  doctor     Report what this machine can and can't do, and what to do about it
+  compare    Show what each step shares with the host, and what is its own
+
+Build it yourself:
+  workshop   `workshop start` makes workshop/, with your own program
+  check      Grade your program by an exercise, as the kernel sees it
+  hint       Show what an exercise asks; each call adds a hint
+  diff       Show the difference from your program to a solution
+  reset      Put your program back to what an exercise starts from
+  catch-up   Go on from the solution of the exercises before this one
+  status     List the exercises, and which of them you have passed
+  book       Build the book, or show it while you write
+
+Maintain:
+  test       Run the tests
+  bench      Measure what a container costs, compared with other tools
+  soak       Run the steps thousands of times, and see that nothing leaks
+  ci         Run everything that must hold before a change lands
+
+`cargo xtask COMMAND --help` explains a command. Start with
+`cargo xtask run step01`; if something does not work, `cargo xtask doctor`
+finds out why.
+";
+
+const RUN: &str = "\
+Run a step, with a shell in it unless you name a command
+
+Usage: cargo xtask run [OPTIONS] <STEP> [--] [COMMAND [ARG...]]
+
+  <STEP>             step01 to step04 (1 and step01-uts are the same), or
+                     `mine`, the program in workshop/
+  [COMMAND [ARG...]] What to run in it [default: a shell]
+
+Options:
+  --privilege HOW    Where the rights come from: user (a user namespace), root
+                     (you are root), or sudo, for the step's program alone
+                     [default: root if you are, otherwise user, otherwise sudo]
+  --release          Build with optimizations, and statically if the musl
+                     target is installed
+
+Example: cargo xtask run step04 -- ps -ef
+";
+
+const HOST: &str = "\
+Open a shell on a throwaway host, with the steps' programs on its PATH
+
+Usage: cargo xtask host [OPTIONS] [--] [COMMAND [ARG...]]
+
+Its name, mounts and processes are its own and vanish; its files are this
+machine's.
+
+  [COMMAND [ARG...]] What to run on it [default: a shell]
+
+Options:
+  --privilege HOW    Make it in a user namespace (user), or as root (root)
+                     [default: user if possible]
+  --die-with-parent  End when the process that started it ends
+
+Example: cargo xtask host -- ps -e -o pid,args
+";
+
+const ROOTFS: &str = "\
+Make ./rootfs, the files of the container in steps 3 and 4
+
+Usage: cargo xtask rootfs [OPTIONS]
+
+Options:
+  --source SOURCE    alpine (downloaded, verified and kept), busybox or host
+                     (made of this machine's programs), or the path of a
+                     tarball or directory [default: the first of alpine,
+                     busybox and host that works]
+  --mirror URL       Download Alpine from here, for example
+                     https://mirror.example.org/alpine
+  --sha512 SUM       The SHA-512 of the tarball, instead of the pinned one
+  --force            Replace what is there, even if xtask didn't make it
+  --to DIRECTORY     Make it here [default: rootfs, next to the steps]
+
+Nothing from a tarball or directory is written outside the rootfs, and
+set-user-ID bits and devices are left out.
+";
+
+const DOCTOR: &str = "\
+Report what this machine can and can't do, and what to do about it
+
+Usage: cargo xtask doctor
+";
+
+const TEST: &str = "\
+Run the everyday tests, or those of one step, or all
+
+Usage: cargo xtask test [OPTIONS] [STEP] [-- ARG...]
+
+  [STEP]             Only the tests of this step
+  [-- ARG...]        More arguments for `cargo test`
+
+Options:
+  --all              Everything, also what takes minutes
+  --source SOURCE    What the tests' rootfs is made from, as in `rootfs`
+  --privilege HOW    Make the throwaway hosts in a user namespace (user), or
+                     as root (root)
+";
+
+/// The commands that this program runs itself: name, help, and task.
+type Task = fn(&'static str, lexopt::Parser) -> Result<ExitCode, Failure>;
+const COMMANDS: &[(&str, &str, Task)] = &[
+    ("run", RUN, run_command),
+    ("host", HOST, host_command),
+    ("rootfs", ROOTFS, rootfs_command),
+    ("doctor", DOCTOR, doctor_command),
+    ("test", TEST, test_command),
+];
+
+/// What went wrong.
+enum Failure {
+    /// The command line, and how to put it right.
+    Usage(String),
+    /// The task.
+    Task(anyhow::Error),
+}
+
+impl From<lexopt::Error> for Failure {
+    fn from(error: lexopt::Error) -> Self {
+        Failure::Usage(error.to_string())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Task(error)
+    }
+}
+
+/// Reads the command line, and runs the command. Status 2 means that the command line is wrong.
+///
+/// # Errors
+/// Those of the command.
+pub fn run() -> Result<ExitCode> {
+    let mut args = env::args_os().skip(1);
+    let Some(name) = args.next() else {
+        eprint!("{HELP}");
+        return Ok(ExitCode::from(USAGE));
+    };
+    let (name, args) = (name.to_string_lossy().into_owned(), args.collect::<Vec<_>>());
+    if ["help", "--help", "-h"].contains(&name.as_str()) {
+        output::write(HELP)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(tool) = TOOLS.iter().find(|tool| tool.commands.contains(&name.as_str())) {
+        return tools::run(tool, &name, &args);
+    }
+    let Some((_, help, task)) = COMMANDS.iter().find(|(it, ..)| *it == name) else {
+        let known = COMMANDS.iter().map(|(it, ..)| *it).chain(TOOLS.iter().flat_map(|tool| tool.commands.iter().copied()));
+        return Ok(usage(&format!("there is no command '{name}'{}", suggestion(&name, known)), "cargo xtask --help"));
+    };
+    match task(help, lexopt::Parser::from_args(args)) {
+        Ok(status) => Ok(status),
+        Err(Failure::Task(error)) => Err(error),
+        Err(Failure::Usage(message)) => Ok(usage(&message, &format!("cargo xtask {name} --help"))),
+    }
+}
+
+fn usage(message: &str, more: &str) -> ExitCode {
+    eprintln!("xtask: {message}\nFor more, `{more}`.");
+    ExitCode::from(USAGE)
+}
+
+/// The end of a command line that asks for help or has an unknown option. The known options are the words of the help that
+/// begin with two hyphens.
+fn other(help: &'static str, arg: &lexopt::Arg<'_>) -> Result<ExitCode, Failure> {
+    match arg {
+        Long("help") | Short('h') => {
+            output::write(help)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Long(name) => {
+            let known = help.split_whitespace().filter_map(|word| word.strip_prefix("--")).filter(|it| !it.is_empty());
+            let suggestion = suggestion(name, known).replace('\'', "");
+            Err(Failure::Usage(format!("there is no option --{name}{}", suggestion.replace("mean ", "mean --"))))
+        }
+        Short(name) => Err(Failure::Usage(format!("there is no option -{name}"))),
+        Value(value) => Err(Failure::Usage(format!("there is one argument too many: '{}'", value.to_string_lossy()))),
+    }
+}
+
+fn value(parser: &mut lexopt::Parser) -> Result<String, Failure> {
+    Ok(parser.value()?.string()?)
+}
+
+fn privilege(parser: &mut lexopt::Parser, accepted: &[Privilege]) -> Result<Option<Privilege>, Failure> {
+    Privilege::parse(&value(parser)?, accepted).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Everything that is left, which is a command's own. A `--` before it is not.
+fn rest(first: Option<OsString>, parser: &mut lexopt::Parser) -> Result<Vec<OsString>, Failure> {
+    let mut words: Vec<OsString> = first.into_iter().collect();
+    let rest: Vec<OsString> = parser.raw_args()?.collect();
+    let skipped = usize::from(words.is_empty() && rest.first().is_some_and(|word| word == "--"));
+    words.extend(rest.into_iter().skip(skipped));
+    Ok(words)
+}
+
+fn run_command(help: &'static str, mut parser: lexopt::Parser) -> Result<ExitCode, Failure> {
+    let accepted = [Privilege::User, Privilege::Root, Privilege::Sudo];
+    let (mut request, mut release) = (None, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("privilege") => request = privilege(&mut parser, &accepted)?,
+            Long("release") => release = true,
+            Value(step) => {
+                let step = step.to_string_lossy();
+                let program = match step.as_ref() {
+                    "mine" => run::Program::Mine,
+                    step => run::Program::Step(steps::find(step).map_err(|error| Failure::Usage(error.to_string()))?),
+                };
+                let command = rest(None, &mut parser)?;
+                return Ok(run::run(&run::Options { program, command, privilege: request, release })?);
+            }
+            arg => return other(help, &arg),
+        }
+    }
+    let names = steps::all()?.into_iter().map(|step| format!("\n  {:<14} {}", step.name, step.title));
+    let names: String = names.collect();
+    Err(Failure::Usage(format!("which step?{names}\n  {:<14} your own program, in workshop/", "mine")))
+}
+
+fn host_command(help: &'static str, mut parser: lexopt::Parser) -> Result<ExitCode, Failure> {
+    let mut options = host::Options::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("privilege") => options.privilege = privilege(&mut parser, &[Privilege::User, Privilege::Root])?,
+            Long("die-with-parent") => options.die_with_parent = true,
+            Value(first) => {
+                options.command = rest(Some(first), &mut parser)?;
+                break;
+            }
+            arg => return other(help, &arg),
+        }
+    }
+    Ok(host::run(options)?)
+}
+
+fn rootfs_command(help: &'static str, mut parser: lexopt::Parser) -> Result<ExitCode, Failure> {
+    let mut options = rootfs::Options::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("source") => options.source = Some(Source::from(parser.value()?)),
+            Long("mirror") => options.mirror = Some(value(&mut parser)?),
+            Long("sha512") => options.sha512 = Some(value(&mut parser)?),
+            Long("force") => options.force = true,
+            Long("to") => options.to = Some(PathBuf::from(parser.value()?)),
+            arg => return other(help, &arg),
+        }
+    }
+    Ok(rootfs::run(&options)?)
+}
+
+fn doctor_command(help: &'static str, mut parser: lexopt::Parser) -> Result<ExitCode, Failure> {
+    match parser.next()? {
+        Some(arg) => other(help, &arg),
+        None => Ok(doctor::run()?),
+    }
+}
+
+fn test_command(help: &'static str, mut parser: lexopt::Parser) -> Result<ExitCode, Failure> {
+    let mut options = test::Options::default();
+    loop {
+        // `--` ends our own options.
+        if parser.try_raw_args().is_some_and(|args| args.peek().is_some_and(|word| word == "--")) {
+            options.cargo_args = rest(None, &mut parser)?;
+            break;
+        }
+        match parser.next()? {
+            None => break,
+            Some(Long("all")) => options.all = true,
+            Some(Long("source")) => options.source = Some(Source::from(parser.value()?)),
+            Some(Long("privilege")) => {
+                options.privilege = privilege(&mut parser, &[Privilege::User, Privilege::Root])?;
+            }
+            Some(Value(step)) if options.step.is_none() => {
+                let step = steps::find(&step.to_string_lossy()).map_err(|error| Failure::Usage(error.to_string()))?;
+                options.step = Some(step);
+            }
+            Some(arg) => return other(help, &arg),
+        }
+    }
+    Ok(test::run(&options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_help_fits_into_80_columns() {
+        for text in COMMANDS.iter().map(|(_, help, _)| *help).chain([HELP]) {
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_in_the_overview() {
+        for name in COMMANDS.iter().map(|(name, ..)| *name).chain(TOOLS.iter().flat_map(|tool| tool.commands.iter().copied())) {
+            assert!(HELP.contains(&format!("\n  {name} ")), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_option_gets_the_nearest_one() {
+        let Err(Failure::Usage(message)) = other(RUN, &Long("privelege")) else { panic!("an unknown option") };
+        assert_eq!(message, "there is no option --privelege: did you mean --privilege?");
+    }
+}

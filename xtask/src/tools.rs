@@ -1,0 +1,44 @@
+//! The tools that are built and started on first use: their libraries would cost the first command more than all the rest.
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use lab::cargo;
+
+/// A package with a program of its own, and the commands that it runs.
+pub struct Tool {
+    /// Its name, and that of its program.
+    pub package: &'static str,
+    /// The first words of a command line.
+    pub commands: &'static [&'static str],
+}
+
+/// All of them.
+pub const TOOLS: &[Tool] = &[
+    Tool {
+        package: "grader",
+        commands: &["workshop", "check", "hint", "diff", "reset", "catch-up", "status", "compare"],
+    },
+    Tool { package: "book", commands: &["book"] },
+    Tool { package: "maintain", commands: &["bench", "soak", "ci"] },
+];
+
+/// Builds a tool, and becomes it. Returns only if that fails.
+///
+/// # Errors
+/// When cargo or the tool can't be started.
+pub fn run(tool: &Tool, command: &str, args: &[OsString]) -> Result<ExitCode> {
+    // Only a guess at where it is, for a line that explains the wait.
+    if !env::current_exe().is_ok_and(|exe| exe.with_file_name(tool.package).exists()) {
+        eprintln!("xtask: building {}, which `{command}` needs; the first time takes a minute or so", tool.package);
+    }
+    let built = cargo::build(None, &["build", "--bin", tool.package, "--package", tool.package])?;
+    // Otherwise the compiler has said why not.
+    let Some(mut programs) = built else { return Ok(ExitCode::FAILURE) };
+    let program = programs.remove(tool.package).with_context(|| format!("cargo built no {}", tool.package))?;
+    let error = Command::new(&program).arg(command).args(args).exec();
+    Err(error).with_context(|| format!("execve({program:?})"))
+}

@@ -1,0 +1,95 @@
+//! Throwaway hosts for tests: each command runs on a host of its own, in a directory with a rootfs.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result};
+use lab::{cargo, rootfs, steps};
+
+/// The variable by which `cargo xtask test --privilege root` reaches [`Host`].
+pub const PRIVILEGE: &str = "MINI_DOCKER_TEST_PRIVILEGE";
+
+/// A kind of throwaway host, and the directory that commands on it start in.
+#[derive(Clone, Debug)]
+pub struct Host {
+    xtask: PathBuf,
+    directory: PathBuf,
+    privilege: Option<OsString>,
+}
+
+impl Host {
+    /// A throwaway host whose commands start in a directory with a pristine rootfs.
+    ///
+    /// # Panics
+    /// When the machine can't have one. A test that can't run is a failure, and says what to do.
+    pub fn new() -> Host {
+        let directory = rootfs::test_directory().unwrap_or_else(|error| panic!("{error:#}"));
+        Host { xtask: xtask().to_owned(), directory, privilege: env::var_os(PRIVILEGE) }
+    }
+
+    /// The same, with another working directory.
+    pub fn in_directory(self, directory: &Path) -> Host {
+        Host { directory: directory.to_owned(), ..self }
+    }
+
+    /// The same, without a user namespace, which only root can have.
+    pub fn as_root(self) -> Host {
+        Host { privilege: Some("root".into()), ..self }
+    }
+
+    /// The same, in a user namespace, even if the tests were asked to do without.
+    pub fn as_user(self) -> Host {
+        Host { privilege: Some("user".into()), ..self }
+    }
+
+    /// Returns the directory that commands start in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// True if the rootfs is made of a BusyBox, as Alpine's is; false if it is made of this machine's own programs.
+    pub fn has_busybox(&self) -> bool {
+        self.directory.join("rootfs/bin/busybox").exists()
+    }
+
+    /// Returns a command on the throwaway host, by name (the steps' programs are on its PATH) or by path.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(&self.xtask);
+        command.args(["host", "--die-with-parent"]);
+        if let Some(privilege) = &self.privilege {
+            command.arg("--privilege").arg(privilege);
+        }
+        // A backtrace in an error message would depend on the environment of the tests.
+        command.arg("--").arg(program).current_dir(&self.directory).env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    /// Returns a shell script on the throwaway host.
+    pub fn sh(&self, script: &str) -> Command {
+        let mut command = self.command("sh");
+        command.args(["-c", script]);
+        command
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Host::new()
+    }
+}
+
+/// Returns the xtask program, next to which are all the steps, built from their present source. A `cargo test` of one package
+/// builds no other.
+pub fn xtask() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| build_xtask().unwrap_or_else(|error| panic!("{error:#}")))
+}
+
+fn build_xtask() -> Result<PathBuf> {
+    let steps: Vec<String> = steps::all()?.into_iter().map(|step| step.name).collect();
+    let packages: Vec<&str> = steps.iter().map(String::as_str).chain(["xtask"]).collect();
+    cargo::programs(&packages)?.remove("xtask").context("cargo built no xtask")
+}
