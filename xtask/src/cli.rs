@@ -178,7 +178,8 @@ pub fn run() -> Result<ExitCode> {
         return tools::run(tool, &name, &args);
     }
     let Some((_, help, task)) = COMMANDS.iter().find(|(it, ..)| *it == name) else {
-        let known = COMMANDS.iter().map(|(it, ..)| *it).chain(TOOLS.iter().flat_map(|tool| tool.commands.iter().copied()));
+        let known =
+            COMMANDS.iter().map(|(it, ..)| *it).chain(TOOLS.iter().flat_map(|tool| tool.commands.iter().copied()));
         return Ok(usage(&format!("there is no command '{name}'{}", suggestion(&name, known)), "cargo xtask --help"));
     };
     match task(help, lexopt::Parser::from_args(args)) {
@@ -328,7 +329,9 @@ mod tests {
 
     #[test]
     fn every_command_is_in_the_overview() {
-        for name in COMMANDS.iter().map(|(name, ..)| *name).chain(TOOLS.iter().flat_map(|tool| tool.commands.iter().copied())) {
+        for name in
+            COMMANDS.iter().map(|(name, ..)| *name).chain(TOOLS.iter().flat_map(|tool| tool.commands.iter().copied()))
+        {
             assert!(HELP.contains(&format!("\n  {name} ")), "{name}");
         }
     }

@@ -123,14 +123,20 @@ fn traces(report: &mut Report) {
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match hostname.trim() {
         "mini-docker" => {
-            report.note("hostname", "mini-docker: did a step rename this machine? `sudo hostname \"$(cat /etc/hostname)\"`");
+            report.note(
+                "hostname",
+                "mini-docker: did a step rename this machine? `sudo hostname \"$(cat /etc/hostname)\"`",
+            );
         }
         name => report.ok("hostname", name),
     }
     let mounts = mountinfo::own().unwrap_or_default();
     match mounts.iter().rfind(|mount| mount.point == Path::new("/")).map(|root| root.peers.is_some()) {
         Some(true) => {
-            report.ok("mount of /", "shared, as under systemd: without MS_PRIVATE a container's mounts would appear here");
+            report.ok(
+                "mount of /",
+                "shared, as under systemd: without MS_PRIVATE a container's mounts would appear here",
+            );
         }
         Some(false) => report.ok("mount of /", "private: a forgotten MS_PRIVATE would not show here"),
         None => report.note("mount of /", "not a mount point, so this is a chroot"),

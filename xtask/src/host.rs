@@ -49,7 +49,8 @@ pub fn run(options: Options) -> Result<ExitCode> {
     };
     // A host needs what the first two steps need, and /proc, which the last one mounts.
     let step = steps::all()?.last().map_or(0, |step| step.number);
-    let choice = privilege::choose(&privilege::ways_to_a_host(), options.privilege, step).context("no throwaway host")?;
+    let choice =
+        privilege::choose(&privilege::ways_to_a_host(), options.privilege, step).context("no throwaway host")?;
     let environment = environment(&programs)?;
     let mut init = build(choice.privilege == Privilege::User, Guests::Trusted).context("no throwaway host")?;
 
@@ -83,8 +84,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
 
 /// Builds the steps, and returns the directories of their programs and of the learner's.
 fn build_steps() -> Result<Vec<PathBuf>> {
-    let steps: Vec<String> = steps::all()?.into_iter().map(|step| step.name).collect();
-    let programs = cargo::programs(&steps.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let programs = cargo::steps_and(&[])?;
     let mut directories: Vec<PathBuf> = programs.values().filter_map(|it| it.parent().map(PathBuf::from)).collect();
     directories.push(workspace::workshop_target()?.join("debug"));
     directories.sort();

@@ -5,8 +5,6 @@ mod cli;
 #[cfg(target_os = "linux")]
 mod doctor;
 #[cfg(target_os = "linux")]
-mod environment;
-#[cfg(target_os = "linux")]
 mod host;
 #[cfg(target_os = "linux")]
 mod readiness;

@@ -19,7 +19,10 @@ pub fn of(step: &Step, request: Option<Privilege>) -> Result<Choice> {
         // Before it is made, its directory tells.
         let place = if rootfs.exists() { rootfs.as_path() } else { workspace::root() };
         if statvfs(place).is_ok_and(|it| it.flags().contains(FsFlags::ST_NOEXEC)) {
-            bail!("no program in ./rootfs can run, because {} is mounted noexec: copy the repository elsewhere", place.display());
+            bail!(
+                "no program in ./rootfs can run, because {} is mounted noexec: copy the repository elsewhere",
+                place.display()
+            );
         }
     }
     privilege::choose(&privilege::ways_to_run(), request, step.number)

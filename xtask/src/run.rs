@@ -10,9 +10,9 @@ use anyhow::{Context, Result, ensure};
 use lab::privilege::{self, Privilege};
 use lab::process::on_path;
 use lab::steps::{self, Step};
-use lab::{cargo, rootfs, tty, workspace};
+use lab::{cargo, environment, rootfs, tty, workspace};
 
-use crate::{environment, readiness};
+use crate::readiness;
 
 /// What can be run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use lab::machine::Machine;
 use lab::privilege::Privilege;
 use lab::process::on_path;
 use lab::rootfs::{self, Source};
-use lab::steps::{self, Step};
+use lab::steps::Step;
 use lab::{cargo, workspace};
 use nix::unistd::geteuid;
 

@@ -19,16 +19,15 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::compare::{Color, is_colored};
 use crate::exercises::{self, Exercise};
-use crate::privilege::{self, Privilege, Refused};
+use crate::privilege::{self, Privilege};
 use crate::rootfs::Source;
-use crate::{host, stdout, workshop, workspace};
+use crate::{stdout, steps, workshop, workspace};
 
 pub mod behaviour;
 pub mod criterion;
 pub mod diagnosis;
 pub mod exam;
 pub mod look;
-pub mod proc;
 pub mod report;
 pub mod room;
 pub mod said;
@@ -90,11 +89,11 @@ fn once(options: &Options) -> Result<u8> {
         },
     };
     let room = Room::of(options.source.as_ref())?;
-    let (rights, refused) = host::rights(options.privilege)?;
-    let graded = match refused {
-        Some(refused) => vec![Graded { exercise, verdicts: vec![Some(no_host(rights, refused))] }],
-        None => {
-            let in_user_namespace = rights == Privilege::User;
+    let last = steps::all()?.last().map_or(0, |step| step.number);
+    let graded = match privilege::choose(&privilege::ways_to_a_host(), options.privilege, last) {
+        Err(error) => vec![Graded { exercise, verdicts: vec![Some(no_host(&error))] }],
+        Ok(choice) => {
+            let in_user_namespace = choice.privilege == Privilege::User;
             grade(&Candidate { program, folder: room.folder().to_owned(), in_user_namespace }, exercise)?
         }
     };
@@ -120,12 +119,9 @@ fn outcome(graded: &[Graded]) -> u8 {
     }
 }
 
-/// There is no throwaway host to be had here.
-fn no_host(rights: Privilege, refused: Refused) -> Verdict {
-    Verdict::CannotRun {
-        why: format!("the kernel refuses {}: {}", refused.stage.call, refused.errno),
-        cure: privilege::advice(rights, refused),
-    }
+/// The verdict where no throwaway host can be made.
+fn no_host(error: &anyhow::Error) -> Verdict {
+    Verdict::CannotRun { why: "no throwaway host".into(), cure: format!("{error:#}") }
 }
 
 /// As the shell found it, for the program will start in another folder. A mere name is looked for on the PATH there.
@@ -256,7 +252,7 @@ fn examine(candidate: &Candidate, exercise: &Exercise, what: &str) -> Result<Vec
 
 /// This program, whoever asks: a test is another one.
 fn host_program() -> Result<PathBuf> {
-    Ok(workspace::programs()?.join("xtask"))
+    Ok(workspace::programs()?.join("grader"))
 }
 
 /// The examiner: prints a line for each verdict. `args` are those that [`grade`] starts it with.
@@ -266,7 +262,7 @@ fn host_program() -> Result<PathBuf> {
 pub fn sit(args: &[OsString]) -> Result<ExitCode> {
     let [exercise, what, rights, folder, program @ ..] = args else { bail!("`{EXAM}` is for `check`") };
     let exercise = exercises::find(&exercise.to_string_lossy())?;
-    privilege::die_with_parent()?;
+    lab::process::die_with_parent()?;
     let exam = Exam::open(program.to_vec(), Path::new(folder), rights == "user")?;
     let verdicts = match what.to_str() {
         Some("look") => {

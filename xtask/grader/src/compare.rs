@@ -11,6 +11,7 @@
 //!       └─ sh            the command: the host's own, or that of `stepNN run`
 //! ```
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{Display, Write as _};
@@ -28,7 +29,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use crate::json::quoted;
 use crate::mounts::{self, Mount};
 use crate::privilege::{self, Privilege};
-use crate::{host, namespaces, rootfs, stdout, steps, workspace};
+use crate::{namespaces, rootfs, stdout, steps, workspace};
 
 /// The hidden first argument with which this program looks, on the host.
 pub const LOOK: &str = "--look";
@@ -100,17 +101,17 @@ pub struct Options {
 /// When the steps can't be built or run, or the kernel refuses the rights. The error says what a step said.
 pub fn run(options: &Options) -> Result<ExitCode> {
     ensure!(options.real || options.privilege != Some(Privilege::Sudo), "--privilege sudo is for --real");
-    let xtask = host::build_program()?;
+    let programs = lab::cargo::steps_and(&["xtask", "grader"])?;
     let steps = steps::all()?;
     // Of all steps, the last asks for most.
     let last = steps.last().context("there are no steps")?.number;
     let rights = match options.real {
-        true => Some(privilege::choose(options.privilege, last)?),
+        true => Some(privilege::choose(&privilege::ways_to_run(), options.privilege, last)?.privilege),
         false => options.privilege,
     };
     let mut columns = Vec::new();
     for name in [HOST].into_iter().chain(steps.iter().map(|step| step.name.as_str())) {
-        columns.push(column(name, &xtask, options.real, rights).with_context(|| name.to_owned())?);
+        columns.push(column(name, &programs, options.real, rights).with_context(|| name.to_owned())?);
     }
     let text = match options.json {
         true => json(&columns, options.real),
@@ -146,14 +147,16 @@ impl Column {
 }
 
 /// Has one column made, on a new throwaway host or on this machine.
-fn column(name: &str, xtask: &Path, real: bool, rights: Option<Privilege>) -> Result<Column> {
+fn column(name: &str, programs: &BTreeMap<String, PathBuf>, real: bool, rights: Option<Privilege>) -> Result<Column> {
+    let (xtask, grader) = (&programs["xtask"], &programs["grader"]);
+    let program = if real { grader } else { xtask };
     let mut command = match rights {
         // To look at root's processes takes root as well.
         Some(Privilege::Sudo) => Command::new("sudo"),
-        _ => Command::new(xtask),
+        _ => Command::new(program),
     };
     if rights == Some(Privilege::Sudo) {
-        command.arg("--").arg(xtask);
+        command.arg("--").arg(program);
     }
     if real {
         command.arg(LOOK).arg(name);
@@ -165,10 +168,10 @@ fn column(name: &str, xtask: &Path, real: bool, rights: Option<Privilege>) -> Re
             Some(Privilege::User) => _ = command.args(["--privilege", "user"]),
             _ => {}
         }
-        command.arg("--").arg(xtask).args([LOOK, name]);
+        command.arg("--").arg(grader).args([LOOK, name]);
     }
     // The pristine rootfs, whatever a learner did to theirs.
-    command.current_dir(rootfs::test_room()?);
+    command.current_dir(rootfs::test_directory()?);
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("execve({:?})", command.get_program()))?;
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,2 +1,21 @@
-//! x
-fn main() {}
+//! The commands of a workshop: check, hint, diff, reset, catch-up, status, workshop; and compare.
+
+#[cfg(target_os = "linux")]
+mod cli;
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    lab::reexec().unwrap_or_else(|| {
+        cli::run().unwrap_or_else(|error| {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        })
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    ExitCode::FAILURE
+}

@@ -14,13 +14,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::exercises::{self, Exercise, text};
-use crate::{fresh, stdout, workspace};
+use crate::{stdout, workspace};
 
 mod progress;
 
@@ -145,8 +146,8 @@ fn there() -> Result<PathBuf> {
 pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
     let folder = there()?;
     let name = exercise.program();
-    let target = workspace::workshop_target();
-    let mut cargo = Command::new(workspace::cargo());
+    let target = workspace::workshop_target()?;
+    let mut cargo = Command::new(lab::cargo::program());
     cargo.args(["rustc", "--quiet", "--bin", name, "--target-dir"]).arg(&target).current_dir(folder);
     if name != NAME {
         // It is to run in a rootfs, which need not have our C library.
@@ -233,7 +234,8 @@ pub fn is_untouched(exercise: &Exercise) -> bool {
 pub fn fingerprint(path: &Path) -> u64 {
     fn add(path: &Path, hasher: &mut DefaultHasher) {
         path.hash(hasher);
-        fresh::state(path).hash(hasher);
+        let metadata = path.symlink_metadata();
+        metadata.and_then(|it| Ok((it.modified()?, it.len(), it.ino()))).ok().hash(hasher);
         let mut entries: Vec<_> =
             fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         entries.sort();
@@ -419,7 +421,7 @@ pub fn function<'a>(source: &'a str, name: &str) -> Option<&'a str> {
 /// What diff(1) says of two texts, under the names that they are to have; empty if they are the same.
 fn between(old: &str, new: &str, old_name: &str, new_name: &str) -> Result<String> {
     // Not in /tmp, where somebody else may have made a folder of that name, with links in it.
-    let folder = workspace::target().join(format!("diff-{}", std::process::id()));
+    let folder = lab::cargo::target_directory()?.join(format!("diff-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let (old_file, new_file) = (folder.join("old"), folder.join("new"));
     let output = fs::write(&old_file, old).and_then(|()| fs::write(&new_file, new)).and_then(|()| {

@@ -90,14 +90,18 @@ fn cause_and_cure(privilege: Privilege, refusal: Refusal, ways: &[Privilege], ma
         let cure = "`sudo sysctl user.max_user_namespaces=15000`";
         return match machine.is(LIMIT, "0") {
             true => format!("user.max_user_namespaces is 0 on this machine: {cure}."),
-            false => format!("A limit on namespaces is reached (`sysctl user | grep namespaces`): {cure} raises the usual one."),
+            false => format!(
+                "A limit on namespaces is reached (`sysctl user | grep namespaces`): {cure} raises the usual one."
+            ),
         };
     }
     if matches!(errno, Errno::EINVAL | Errno::ENOSYS) {
         return "This kernel has no such namespaces. On Windows use WSL 2 (`wsl --set-version DISTRO 2`).".into();
     }
     if user && call == "unshare(CLONE_NEWUSER)" && !machine.root_is_mount_point {
-        return format!("In a chroot the kernel refuses user namespaces, user_namespaces(7): leave the chroot, or {as_root}.");
+        return format!(
+            "In a chroot the kernel refuses user namespaces, user_namespaces(7): leave the chroot, or {as_root}."
+        );
     }
     if user && machine.is(DEBIAN, "0") {
         return "kernel.unprivileged_userns_clone is 0 on this machine: `sudo sysctl kernel.unprivileged_userns_clone=1`.".into();
@@ -107,6 +111,13 @@ fn cause_and_cure(privilege: Privilege, refusal: Refusal, ways: &[Privilege], ma
             "AppArmor keeps user namespaces from programs that it doesn't know: allow them until the next boot with `sudo \
              sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or {as_root}."
         );
+    }
+    if !user && !machine.can_administrate {
+        let cure = match machine.container {
+            Some(container) => format!("start {container} with `--privileged`"),
+            None => "use `--privilege user`, or a root that has it".into(),
+        };
+        return format!("This root lacks the capability CAP_SYS_ADMIN (`grep CapEff /proc/self/status`): {cure}.");
     }
     match machine.container {
         Some("an LXC container") => {
@@ -118,11 +129,6 @@ fn cause_and_cure(privilege: Privilege, refusal: Refusal, ways: &[Privilege], ma
             format!("This is {container}, which may forbid it: start it with `--privileged`, or use a virtual machine.")
         }
         None if user => format!("The cause is not known: {as_root}."),
-        None if !machine.can_administrate => {
-            "This root lacks the capability CAP_SYS_ADMIN (`grep CapEff /proc/self/status`): use `--privilege user`, or a \
-             root that has it."
-                .into()
-        }
         None => "A security module may forbid it: `sudo dmesg | tail` may say more.".into(),
     }
 }
@@ -166,7 +172,8 @@ mod tests {
         let with = |name, value: &str| Machine { settings: vec![(name, value.to_owned())], ..machine() };
         let masked = || Machine { proc_is_masked: true, ..machine() };
         let chroot = Machine { root_is_mount_point: false, ..with(DEBIAN, "1\n") };
-        let lxc = Machine { container: Some("an LXC container"), ..machine() };
+        let lxc = || Machine { container: Some("an LXC container"), ..machine() };
+        let docker = Machine { container: Some("a Docker container"), ..Machine::default() };
         for (call, errno, privilege, machine, part) in [
             (USER, Errno::EPERM, User, chroot, "In a chroot"),
             (USER, Errno::EPERM, User, with(DEBIAN, "0\n"), "kernel.unprivileged_userns_clone=1"),
@@ -177,7 +184,8 @@ mod tests {
             (PROC, Errno::EPERM, Root, masked(), "mounted over parts of /proc"),
             ("mount(NULL, \"/\", …)", Errno::EINVAL, Root, masked(), "this is a chroot"),
             ("unshare(CLONE_NEWUTS)", Errno::EPERM, Root, Machine::default(), "CAP_SYS_ADMIN"),
-            ("unshare(CLONE_NEWUTS)", Errno::EPERM, Root, lxc, "security.nesting"),
+            ("unshare(CLONE_NEWUTS)", Errno::EPERM, Root, docker, "start a Docker container with `--privileged`"),
+            ("unshare(CLONE_NEWUTS)", Errno::EPERM, Root, lxc(), "security.nesting"),
             (USER, Errno::EINVAL, User, machine(), "WSL 2"),
         ] {
             let text = told(call, errno, privilege, &[User, Sudo], machine);

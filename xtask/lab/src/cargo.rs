@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use duct::cmd;
 use tinyjson::JsonValue;
 
-use crate::workspace;
+use crate::{steps, workspace};
 
 /// Returns the cargo that started this program, or the one on the PATH.
 pub fn program() -> OsString {
@@ -45,6 +45,15 @@ pub fn programs(packages: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     let mut args = vec!["build", "--bins"];
     args.extend(packages.iter().flat_map(|package| ["--package", package]));
     build(None, &args)?.with_context(|| format!("can't build {}", packages.join(", ")))
+}
+
+/// Returns the programs of all steps and of `others`, built in one go: they are in one directory, with the same libraries.
+///
+/// # Errors
+/// When one of them can't be built.
+pub fn steps_and(others: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
+    let steps: Vec<String> = steps::all()?.into_iter().map(|step| step.name).collect();
+    programs(&steps.iter().map(String::as_str).chain(others.iter().copied()).collect::<Vec<_>>())
 }
 
 /// Returns cargo's arguments for a release build of a step: for musl if that target is installed, because a static program
@@ -91,7 +100,8 @@ fn directory_in_metadata() -> Result<PathBuf> {
     let cargo = cmd(program(), args.into_iter().chain([manifest.into()])).stdin_null().stdout_capture().unchecked();
     let output = cargo.run().context("starting cargo")?;
     ensure!(output.status.success(), "`cargo metadata` failed");
-    let metadata: JsonValue = String::from_utf8_lossy(&output.stdout).parse().context("`cargo metadata` is not JSON")?;
+    let metadata: JsonValue =
+        String::from_utf8_lossy(&output.stdout).parse().context("`cargo metadata` is not JSON")?;
     let directory = member(&metadata, "target_directory").and_then(JsonValue::get::<String>);
     Ok(directory.context("`cargo metadata` has no target_directory")?.into())
 }
@@ -108,7 +118,8 @@ mod tests {
     fn only_an_artifact_with_an_executable_is_a_program() {
         let message = r#"{"reason":"compiler-artifact","target":{"name":"mine"},"executable":"/a \"b\"/t/debug/mine"}"#;
         assert_eq!(executable(message), Some(("mine".into(), "/a \"b\"/t/debug/mine".into())));
-        for other in [r#"{"reason":"compiler-artifact","target":{"name":"x"},"executable":null}"#, "{}", "", "warning"] {
+        for other in [r#"{"reason":"compiler-artifact","target":{"name":"x"},"executable":null}"#, "{}", "", "warning"]
+        {
             assert_eq!(executable(other), None, "{other}");
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod advice;
 pub mod cargo;
+pub mod environment;
 pub mod host;
 pub mod machine;
 pub mod mountinfo;

@@ -21,7 +21,8 @@ impl Machine {
     /// # Errors
     /// When /proc can't be read.
     pub fn observe() -> Result<Machine> {
-        let hostname = fs::read_to_string("/proc/sys/kernel/hostname").context("open(\"/proc/sys/kernel/hostname\")")?;
+        let hostname =
+            fs::read_to_string("/proc/sys/kernel/hostname").context("open(\"/proc/sys/kernel/hostname\")")?;
         let places = [workspace::root().to_owned(), cargo::target_directory()?, env::temp_dir(), "/proc".into()];
         let mounts = mountinfo::own()?.into_iter().map(|mount| mount.point);
         let mounts = mounts.filter(|point| places.iter().any(|place| point.starts_with(place))).collect();

@@ -193,7 +193,8 @@ pub const TEST_DIRECTORY: &str = "MINI_DOCKER_TEST_DIRECTORY";
 /// # Errors
 /// When there is no rootfs and none can be made.
 pub fn test_directory() -> Result<PathBuf> {
-    let room = std::env::var_os(TEST_DIRECTORY).map_or_else(|| workspace::test_directory("any"), |it| Ok(PathBuf::from(it)))?;
+    let room = std::env::var_os(TEST_DIRECTORY)
+        .map_or_else(|| workspace::test_directory("any"), |it| Ok(PathBuf::from(it)))?;
     if room.join("rootfs").symlink_metadata().is_err() {
         make(&room.join("rootfs"), &Options::default())?;
     }

@@ -58,3 +58,14 @@ pub fn cache() -> Result<PathBuf> {
     let base = directory("XDG_CACHE_HOME").or_else(|| directory("HOME").map(|home| home.join(".cache")));
     Ok(base.map_or_else(cargo::target_directory, Ok)?.join("mini-docker"))
 }
+
+/// Returns the directory of this process's program. The programs of the same build are next to it.
+///
+/// # Errors
+/// Those of [`env::current_exe`].
+pub fn programs() -> Result<PathBuf> {
+    let exe = env::current_exe()?;
+    let directory = exe.parent().unwrap_or(Path::new("/"));
+    // The tests of a package are one deeper, in deps/.
+    Ok(if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory }.to_owned())
+}

@@ -37,7 +37,7 @@ use self::track::{Line, Seen};
 use crate::privilege::{self, Privilege};
 use crate::rootfs::{self, Source};
 use crate::steps::{self, Step};
-use crate::{host, run as run_task, stdout, workspace};
+use crate::{stdout, workspace};
 
 pub use self::track::{TRACK, run as track};
 
@@ -101,15 +101,15 @@ struct Results {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let runs = if options.short { SHORT } else { options.runs };
     ensure!(runs > 0, "no runs, no medians: --runs takes 1 or more");
-    let room = workspace::target().join("bench");
+    let room = lab::cargo::target_directory()?.join("bench");
     fs::create_dir_all(&room)?;
     let mut machine = machine();
     let load_before = load();
     let steps = steps::all()?;
     let last = steps.last().context("there are no steps")?.clone();
 
-    build_steps(&workspace::target(), &[])?;
-    let programs = workspace::target().join("release");
+    build_steps(&lab::cargo::target_directory()?, &[])?;
+    let programs = lab::cargo::target_directory()?.join("release");
     let mut missing = build_fixtures(&room)?;
     if options.short {
         for file in [STATIC, MUSL] {
@@ -134,8 +134,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             missing.push(Missing { name: "all, as root".into(), cure: "run this as root, too".into() });
             continue;
         }
-        if let Some(refused) = privilege::probe(privilege)? {
-            let cure = format!("{:#}", privilege::explain(privilege, refused));
+        if let Some(refusal) = lab::probe::probe(privilege)? {
+            let cure = format!("{:#}", privilege::explain(privilege, refusal, &[privilege]));
             missing.push(Missing { name: format!("all, {place}"), cure });
             continue;
         }
@@ -192,11 +192,12 @@ impl Results {
 /// Runs the races on a throwaway host.
 fn races(privilege: Privilege, place: &'static str, room: &Path, programs: &Path, runs: usize) -> Result<Findings> {
     let privilege = if privilege == Privilege::Root { "root" } else { "user" };
-    // See soak.rs: this process may execute a file that is no more.
-    let exe = host::build_program()?;
-    let mut host = Command::new(&exe);
+    // Not the file that this process executes, which a build may have replaced since: `cargo xtask ci` builds.
+    let programs_here = lab::cargo::steps_and(&["xtask", "maintain"])?;
+    let exe = &programs_here["maintain"];
+    let mut host = Command::new(&programs_here["xtask"]);
     host.args(["host", "--die-with-parent", "--privilege", privilege, "--"]);
-    host.arg(&exe).arg(TRACK).args([room, programs]).arg(runs.to_string()).current_dir(room);
+    host.arg(exe).arg(TRACK).args([room, programs]).arg(runs.to_string()).current_dir(room);
     let mut host = host.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("starting a throwaway host")?;
     let mut findings = Findings { place, ..Default::default() };
     for line in BufReader::new(host.stdout.take().context("its stdout is a pipe")?).lines() {
@@ -216,7 +217,7 @@ fn races(privilege: Privilege, place: &'static str, room: &Path, programs: &Path
 
 /// Builds the steps in release, as the workspace's profile has it, with more arguments for cargo or none.
 fn build_steps(target: &Path, flags: &[(&str, &str)]) -> Result<()> {
-    let mut cargo = Command::new(workspace::cargo());
+    let mut cargo = Command::new(lab::cargo::program());
     cargo.args(["build", "--quiet", "--release", "--target-dir"]).arg(target).current_dir(workspace::root());
     for step in steps::all()? {
         cargo.args(["--package", &step.name]);
@@ -228,11 +229,11 @@ fn build_steps(target: &Path, flags: &[(&str, &str)]) -> Result<()> {
 
 /// Builds what the bench brings along: the floor in C and the same design in Go. Whoever can't be built is no longer there.
 fn build_fixtures(room: &Path) -> Result<Vec<Missing>> {
-    let sources = workspace::root().join("xtask/bench");
+    let sources = workspace::root().join("xtask/maintain/bench");
     let mut missing = Vec::new();
     let mut build = |name: &str, file: &str, mut command: Command| -> Result<()> {
         remove(&room.join(file))?;
-        if privilege::on_path(&command.get_program().to_string_lossy()).is_none() {
+        if lab::process::on_path(&command.get_program().to_string_lossy()).is_none() {
             // The list of peers says so.
             return Ok(());
         }
@@ -297,7 +298,7 @@ fn remove(file: &Path) -> Result<()> {
 /// A cargo as a person at a shell starts it: the one on the PATH, without what ours told us.
 fn cargo_as_typed() -> Command {
     let mut cargo = Command::new("cargo");
-    run_task::leave_cargos_environment(&mut cargo);
+    lab::environment::leave_cargos(&mut cargo);
     cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // What they set for all cargos is theirs. (CARGO_TARGET_DIR would be one folder for two projects, as for them.)
     for name in ["CARGO_HOME", "CARGO_TARGET_DIR"] {

@@ -1,2 +1,30 @@
-//! x
-fn main() {}
+//! The maintainers' tools: bench, soak and ci.
+
+#[cfg(target_os = "linux")]
+mod bench;
+#[cfg(target_os = "linux")]
+mod ci;
+#[cfg(target_os = "linux")]
+mod cli;
+#[cfg(target_os = "linux")]
+mod soak;
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+use lab::{mountinfo as mounts, namespaces, output as stdout, privilege, rootfs, steps, workspace};
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    lab::reexec().unwrap_or_else(|| {
+        cli::run().unwrap_or_else(|error| {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        })
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    ExitCode::FAILURE
+}

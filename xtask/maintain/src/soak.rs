@@ -18,11 +18,12 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use nix::unistd::geteuid;
 
 use crate::privilege::Privilege;
-use crate::{host, rootfs, steps, test, workspace};
+use crate::{rootfs, steps};
+use lab::machine::Machine;
 use look::Look;
 
 /// Prints a line. Unlike println, does not panic when nobody reads on: `cargo xtask soak | head`.
@@ -73,11 +74,12 @@ impl Options {
 /// # Errors
 /// When the steps can't be built, or there is no throwaway host to be had.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    // Not the file that this process executes, which a build since then has replaced and removed: `cargo xtask ci` builds.
-    let (programs, xtask) = (build_steps()?, host::build_program()?);
-    let room = rootfs::test_room()?;
+    let programs = release_programs()?;
+    // Not the file that this process executes, which a build may have replaced since: `cargo xtask ci` builds.
+    let tools = lab::cargo::steps_and(&["xtask", "maintain"])?;
+    let room = rootfs::test_directory()?;
     // The steps make no files. Whoever makes temporary ones among what they start, makes them here.
-    let temporary = workspace::target().join("soak");
+    let temporary = lab::cargo::target_directory()?.join("soak");
     let _ = fs::remove_dir_all(&temporary);
     fs::create_dir_all(&temporary).with_context(|| format!("making {}", temporary.display()))?;
 
@@ -93,18 +95,18 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         None => vec![Privilege::User],
     };
 
-    let (machine, before) = (test::Machine::look(), look::ours(&temporary)?);
+    let (machine, before) = (Machine::observe()?, look::ours(&temporary)?);
     let start = Instant::now();
     let mut passed = true;
     for way in ways {
         let way = if way == Privilege::Root { "root" } else { "user" };
         say!("\nsoak: on a throwaway host, as {way}");
-        let mut load = Command::new(&xtask);
+        let mut load = Command::new(&tools["xtask"]);
         load.args(["host", "--die-with-parent", "--privilege", way, "--"])
             // Whoever runs us in the background ignores INT, and so would all of this.
             .args(["env", "--default-signal"])
             .arg(format!("TMPDIR={}", temporary.display()))
-            .arg(&xtask)
+            .arg(&tools["maintain"])
             .args([LOAD, way])
             .args([options.runs, options.parallel, options.moments].map(|number| number.to_string()))
             .arg(seed.to_string())
@@ -116,7 +118,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     say!("\nsoak: on this machine, after {:.0} s", start.elapsed().as_secs_f64());
     let after = look::settle(&before, || look::ours(&temporary))?;
     passed &= look::compare(&before, &after);
-    let unchanged = test::Machine::look() == machine;
+    let unchanged = Machine::observe()? == machine;
     say!("  {:<28} {}", "its name and mounts", if unchanged { "as before" } else { "CHANGED" });
     let _ = fs::remove_dir_all(&temporary);
     if passed && unchanged {
@@ -146,16 +148,14 @@ fn wait(mut load: Child, options: &Options) -> Result<bool> {
     }
 }
 
-/// Builds the steps as a learner would who wants them fast, and tells where they are.
-fn build_steps() -> Result<PathBuf> {
-    let mut cargo = Command::new(workspace::cargo());
-    cargo.args(["build", "--quiet", "--release"]).current_dir(workspace::root());
-    for step in steps::all()? {
-        cargo.arg("--package").arg(step.name);
-    }
-    cargo.arg("--target-dir").arg(workspace::target());
-    ensure!(cargo.status().context("starting cargo")?.success(), "the steps can't be built");
-    Ok(workspace::step_programs(true)?)
+/// Builds the steps as `run --release` does, and returns the directory of their programs.
+fn release_programs() -> Result<PathBuf> {
+    let mut args = vec!["build".to_owned()];
+    args.extend(steps::all()?.into_iter().flat_map(|step| ["--package".to_owned(), step.name]));
+    args.extend(lab::cargo::release_args());
+    let programs = lab::cargo::build(None, &args)?.context("the steps can't be built")?;
+    let program = programs.into_values().next().context("there are no steps")?;
+    Ok(program.parent().context("a program is in a directory")?.to_owned())
 }
 
 /// On the throwaway host: the load, between two looks at it. The arguments are those that [`run`] gives.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
-use lab::{cargo, rootfs, steps};
+use lab::{cargo, rootfs};
 
 /// The variable by which `cargo xtask test --privilege root` reaches [`Host`].
 pub const PRIVILEGE: &str = "MINI_DOCKER_TEST_PRIVILEGE";
@@ -89,7 +89,5 @@ pub fn xtask() -> &'static Path {
 }
 
 fn build_xtask() -> Result<PathBuf> {
-    let steps: Vec<String> = steps::all()?.into_iter().map(|step| step.name).collect();
-    let packages: Vec<&str> = steps.iter().map(String::as_str).chain(["xtask"]).collect();
-    cargo::programs(&packages)?.remove("xtask").context("cargo built no xtask")
+    cargo::steps_and(&["xtask"])?.remove("xtask").context("cargo built no xtask")
 }

@@ -16,10 +16,9 @@ use nix::sys::signal::Signal;
 use super::diagnosis::Diagnosis;
 use super::exam::{Exam, Run, Setting, Trouble};
 use super::look::{self, Judged, Look, Sighting, how, look_with, shorten};
-use super::proc::Process;
 use super::said::Said;
 use super::verdict::{Failure, Verdict, fail, require};
-use crate::privilege;
+use lab::procfs::Process;
 
 pub mod escape;
 pub mod files;
@@ -142,7 +141,7 @@ pub fn orphans_are_reaped(exam: &Exam) -> Checked {
     let mut command = vec!["sh", "-c", script, "sh", killed, ended];
     command.extend([several; TOGETHER]);
     let cpus = all_cpus()?;
-    let around: &[&str] = if privilege::on_path("taskset").is_some() { &["taskset", "-c", &cpus] } else { &[] };
+    let around: &[&str] = if lab::process::on_path("taskset").is_some() { &["taskset", "-c", &cpus] } else { &[] };
     let setting = Setting { around, ..Setting::default() };
     let mut run = exam.start(&setting, &words(&command))?;
     let command = wait_for(exam, &mut run, &command)?;

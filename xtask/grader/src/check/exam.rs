@@ -38,10 +38,10 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{close, gethostname, setsid};
 
 use super::diagnosis::Diagnosis;
-use super::proc::{FileId, Pid, Proc, Process, id_of};
 use super::verdict::{Failure, fail};
 use crate::host;
 use crate::mounts::{self, Mount};
+use lab::procfs::{FileId, Pid, Proc, Process, id_of};
 
 /// The step that an attack is put into, by its name on the PATH.
 pub const STEP: &str = "step04-proc";
@@ -176,10 +176,10 @@ impl Exam {
         close_inherited().context("open(\"/proc/self/fd\")")?;
         let machine = Proc::open(Path::new("/proc")).context("open(\"/proc\")")?;
         // Now, for in the host's /proc this process has no entry: it is not born there.
-        let environment = host::environment()?;
+        let environment = host::environment(&[crate::workspace::programs()?])?;
         // For us, who come back from other mount namespaces with `/` as the working directory.
         let folder = folder.canonicalize().with_context(|| format!("finding {}", folder.display()))?;
-        let init = host::build(in_user_namespace, host::Guests::Unknown).context("no throwaway host")?;
+        let init = host::build(in_user_namespace, host::Guests::Untrusted).context("no throwaway host")?;
         // Of what an ordinary user has in this user namespace; before 5.14 it would be of all that is the user's.
         if host::kernel_is_at_least(5, 14) {
             setrlimit(Resource::RLIMIT_NPROC, ROOM, ROOM).context("setrlimit(RLIMIT_NPROC)")?;
@@ -567,10 +567,16 @@ impl Exam {
         }
         let mut init = self.init.borrow_mut();
         let _ = init.kill();
-        // The kernel lets process 1 end when nobody is left in its namespace, the dead included; and the programs that we have
-        // started are ours to bury.
+        // The kernel lets process 1 end when nothing is left in its namespace, not even a zombie, and the programs that we
+        // started are our zombies. nix can't decode a death by real-time signal, which is no reason to stop.
         let is_init = |dead: WaitStatus| dead.pid().is_some_and(|pid| pid.as_raw().cast_unsigned() == init.id());
-        while nix::sys::wait::wait().is_ok_and(|dead| !is_init(dead)) {}
+        loop {
+            match nix::sys::wait::wait() {
+                Err(Errno::ECHILD) => return,
+                Ok(dead) if is_init(dead) => return,
+                _ => {}
+            }
+        }
     }
 
     /// Is the time up, or are there too many processes?

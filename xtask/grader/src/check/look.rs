@@ -23,11 +23,11 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::diagnosis::Diagnosis;
 use super::exam::{Exam, Place, Remains, Run, Setting, Trouble};
-use super::proc::{FileId, Pid, Proc, Process, id_of, is_gone};
 use super::said::Said;
 use super::verdict::{Failure, Verdict, fail, require};
 use crate::mounts::{self, Mount};
 use crate::{host, namespaces};
+use lab::procfs::{FileId, Pid, Proc, Process, id_of, is_gone};
 
 /// What the command is to do. Only builtins, for from exercise 3 on the programs are those of the rootfs; and without
 /// /dev/null, which is not there. It stays a moment even if nobody lets it read. It is ready last, for

@@ -26,7 +26,7 @@ impl Room {
     /// # Errors
     /// When there is no rootfs and none can be made.
     pub fn of(source: Option<&Source>) -> Result<Room> {
-        let folder = workspace::test_room(&format!("check-{}", source.map_or("any", Source::short)));
+        let folder = workspace::test_directory(&format!("check-{}", source.map_or("any", Source::short)))?;
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let version = match source {
             // It may be another one by now.

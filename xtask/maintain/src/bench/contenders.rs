@@ -8,8 +8,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::privilege;
-
 /// What is run inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inside {
@@ -139,14 +137,14 @@ pub fn peers(room: &Path) -> (Vec<Contender>, Vec<Missing>) {
     );
     add(
         "unshare",
-        privilege::on_path("unshare"),
+        lab::process::on_path("unshare"),
         false,
         How::Before(args("--fork --pid --uts --mount --root=rootfs --mount-proc")),
         "`sudo apt install util-linux`",
     );
     add(
         "bwrap",
-        privilege::on_path("bwrap"),
+        lab::process::on_path("bwrap"),
         true,
         How::Before(args("--unshare-pid --unshare-uts --hostname mini-docker --bind rootfs / --proc /proc --")),
         "`sudo apt install bubblewrap`",
@@ -154,18 +152,18 @@ pub fn peers(room: &Path) -> (Vec<Contender>, Vec<Missing>) {
     add("Go program", made(GO), true, How::Before(args("run")), "go is missing: `sudo apt install golang-go`");
     add(
         "crun",
-        privilege::on_path("crun"),
+        lab::process::on_path("crun"),
         true,
         bundles("--cgroup-manager=disabled run --bundle"),
         "`sudo apt install crun`",
     );
-    add("runc", privilege::on_path("runc"), true, bundles("run --bundle"), "`sudo apt install runc`");
+    add("runc", lab::process::on_path("runc"), true, bundles("run --bundle"), "`sudo apt install runc`");
     let mut podman = args(
         "run --rm --interactive --network=host --ipc=host --cgroups=disabled --security-opt=seccomp=unconfined \
          --hostname=mini-docker --entrypoint= --rootfs",
     );
     podman.push(room.join("rootfs").into());
-    add("podman", privilege::on_path("podman"), true, How::Before(podman), "`sudo apt install podman`");
+    add("podman", lab::process::on_path("podman"), true, How::Before(podman), "`sudo apt install podman`");
     (here, missing)
 }
 

@@ -131,7 +131,7 @@ fn sizes(results: &Results) -> String {
 }
 
 fn version_of(contender: &Contender) -> String {
-    if contender.program.starts_with(crate::workspace::target()) {
+    if contender.program.starts_with(lab::cargo::target_directory().unwrap_or_default()) {
         return "built here".into();
     }
     let line = version(&contender.program, &["--version"]).unwrap_or_default();

@@ -17,8 +17,8 @@ use nix::mount::{MsFlags, mount};
 
 use super::contenders::{self, Contender, FLOOR, Inside};
 use super::numbers::{Calls, Race, status_kb, strace_table};
+use crate::namespaces;
 use crate::steps::{self, Step};
-use crate::{namespaces, privilege};
 
 /// The hidden first argument with which this program runs the races: then the room, the folder of the steps' programs, and
 /// the number of runs.
@@ -311,7 +311,7 @@ fn time(command: &mut Command) -> Result<Duration, String> {
 
 /// The system calls of one run, the command's own included; `None` without strace.
 fn count_calls(command: &Command, room: &Path) -> Result<Option<Calls>> {
-    let Some(strace) = privilege::on_path("strace") else { return Ok(None) };
+    let Some(strace) = lab::process::on_path("strace") else { return Ok(None) };
     let table = room.join("strace");
     let mut traced = Command::new(strace);
     traced.args(["-f", "-c", "-o"]).arg(&table).arg(command.get_program()).args(command.get_args());

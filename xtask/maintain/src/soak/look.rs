@@ -32,7 +32,7 @@ impl Look {
     pub(super) fn new(temporary: &Path, is_user: bool) -> Result<Look> {
         let processes = Processes::look(|_| true)?;
         let mut look = vec![
-            ("mounts", mounts::points()?.len()),
+            ("mounts", mounts::own()?.len()),
             ("processes", processes.count),
             ("zombies", processes.zombies),
             ("namespaces in /proc/*/ns", processes.namespaces.len()),
@@ -57,7 +57,7 @@ impl Look {
 
 /// Looks at the real machine: what belongs to this checkout's programs, for others come and go there.
 pub(super) fn ours(temporary: &Path) -> Result<Look> {
-    let target = workspace::target();
+    let target = lab::cargo::target_directory()?;
     let myself = std::process::id().to_string();
     let processes = Processes::look(|process| {
         // A zombie has a name left, but no program.

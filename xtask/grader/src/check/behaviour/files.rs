@@ -18,9 +18,9 @@ use super::{Checked, PATIENCE, flagged, judge, must, words};
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{self, Exam, Setting, Trouble};
 use crate::check::look::{self, Judged, Look, Sighting, how, look_with, nonce, shorten};
-use crate::check::proc::{FileId, Process, id_of};
 use crate::check::verdict::{Failure, Verdict, fail, require};
 use crate::mounts::{self, Mount};
+use lab::procfs::{FileId, Process, id_of};
 
 /// Exercise `clean`: what is open on the host is not open in the command.
 pub fn its_descriptors_are_its_own(exam: &Exam) -> Checked {

@@ -8,8 +8,8 @@ use super::{Checked, judge, must};
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{Exam, Setting};
 use crate::check::look::{Judged, Look, look_with, shorten};
-use crate::check::proc::Pid;
 use crate::check::verdict::{Verdict, fail, require};
+use lab::procfs::Pid;
 
 /// The host's end, and the container's.
 const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);

@@ -11,7 +11,7 @@ use crate::check::exam::{Exam, Setting};
 use crate::check::look::{Judged, Look, look_with, maps_root, not_mapped, shorten};
 use crate::check::said::Said;
 use crate::check::verdict::{Verdict, fail, require};
-use crate::{exercises, privilege};
+use crate::exercises;
 
 /// Becomes what follows, in the user namespace that unshare(1) has made, and says first which that is.
 const SAY_WHICH: [&str; 4] = ["sh", "-c", r#"readlink /proc/self/ns/user >&2 && exec "$@""#, "sh"];
@@ -68,7 +68,7 @@ struct Seen {
 /// Exercise `rootless`: does the program do all of the steps without a right on the host?
 pub fn it_needs_no_rights(exam: &Exam) -> Checked {
     let user = User::new();
-    if privilege::on_path("unshare").is_none() {
+    if lab::process::on_path("unshare").is_none() {
         let cure = "It is of util-linux: `sudo apt install util-linux`.".into();
         return Ok(Verdict::CannotRun { why: "there is no unshare(1)".into(), cure });
     }

@@ -48,7 +48,10 @@ fn is_cargos_library_directory(directory: &Path) -> bool {
     let has = |name: &str| directory.components().any(|it| it.as_os_str() == OsStr::new(name));
     let program = env::current_exe().unwrap_or_default();
     let builds = program.parent().is_some_and(|build| directory.starts_with(build));
-    builds || has("rustlib") || has("toolchains") || env::var_os("CARGO").is_some_and(|cargo| is_beside(directory, &cargo))
+    builds
+        || has("rustlib")
+        || has("toolchains")
+        || env::var_os("CARGO").is_some_and(|cargo| is_beside(directory, &cargo))
 }
 
 /// True for the `lib` next to the `bin` of the toolchain.
