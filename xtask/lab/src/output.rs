@@ -63,11 +63,13 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     parts.filter(|word| !word.is_empty())
 }
 
-/// Returns `: did you mean 'run'?` if one of the `known` words is like the unknown one; otherwise nothing.
+/// Returns `: did you mean 'run'?` for the nearest of the `known` words, if no more than a third of the letters are wrong;
+/// otherwise nothing.
 pub fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let likeness = |word: &str| strsim::jaro_winkler(unknown, word);
-    let nearest = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    nearest.filter(|word| likeness(word) > 0.8).map(|word| format!(": did you mean '{word}'?")).unwrap_or_default()
+    let distance = |word: &str| strsim::damerau_levenshtein(unknown, word);
+    let nearest = known.into_iter().min_by_key(|word| distance(word));
+    let nearest = nearest.filter(|word| distance(word) <= word.chars().count().div_ceil(3));
+    nearest.map(|word| format!(": did you mean '{word}'?")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_like_word_is_suggested() {
+    fn only_a_near_word_is_suggested() {
         assert_eq!(suggestion("rnu", ["run", "host"]), ": did you mean 'run'?");
         assert_eq!(suggestion("zzz", ["run", "host"]), "");
     }

@@ -68,6 +68,7 @@ pub fn find(wanted: &str) -> Result<Step> {
         return Ok(step.clone());
     }
     let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
-    let known = steps.iter().flat_map(|step| [step.short(), &step.name]);
+    // A number that is too high is not a typo.
+    let known = steps.iter().filter(|_| number.is_err()).flat_map(|step| [step.short(), &step.name]);
     bail!("there is no step '{wanted}'{} (steps: {})", output::suggestion(wanted, known), names.join(", "))
 }

@@ -29,6 +29,11 @@ fn on_host(script: &str) -> Output {
 }
 
 fn on(host: &Host, script: &str) -> Output {
+    host_shell(host).args(["sh", "-c", script]).output().unwrap()
+}
+
+/// Returns the beginning of a command on a host, with an environment in which cargo works.
+fn host_shell(host: &Host) -> Command {
     let mut shell = host.command("env");
     shell.arg("CARGO_TERM_QUIET=true");
     // CARGO names the cargo that runs this test; it needs its home, and a rustc, which is where this PATH leads.
@@ -37,5 +42,5 @@ fn on(host: &Host, script: &str) -> Output {
             shell.arg(format!("{name}={}", value.to_string_lossy()));
         }
     }
-    shell.args(["sh", "-c", script]).output().unwrap()
+    shell
 }
