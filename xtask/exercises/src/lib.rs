@@ -52,6 +52,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 mod diagnoses;
 pub mod edits;
+pub mod package;
 mod text;
 
 pub use diagnoses::{DIAGNOSES, Diagnosis, diagnoses};
@@ -209,7 +210,22 @@ impl Exercise {
     pub fn starter(&self, root: &Path) -> Result<String> {
         let source = self.source(root, &self.starter_base, "starter.diff")?;
         // A program that was written as a starter has a header as one.
-        if self.starter_base.starts_with(EXERCISES) { Ok(source) } else { Ok(self.with_own_header(&source)) }
+        if self.starter_base.starts_with(EXERCISES) {
+            return Ok(source);
+        }
+        let Exercise { order, id, title, after, .. } = self;
+        let so_far = match after.len() {
+            1 => "exercise 1 asks".to_owned(),
+            last => format!("exercises 1 to {last} ask"),
+        };
+        let header = format!(
+            "//! Exercise {order}: {title}. From here on the program is yours.\n\
+             //!\n\
+             //! So far it does what {so_far}. `cargo xtask hint {id}` explains what to add.\n\
+             //!\n\
+             //!     cargo xtask check {id}\n"
+        );
+        Ok(header + without_header(&source))
     }
 
     /// Returns the source of the solved program.
@@ -217,7 +233,13 @@ impl Exercise {
     /// # Errors
     /// If a file can't be read or is wrong, or a change doesn't apply.
     pub fn solution(&self, root: &Path) -> Result<String> {
-        self.source(root, &self.solution_base, "solution.diff")
+        let source = self.source(root, &self.solution_base, "solution.diff")?;
+        if !has(root, &self.id, "solution.diff") {
+            return Ok(source);
+        }
+        let Exercise { order, id, title, .. } = self;
+        let header = format!("//! Exercise {order}, solved: {title}.\n//!\n//!     cargo xtask check {id}\n");
+        Ok(header + without_header(&source))
     }
 
     /// Reads the wrong programs and the right ones of another shape.
@@ -249,23 +271,12 @@ impl Exercise {
         let file = format!("{EXERCISES}/{}/{diff}", self.id);
         edits::apply(&source, &edits::parse(&file, &read(root, &file)?)?).with_context(|| format!("changing {base}"))
     }
+}
 
-    /// Replaces the header, because a step's says what the step has new, and a solution's what is to be found.
-    fn with_own_header(&self, source: &str) -> String {
-        let Exercise { order, id, title, after, .. } = self;
-        let so_far = match after.len() {
-            1 => "exercise 1 asks".to_owned(),
-            last => format!("exercises 1 to {last} ask"),
-        };
-        let body: String = source.split_inclusive('\n').skip_while(|line| line.starts_with("//!")).collect();
-        format!(
-            "//! Exercise {order}: {title}. From here on the program is yours.\n\
-             //!\n\
-             //! So far it does what {so_far}. `cargo xtask hint {id}` explains what to add.\n\
-             //!\n\
-             //!     cargo xtask check {id}\n{body}"
-        )
-    }
+/// Returns a program without its leading `//!` lines, which say what a step has new.
+pub fn without_header(source: &str) -> &str {
+    let length = source.split_inclusive('\n').take_while(|line| line.starts_with("//!")).map(str::len).sum();
+    &source[length..]
 }
 
 fn has(root: &Path, id: &str, name: &str) -> bool {
@@ -307,6 +318,34 @@ mod tests {
         assert_eq!(included, [0, 1, 2]);
         assert_eq!(exercises[0].with_earlier(&exercises).len(), 1);
         assert!(diagnoses(root()).unwrap().len() > 50);
+    }
+
+    #[test]
+    fn every_change_applies() {
+        let mut wrong = Vec::new();
+        for exercise in all(root()).unwrap() {
+            let solution = exercise.solution(root()).unwrap();
+            exercise.starter(root()).unwrap();
+            for Mutant { name, edits, .. } in exercise.mutants(root()).unwrap() {
+                match edits::apply(&solution, &edits) {
+                    Ok(mutant) if mutant != solution => {}
+                    Ok(_) => wrong.push(format!("{}: {name} changes nothing", exercise.id)),
+                    Err(error) => wrong.push(format!("{name}: {error:#}")),
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn each_starter_has_a_header_of_its_own() {
+        for exercise in &all(root()).unwrap()[1..] {
+            let starter = exercise.starter(root()).unwrap();
+            let header: Vec<_> = starter.lines().take_while(|line| line.starts_with("//!")).collect();
+            assert!(header.last().unwrap().contains("cargo xtask check"), "{}: {header:?}", exercise.id);
+            assert!(!header.iter().any(|line| line.contains("New since")), "{}: {header:?}", exercise.id);
+            assert!(!without_header(&starter).contains("//!"), "{}", exercise.id);
+        }
     }
 
     #[test]
