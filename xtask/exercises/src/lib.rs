@@ -21,6 +21,7 @@
 //! function: child
 //! starter: step01-uts/src/main.rs
 //! solution: step02-pid/src/main.rs
+//! diagnosis: no-pid-namespace
 //! checks:
 //!   it_has_a_pid_namespace: the command is in a PID namespace of its own
 //! ---
@@ -43,6 +44,8 @@
 //! | `function` | the function that the last hint but one shows | |
 //! | `starter` | the program that `starter.diff` changes, from the top of the repository | the last step |
 //! | `solution` | the program that `solution.diff` changes, from the top of the repository | the last step |
+//! | `diagnosis` | the id of the diagnosis that the starter gets | none, the starter passes |
+//! | `needs` | what a machine must have beyond what the steps need, so that a check may be unable to run | nothing |
 //! | `checks` | one line for each check, indented: the name of its rule, and the sentence that a report shows | |
 
 use std::fs;
@@ -88,6 +91,10 @@ pub struct Exercise {
     pub checks: Vec<Check>,
     /// The exercises whose checks must hold as well, except 0.
     pub after: Vec<String>,
+    /// The id of the diagnosis that the starter gets; `None` if it passes.
+    pub diagnosis: Option<String>,
+    /// What a machine must have beyond what the steps need.
+    pub needs: Option<String>,
     /// The program that the starter is, or is made from: its path from the top of the repository.
     pub starter_base: String,
     /// The program that the solution is, or is made from.

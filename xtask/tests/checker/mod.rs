@@ -163,13 +163,9 @@ pub enum Told {
     CannotRun(String),
 }
 
-/// The exercises that depend on more of a machine than the steps do: a cgroup that is ours, an overlay in a user namespace,
-/// veth and ip(8).
-const MAY_NOT_RUN: [&str; 3] = ["limits", "overlay", "veth"];
-
 fn cannot_run(found: &NotPassed) -> Option<Outcome> {
     match &found.verdict {
-        Verdict::CannotRun { why, .. } if MAY_NOT_RUN.contains(&found.exercise) => {
+        Verdict::CannotRun { why, .. } if exercise(found.exercise).needs.is_some() => {
             Some(Ok(Told::CannotRun(format!("{}: {why}", found.exercise))))
         }
         _ => None,
@@ -216,7 +212,7 @@ pub fn tally(what: &str, results: &[(&str, Outcome)]) {
 }
 
 /// Does something with each, a few at a time, and gives the results in their order. Most of a check is waiting.
-pub fn some_at_a_time<T: Sync, R: Send>(items: &[T], does: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub fn some_at_a_time<'a, T: Sync, R: Send>(items: &'a [T], does: impl Fn(&'a T) -> R + Sync) -> Vec<R> {
     const AT_A_TIME: usize = 6;
     let next = Mutex::new(0);
     let results = Mutex::new(Vec::new());
