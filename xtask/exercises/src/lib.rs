@@ -166,8 +166,8 @@ pub fn all(root: &Path) -> Result<Vec<Exercise>> {
     Ok(exercises)
 }
 
-/// Finds the exercise that `wanted` names: by its id, by its order, or by the step that is its solution (`step03`,
-/// `step03-chroot`).
+/// Finds the exercise that `wanted` names: by its id, by its order, or by the step that is its solution (`step3`,
+/// `step03`, `step03-chroot`).
 ///
 /// # Errors
 /// If there is none. The message suggests the id that is most like it, and lists all.
@@ -175,7 +175,9 @@ pub fn find<'a>(exercises: &'a [Exercise], wanted: &str) -> Result<&'a Exercise>
     let order = wanted.parse().ok();
     let solves = |it: &&Exercise| {
         let step = it.solution_base.split('/').next().unwrap_or_default();
-        it.is_step() && (step == wanted || step.split('-').next() == Some(wanted))
+        let number = |name: &str| name.split('-').next()?.strip_prefix("step")?.parse::<u32>().ok();
+        it.is_step()
+            && (step == wanted || !wanted.contains('-') && number(wanted).is_some() && number(wanted) == number(step))
     };
     let found = exercises.iter().find(|it| it.id == wanted || Some(it.order) == order);
     if let Some(exercise) = found.or_else(|| exercises.iter().find(solves)) {
@@ -358,8 +360,14 @@ mod tests {
     #[test]
     fn an_exercise_is_found_by_its_id_its_order_and_its_step() {
         let exercises = all(root()).unwrap();
-        for (wanted, id) in [("uts", "uts"), ("1", "uts"), ("step03", "chroot"), ("step04-proc", "proc"), ("0", "run")]
-        {
+        for (wanted, id) in [
+            ("uts", "uts"),
+            ("1", "uts"),
+            ("step03", "chroot"),
+            ("step3", "chroot"),
+            ("step04-proc", "proc"),
+            ("0", "run"),
+        ] {
             assert_eq!(find(&exercises, wanted).unwrap().id, id);
         }
         let message = |wanted| find(&exercises, wanted).unwrap_err().to_string();
