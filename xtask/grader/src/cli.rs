@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use exercises::Exercise;
 use grader::compare::Color;
-use grader::exercises::{self, Exercise};
-use grader::{check, compare, workshop};
+use grader::{catalog, check, compare, workshop};
 use lab::output;
 use lab::privilege::Privilege;
 use lab::rootfs::Source;
@@ -50,7 +50,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {
             statement: it.get_flag("statement"),
             all: it.get_flag("all"),
         }),
-        ("diff", it) => workshop::diff(exercise(it)),
+        ("diff", it) => workshop::diff(&workshop::Diff { exercise: exercise(it), solution: it.get_flag("solution") }),
         ("reset" | "catch-up", it) => workshop::reset(exercise(it)),
         ("status", _) => workshop::status(),
         (other, _) => unreachable!("clap knows no command {other}"),
@@ -82,7 +82,7 @@ fn command_line() -> Command {
     let exercise = || {
         Arg::new("exercise")
             .value_name("EXERCISE")
-            .value_parser(|name: &str| exercises::find(name).map_err(|e| e.to_string()))
+            .value_parser(|name: &str| catalog::exercise(name).map_err(|e| e.to_string()))
     };
     let color = || {
         Arg::new("color")
@@ -168,7 +168,13 @@ fn command_line() -> Command {
         .subcommand(
             Command::new("diff")
                 .about("Show the difference from your program to an exercise's solution")
-                .arg(exercise().help("Its number or name [default: the one that you have begun, or just passed]")),
+                .arg(exercise().help("Its number or name [default: the one that you have begun, or just passed]"))
+                .arg(
+                    Arg::new("solution")
+                        .long("solution")
+                        .action(ArgAction::SetTrue)
+                        .help("Print the complete solution instead"),
+                ),
         )
         .subcommand(
             Command::new("reset")

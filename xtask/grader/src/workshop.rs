@@ -19,9 +19,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
+use exercises::Exercise;
+use similar::{Algorithm, TextDiff};
 
-use crate::exercises::{self, Exercise, text};
-use crate::{stdout, workspace};
+use crate::{catalog, stdout, workspace};
 
 mod progress;
 
@@ -68,15 +69,15 @@ pub fn start() -> Result<ExitCode> {
         fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
     }
     // An update may have brought one with a program of its own.
-    for exercise in exercises::ALL {
+    for exercise in catalog::exercises()? {
         let file = folder.join(source_of(exercise));
         if !file.exists() {
-            write(&file, &exercises::starter(exercise)?)?;
+            write(&file, &exercise.starter(workspace::root())?)?;
         }
     }
     let what = if is_new { "made" } else { "is there" };
-    let next = match open(&Progress::read()?) {
-        Some(next) => format!("Next is exercise {} ({}): {}.", next.number, next.id, text::of(next.id)?.title),
+    let next = match open(&Progress::read()?)? {
+        Some(Exercise { order, id, title, .. }) => format!("Next is exercise {order} ({id}): {title}."),
         None => "You have passed them all.".into(),
     };
     stdout::write(&format!(
@@ -164,15 +165,17 @@ pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
 pub fn meant(named: Option<&'static Exercise>) -> Result<&'static Exercise> {
     match named {
         Some(exercise) => Ok(exercise),
-        None => open(&Progress::read()?).or(exercises::ALL.last()).context("there are no exercises"),
+        None => open(&Progress::read()?)?.or(catalog::exercises()?.last()).context("there are no exercises"),
     }
 }
 
 /// The exercise that was begun by `reset` or `catch-up` and not passed since, whether it was passed before or not; else the
 /// first that was not passed yet, from where the learner is, or of all; none if all were passed.
-fn open(progress: &Progress) -> Option<&'static Exercise> {
-    let number = at(progress).map_or(0, |it| it.number);
-    progress.begun().and_then(of_id).or_else(|| first(number, |it| !progress.has_passed(it)))
+fn open(progress: &Progress) -> Result<Option<&'static Exercise>> {
+    let all = catalog::exercises()?;
+    let order = at(progress)?.map_or(0, |it| it.order);
+    let begun = progress.begun().and_then(|id| all.iter().find(|it| it.id == id));
+    Ok(begun.or_else(|| first(all, order, |it| !progress.has_passed(it))))
 }
 
 /// Was the exercise passed, as it is asked now?
@@ -184,12 +187,8 @@ pub fn has_passed(exercise: &Exercise) -> Result<bool> {
 }
 
 /// The exercise that was last passed, or begun.
-fn at(progress: &Progress) -> Option<&'static Exercise> {
-    progress.at().and_then(of_id)
-}
-
-fn of_id(id: &str) -> Option<&'static Exercise> {
-    exercises::ALL.iter().find(|it| it.id == id)
+fn at(progress: &Progress) -> Result<Option<&'static Exercise>> {
+    Ok(catalog::exercises()?.iter().find(|it| progress.at() == Some(&it.id)))
 }
 
 /// The first exercise behind `exercise` that was not passed yet, or the first of all.
@@ -198,13 +197,13 @@ fn of_id(id: &str) -> Option<&'static Exercise> {
 /// When the progress can't be read.
 pub fn next_after(exercise: &Exercise) -> Result<Option<&'static Exercise>> {
     let progress = Progress::read()?;
-    Ok(first(exercise.number + 1, |it| !progress.has_passed(it) && it.id != exercise.id))
+    Ok(first(catalog::exercises()?, exercise.order + 1, |it| !progress.has_passed(it) && it.id != exercise.id))
 }
 
-/// The first exercise from `number` on that will do, or the first of all.
-fn first(number: u32, will_do: impl Fn(&Exercise) -> bool) -> Option<&'static Exercise> {
-    let mut some = exercises::ALL.iter().filter(|it| will_do(it));
-    some.clone().find(|it| it.number >= number).or_else(|| some.next())
+/// The first exercise from `order` on that will do, or the first of all.
+fn first(all: &[Exercise], order: u32, will_do: impl Fn(&Exercise) -> bool) -> Option<&Exercise> {
+    let mut some = all.iter().filter(|it| will_do(it));
+    some.clone().find(|it| it.order >= order).or_else(|| some.next())
 }
 
 /// Notes what was passed, if there is a workshop to note it in.
@@ -217,7 +216,7 @@ pub fn note_passed(passed: &[&'static Exercise]) -> Result<()> {
     }
     let mut progress = Progress::read()?;
     for exercise in passed {
-        progress.pass(exercise)?;
+        progress.pass(exercise);
         progress.go_to(exercise);
     }
     progress.end();
@@ -227,7 +226,7 @@ pub fn note_passed(passed: &[&'static Exercise]) -> Result<()> {
 /// Is the learner's program still what the exercise starts from?
 pub fn is_untouched(exercise: &Exercise) -> bool {
     let mine = fs::read_to_string(workspace::workshop().join(source_of(exercise))).unwrap_or_default();
-    exercises::starter(exercise).is_ok_and(|starter| starter == mine)
+    exercise.starter(workspace::root()).is_ok_and(|starter| starter == mine)
 }
 
 /// What changes when a file at `path`, or below it, does.
@@ -263,24 +262,23 @@ pub struct Hint {
 /// When the exercise has no text, or the progress can't be written.
 pub fn hint(options: &Hint) -> Result<ExitCode> {
     let exercise = meant(options.exercise)?;
-    let text = text::of(exercise.id)?;
+    let Exercise { order, id, title, minutes, chapter, statement, function, .. } = exercise;
     let mut out = format!(
-        "Exercise {} ({}): {}\nAbout {} minutes. The chapter: {} in the book.\n\n{}\n",
-        exercise.number,
-        exercise.id,
-        text.title,
-        text.minutes,
-        text.chapter.replace(".md", ".html"),
-        text.statement
+        "Exercise {order} ({id}): {title}\nAbout {minutes} minutes. The chapter: {} in the book.\n\n{statement}\n",
+        chapter.replace(".md", ".html"),
     );
-    let mut hints = text.hints.clone();
-    let all = between(&exercises::starter(exercise)?, &exercises::solution(exercise)?, "starter", "solution")?;
+    let mut hints = exercise.hints.clone();
+    let starter = exercise.starter(workspace::root())?;
+    let solution = solution_like(exercise, &starter)?;
+    let all = between(&starter, &solution, "starter", "solution");
     // Exercise 0 is solved from the beginning.
     if !all.is_empty() {
         // Yours has grown in its own way, so this is to be read beside it, and not to be put in.
-        let heading = format!("In our program: what the exercise changes in `{}`", text.function);
-        hints.push((heading, function_diff(exercise, &text.function)?));
-        hints.push(("In our program: all that it changes".into(), all));
+        let heading = format!("In our program: what the exercise changes in `{function}`");
+        hints.push((heading, function_diff(&starter, &solution, function)?));
+        let heading =
+            format!("In our program: all that it changes; `cargo xtask diff {id} --solution` prints the result");
+        hints.push((heading, all));
     }
     let mut progress = Progress::read()?;
     let shown = match () {
@@ -307,24 +305,41 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the learner's program beside the solution of an exercise; without a name, of the one that the learner is at, also
-/// if that was passed: the solution of the next is not shown by mistake.
+/// What `xtask diff` was asked for.
+#[derive(Debug, Default)]
+pub struct Diff {
+    /// The exercise; `None` means the one that the learner is at, also if it was passed, so that the solution of the next isn't
+    /// shown by mistake.
+    pub exercise: Option<&'static Exercise>,
+    /// Print the complete solution instead.
+    pub solution: bool,
+}
+
+/// Prints the changes from the learner's program to the solution of an exercise.
 ///
 /// # Errors
-/// When there is no workshop, or no diff(1).
-pub fn diff(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
-    let is_named = exercise.is_some();
+/// When there is no workshop, or a file can't be read.
+pub fn diff(options: &Diff) -> Result<ExitCode> {
     let next = meant(None)?;
-    let exercise = exercise.or(at(&Progress::read()?)).unwrap_or(next);
+    let exercise = match options.exercise {
+        Some(exercise) => exercise,
+        None => at(&Progress::read()?)?.unwrap_or(next),
+    };
+    if options.solution {
+        stdout::write(&exercise.solution(workspace::root())?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let file = source_of(exercise);
     let mine = there()?.join(&file);
     let mine = fs::read_to_string(&mine).with_context(|| format!("reading {}", mine.display()))?;
-    let difference = between(&mine, &exercises::solution(exercise)?, &format!("workshop/{file}"), exercise.solution)?;
+    let solution = solution_like(exercise, &mine)?;
+    let difference =
+        between(&mine, &solution, &format!("workshop/{file}"), &format!("the solution of {}", exercise.id));
     stdout::write(if difference.is_empty() { "They are the same.\n" } else { &difference })?;
-    if !is_named && next.id != exercise.id {
+    if options.exercise.is_none() && next.id != exercise.id {
         eprintln!(
             "This is exercise {} ({}), which you have passed. `cargo xtask hint {} --all` ends with what solves the next.",
-            exercise.number, exercise.id, next.id
+            exercise.order, exercise.id, next.id
         );
     }
     Ok(ExitCode::SUCCESS)
@@ -336,18 +351,16 @@ pub fn diff(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
 /// When there is no workshop, or a file can't be written.
 pub fn reset(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
     let exercise = meant(exercise)?;
+    let Exercise { order, id, title, .. } = exercise;
     let folder = there()?;
     let file = source_of(exercise);
     let kept = keep(&folder, &file)?;
-    write(&folder.join(&file), &exercises::starter(exercise)?)?;
-    let title = text::of(exercise.id)?.title;
+    write(&folder.join(&file), &exercise.starter(workspace::root())?)?;
     let mut progress = Progress::read()?;
     progress.begin(exercise);
     progress.write()?;
     stdout::write(&format!(
-        "workshop/{file} is now what exercise {} ({id}) starts from: {title}.{kept}\n`cargo xtask hint {id}` says what to do, and `cargo xtask check {id}` grades it.\n",
-        exercise.number,
-        id = exercise.id
+        "workshop/{file} is now what exercise {order} ({id}) starts from: {title}.{kept}\n`cargo xtask hint {id}` says what to do, and `cargo xtask check {id}` grades it.\n"
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -378,19 +391,19 @@ pub fn status() -> Result<ExitCode> {
     let progress = Progress::read()?;
     let mut out = String::new();
     let mut passed = 0;
-    for exercise in exercises::ALL {
-        let text = text::of(exercise.id)?;
+    let all = catalog::exercises()?;
+    for exercise in all {
+        let Exercise { order, id, title, minutes, .. } = exercise;
         let word = match () {
             () if progress.has_passed(exercise) => "passed",
             () if progress.has_passed_once(exercise) => "changed since you passed",
             () => "",
         };
         passed += usize::from(progress.has_passed(exercise));
-        let row =
-            format!("{:>3} {:<9} {:>3} min  {:<45} {word}", exercise.number, exercise.id, text.minutes, text.title);
+        let row = format!("{order:>3} {id:<9} {minutes:>3} min  {title:<45} {word}");
         let _ = writeln!(out, "{}", row.trim_end());
     }
-    let _ = writeln!(out, "\n{passed} of {} passed.", exercises::ALL.len());
+    let _ = writeln!(out, "\n{passed} of {} passed.", all.len());
     if !workspace::workshop().is_dir() {
         out.push_str("There is no workshop/ yet: `cargo xtask workshop start` makes it.\n");
     }
@@ -398,14 +411,16 @@ pub fn status() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The difference between two sources in one of their top-level functions.
-fn function_diff(exercise: &Exercise, name: &str) -> Result<String> {
-    let (starter, solution) = (exercises::starter(exercise)?, exercises::solution(exercise)?);
-    let new = function(&solution, name).with_context(|| format!("{} has no fn {name}", exercise.solution))?;
-    match function(&starter, name) {
-        Some(old) => between(old, new, "starter", "solution"),
-        None => Ok(new.to_owned()),
-    }
+/// Returns the solution with the header of `other`: what each says of itself is no difference.
+fn solution_like(exercise: &Exercise, other: &str) -> Result<String> {
+    let header = other.strip_suffix(exercises::without_header(other)).unwrap_or_default();
+    Ok(header.to_owned() + exercises::without_header(&exercise.solution(workspace::root())?))
+}
+
+/// Returns the difference between two sources in one of their top-level functions.
+fn function_diff(starter: &str, solution: &str, name: &str) -> Result<String> {
+    let new = function(solution, name).with_context(|| format!("the solution has no fn {name}"))?;
+    Ok(function(starter, name).map_or(new.to_owned(), |old| between(old, new, "starter", "solution")))
 }
 
 /// A top-level function, as rustfmt lays it out: up to the first closing brace at the beginning of a line.
@@ -418,21 +433,10 @@ pub fn function<'a>(source: &'a str, name: &str) -> Option<&'a str> {
     Some(&source[start..start + length])
 }
 
-/// What diff(1) says of two texts, under the names that they are to have; empty if they are the same.
-fn between(old: &str, new: &str, old_name: &str, new_name: &str) -> Result<String> {
-    // Not in /tmp, where somebody else may have made a folder of that name, with links in it.
-    let folder = lab::cargo::target_directory()?.join(format!("diff-{}", std::process::id()));
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let (old_file, new_file) = (folder.join("old"), folder.join("new"));
-    let output = fs::write(&old_file, old).and_then(|()| fs::write(&new_file, new)).and_then(|()| {
-        let mut diff = Command::new("diff");
-        diff.args(["-u", "--label", old_name, "--label", new_name]).args([&old_file, &new_file]).output()
-    });
-    let _ = fs::remove_dir_all(&folder);
-    let output = output.context("diff(1), of the package diffutils, is not there")?;
-    // 1 is no failure: they differ.
-    ensure!(output.status.code().is_some_and(|code| code < 2), "diff: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// Returns the unified diff of two texts; empty if they are the same.
+fn between(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
+    let diff = TextDiff::configure().algorithm(Algorithm::Patience).diff_lines(old, new);
+    diff.unified_diff().context_radius(3).header(old_name, new_name).to_string()
 }
 
 /// Writes a file whole or not at all: beside its place, and then moved there.

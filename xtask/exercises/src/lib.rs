@@ -1,0 +1,379 @@
+//! Reads the exercises and the diagnoses. Both are data: an exercise is a directory, `xtask/exercises/ID/`, with
+//!
+//! | file | holds |
+//! |---|---|
+//! | `text.md` | the front matter, the statement and the hints, see below |
+//! | `starter.diff` | the changes that make the starter, if it isn't a program as it stands |
+//! | `solution.diff` | the changes that make the solution, if it isn't a program as it stands |
+//! | `mutants.diff` | wrong programs, and right ones of another shape, as changes of the solution |
+//!
+//! The three `.diff` files have one format, see [`edits`]; `diagnoses.md` is described at [`Diagnosis`].
+//!
+//! # `text.md`
+//!
+//! ```markdown
+//! ---
+//! title: A process table of its own
+//! order: 2
+//! chapter: step02.md
+//! minutes: 45
+//! after: uts
+//! function: child
+//! starter: step01-uts/src/main.rs
+//! solution: step02-pid/src/main.rs
+//! diagnosis: no-pid-namespace
+//! checks:
+//!   it_has_a_pid_namespace: the command is in a PID namespace of its own
+//! ---
+//!
+//! What to do, in a paragraph or two.
+//!
+//! ## Ask yourself
+//!
+//! A hint, one of any number, from a question to the calls in their order.
+//! ```
+//!
+//! | key | value | default |
+//! |---|---|---|
+//! | `title` | the name that people read | |
+//! | `order` | the place among the exercises, from 0 | |
+//! | `chapter` | the file name of the chapter that shows it | |
+//! | `minutes` | how long it takes | |
+//! | `after` | ids of the exercises whose checks must hold as well (exercise 0 always does); `steps` stands for all that are steps: their `starter` and `solution` differ | none |
+//! | `kind` | `container`, a program `mine run COMMAND [ARG...]`, or `attack`, a program `escape COMMAND [ARG...]` | `container` |
+//! | `function` | the function that the last hint but one shows | |
+//! | `starter` | the program that `starter.diff` changes, from the top of the repository | the last step |
+//! | `solution` | the program that `solution.diff` changes, from the top of the repository | the last step |
+//! | `diagnosis` | the id of the diagnosis that the starter gets | none, the starter passes |
+//! | `needs` | what a machine must have beyond what the steps need, so that a check may be unable to run | nothing |
+//! | `checks` | one line for each check, indented: the name of its rule, and the sentence that a report shows | |
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+
+mod diagnoses;
+pub mod edits;
+pub mod package;
+mod text;
+
+pub use diagnoses::{DIAGNOSES, Diagnosis, diagnoses};
+
+/// Where the exercises are, from the top of the repository.
+pub const EXERCISES: &str = "xtask/exercises";
+
+/// The word that stands for the exercises that are steps.
+const STEPS: &str = "steps";
+
+/// What a learner does in one sitting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exercise {
+    /// Its place among the exercises, from 0.
+    pub order: u32,
+    /// Its name for commands, which stays when the order changes: `uts`.
+    pub id: String,
+    /// Its name for people.
+    pub title: String,
+    /// The file name of the chapter that shows it.
+    pub chapter: String,
+    /// How long it takes.
+    pub minutes: u32,
+    /// What its program must be.
+    pub kind: Kind,
+    /// The function whose change is the last hint but one.
+    pub function: String,
+    /// What to do, in Markdown.
+    pub statement: String,
+    /// The heading and the Markdown text of each hint.
+    pub hints: Vec<(String, String)>,
+    /// What must hold.
+    pub checks: Vec<Check>,
+    /// The exercises whose checks must hold as well, except 0.
+    pub after: Vec<String>,
+    /// The id of the diagnosis that the starter gets; `None` if it passes.
+    pub diagnosis: Option<String>,
+    /// What a machine must have beyond what the steps need.
+    pub needs: Option<String>,
+    /// The program that the starter is, or is made from: its path from the top of the repository.
+    pub starter_base: String,
+    /// The program that the solution is, or is made from.
+    pub solution_base: String,
+}
+
+/// The contract of an exercise's program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `PROGRAM run COMMAND [ARG...]` makes a container.
+    Container,
+    /// `PROGRAM COMMAND [ARG...]` is put into a container, as /tmp/escape. It is linked statically.
+    Attack,
+}
+
+/// One thing that must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The name of the function that judges it.
+    pub rule: String,
+    /// What must hold, as a report shows it.
+    pub sentence: String,
+}
+
+/// A wrong program, or a right one of another shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mutant {
+    /// What is wrong with it, or different.
+    pub name: String,
+    /// The id of the diagnosis that it must get; `None` if it must pass.
+    pub diagnosis: Option<String>,
+    /// True if it is right when it runs as root without a user namespace.
+    pub passes_as_root: bool,
+    /// The changes that make its source from the solution's.
+    pub edits: Vec<edits::Edit>,
+}
+
+/// Reads all exercises of the repository whose top directory is `root`, in their order.
+///
+/// # Errors
+/// If a file can't be read or is wrong. The message begins with the file and the line: `xtask/exercises/uts/text.md:3: …`.
+pub fn all(root: &Path) -> Result<Vec<Exercise>> {
+    let last_step = last_step(root)?;
+    let mut exercises = Vec::new();
+    for entry in fs::read_dir(root.join(EXERCISES)).context(EXERCISES)? {
+        let entry = entry.context(EXERCISES)?;
+        let id = entry.file_name().to_string_lossy().into_owned();
+        // The sources of this package are there as well.
+        if entry.file_type().context(EXERCISES)?.is_dir() && id != "src" {
+            let file = format!("{EXERCISES}/{id}/text.md");
+            exercises.push(text::parse(&file, &id, &last_step, &read(root, &file)?)?);
+        }
+    }
+    exercises.sort_by_key(|exercise| exercise.order);
+    for (exercise, order) in exercises.iter().zip(0..) {
+        let Exercise { id, order: found, .. } = exercise;
+        ensure!(*found == order, "{EXERCISES}/{id}/text.md:1: `order` is {found}, and no exercise has {order}");
+    }
+    let steps: Vec<String> = exercises.iter().filter(|it| it.is_step()).map(|it| it.id.clone()).collect();
+    let ids: Vec<String> = exercises.iter().map(|it| it.id.clone()).collect();
+    for exercise in &mut exercises {
+        if exercise.after == [STEPS] {
+            exercise.after.clone_from(&steps);
+        }
+        if let Some(unknown) = exercise.after.iter().find(|it| !ids.contains(it)) {
+            bail!("{EXERCISES}/{}/text.md:1: `after` names `{unknown}`, which is not an exercise", exercise.id);
+        }
+    }
+    Ok(exercises)
+}
+
+/// Finds the exercise that `wanted` names: by its id, by its order, or by the step that is its solution (`step3`,
+/// `step03`, `step03-chroot`).
+///
+/// # Errors
+/// If there is none. The message suggests the id that is most like it, and lists all.
+pub fn find<'a>(exercises: &'a [Exercise], wanted: &str) -> Result<&'a Exercise> {
+    let order = wanted.parse().ok();
+    let solves = |it: &&Exercise| {
+        let step = it.solution_base.split('/').next().unwrap_or_default();
+        let number = |name: &str| name.split('-').next()?.strip_prefix("step")?.parse::<u32>().ok();
+        it.is_step()
+            && (step == wanted || !wanted.contains('-') && number(wanted).is_some() && number(wanted) == number(step))
+    };
+    let found = exercises.iter().find(|it| it.id == wanted || Some(it.order) == order);
+    if let Some(exercise) = found.or_else(|| exercises.iter().find(solves)) {
+        return Ok(exercise);
+    }
+    let likeness = |it: &&Exercise| strsim::jaro_winkler(wanted, &it.id);
+    let nearest = exercises.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|it| likeness(it) > 0.8);
+    let suggestion = nearest.map_or(String::new(), |it| format!(": did you mean '{}'?", it.id));
+    let names: Vec<String> = exercises.iter().map(|it| format!("{} {}", it.order, it.id)).collect();
+    bail!("there is no exercise '{wanted}'{suggestion} (exercises: {})", names.join(", "))
+}
+
+impl Exercise {
+    /// Returns the name of the learner's program that is graded.
+    pub fn program(&self) -> &'static str {
+        match self.kind {
+            Kind::Container => "mine",
+            Kind::Attack => "escape",
+        }
+    }
+
+    /// True if its solution is the next step, so that what comes later builds on it.
+    pub fn is_step(&self) -> bool {
+        self.kind == Kind::Container && self.starter_base != self.solution_base
+    }
+
+    /// Returns the exercises whose checks this one includes, itself last.
+    pub fn with_earlier<'a>(&self, all: &'a [Exercise]) -> Vec<&'a Exercise> {
+        let is_included = |it: &&Exercise| {
+            it.order == 0 && self.kind == Kind::Container && self.order != 0 || self.after.contains(&it.id)
+        };
+        all.iter().filter(is_included).chain(all.iter().filter(|it| it.id == self.id)).collect()
+    }
+
+    /// Returns the source of the program that a learner starts from.
+    ///
+    /// # Errors
+    /// If a file can't be read or is wrong, or a change doesn't apply.
+    pub fn starter(&self, root: &Path) -> Result<String> {
+        let source = self.source(root, &self.starter_base, "starter.diff")?;
+        // A program that was written as a starter has a header as one.
+        if self.starter_base.starts_with(EXERCISES) {
+            return Ok(source);
+        }
+        let Exercise { order, id, title, after, .. } = self;
+        let so_far = match after.len() {
+            1 => "exercise 1 asks".to_owned(),
+            last => format!("exercises 1 to {last} ask"),
+        };
+        let header = format!(
+            "//! Exercise {order}: {title}. From here on the program is yours.\n\
+             //!\n\
+             //! So far it does what {so_far}. `cargo xtask hint {id}` explains what to add.\n\
+             //!\n\
+             //!     cargo xtask check {id}\n"
+        );
+        Ok(header + without_header(&source))
+    }
+
+    /// Returns the source of the solved program.
+    ///
+    /// # Errors
+    /// If a file can't be read or is wrong, or a change doesn't apply.
+    pub fn solution(&self, root: &Path) -> Result<String> {
+        let source = self.source(root, &self.solution_base, "solution.diff")?;
+        if !has(root, &self.id, "solution.diff") {
+            return Ok(source);
+        }
+        let Exercise { order, id, title, .. } = self;
+        let header = format!("//! Exercise {order}, solved: {title}.\n//!\n//!     cargo xtask check {id}\n");
+        Ok(header + without_header(&source))
+    }
+
+    /// Reads the wrong programs and the right ones of another shape.
+    ///
+    /// # Errors
+    /// If the file can't be read or is wrong.
+    pub fn mutants(&self, root: &Path) -> Result<Vec<Mutant>> {
+        let file = format!("{EXERCISES}/{}/mutants.diff", self.id);
+        let sections = edits::sections(&file, &read(root, &file)?)?;
+        let mutant = |(heading, edits): (String, Vec<edits::Edit>)| {
+            let (name, verdict) = heading.split_once(": ").with_context(|| format!("{file}: `== {heading}`"))?;
+            let for_user = verdict.strip_suffix(", but passes for a real root");
+            let id = for_user.unwrap_or(verdict);
+            Ok(Mutant {
+                name: name.to_owned(),
+                diagnosis: (id != "passes").then(|| id.to_owned()),
+                passes_as_root: for_user.is_some(),
+                edits,
+            })
+        };
+        sections.into_iter().map(mutant).collect()
+    }
+
+    fn source(&self, root: &Path, base: &str, diff: &str) -> Result<String> {
+        let source = read(root, base)?;
+        if !has(root, &self.id, diff) {
+            return Ok(source);
+        }
+        let file = format!("{EXERCISES}/{}/{diff}", self.id);
+        edits::apply(&source, &edits::parse(&file, &read(root, &file)?)?).with_context(|| format!("changing {base}"))
+    }
+}
+
+/// Returns a program without its leading `//!` lines, which say what a step has new.
+pub fn without_header(source: &str) -> &str {
+    let length = source.split_inclusive('\n').take_while(|line| line.starts_with("//!")).map(str::len).sum();
+    &source[length..]
+}
+
+fn has(root: &Path, id: &str, name: &str) -> bool {
+    root.join(EXERCISES).join(id).join(name).exists()
+}
+
+fn read(root: &Path, file: &str) -> Result<String> {
+    fs::read_to_string(root.join(file)).with_context(|| file.to_owned())
+}
+
+/// Returns the path of the program of the last step.
+fn last_step(root: &Path) -> Result<String> {
+    let mut programs = Vec::new();
+    for entry in fs::read_dir(root).with_context(|| root.display().to_string())? {
+        let program = format!("{}/src/main.rs", entry?.file_name().display());
+        if program.starts_with("step") && root.join(&program).is_file() {
+            programs.push(program);
+        }
+    }
+    Ok(programs.into_iter().max().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(Path::parent).expect("it is the top of the repository")
+    }
+
+    #[test]
+    fn every_exercise_and_every_diagnosis_is_read() {
+        let exercises = all(root()).unwrap();
+        let ids: Vec<&str> = exercises.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids[..5], ["run", "uts", "pid", "chroot", "proc"]);
+        assert_eq!(exercises[4].after, ["uts", "pid", "chroot"]);
+        assert_eq!(exercises[5].after, ["uts", "pid", "chroot", "proc"]);
+        let included: Vec<_> = exercises[2].with_earlier(&exercises).iter().map(|it| it.order).collect();
+        assert_eq!(included, [0, 1, 2]);
+        assert_eq!(exercises[0].with_earlier(&exercises).len(), 1);
+        assert!(diagnoses(root()).unwrap().len() > 50);
+    }
+
+    #[test]
+    fn every_change_applies() {
+        let mut wrong = Vec::new();
+        for exercise in all(root()).unwrap() {
+            let solution = exercise.solution(root()).unwrap();
+            exercise.starter(root()).unwrap();
+            for Mutant { name, edits, .. } in exercise.mutants(root()).unwrap() {
+                match edits::apply(&solution, &edits) {
+                    Ok(mutant) if mutant != solution => {}
+                    Ok(_) => wrong.push(format!("{}: {name} changes nothing", exercise.id)),
+                    Err(error) => wrong.push(format!("{name}: {error:#}")),
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn each_starter_has_a_header_of_its_own() {
+        for exercise in &all(root()).unwrap()[1..] {
+            let starter = exercise.starter(root()).unwrap();
+            let header: Vec<_> = starter.lines().take_while(|line| line.starts_with("//!")).collect();
+            assert!(header.last().unwrap().contains("cargo xtask check"), "{}: {header:?}", exercise.id);
+            assert!(!header.iter().any(|line| line.contains("New since")), "{}: {header:?}", exercise.id);
+            assert!(!without_header(&starter).contains("//!"), "{}", exercise.id);
+        }
+    }
+
+    #[test]
+    fn an_exercise_is_found_by_its_id_its_order_and_its_step() {
+        let exercises = all(root()).unwrap();
+        for (wanted, id) in [
+            ("uts", "uts"),
+            ("1", "uts"),
+            ("step03", "chroot"),
+            ("step3", "chroot"),
+            ("step04-proc", "proc"),
+            ("0", "run"),
+        ] {
+            assert_eq!(find(&exercises, wanted).unwrap().id, id);
+        }
+        let message = |wanted| find(&exercises, wanted).unwrap_err().to_string();
+        assert!(
+            message("utss").starts_with("there is no exercise 'utss': did you mean 'uts'? (exercises: 0 run, 1 uts, ")
+        );
+        assert!(message("quux").starts_with("there is no exercise 'quux' (exercises: "));
+    }
+}
