@@ -1,14 +1,11 @@
 //! Programs that try to pass without doing it. What they print is not believed, and what they show is looked at behind.
-#![cfg(target_os = "linux")]
-
-mod checker;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use checker::{must_fail, some_at_a_time, tally};
-use xtask::check::Candidate;
-use xtask::check::diagnosis::Diagnosis::{self, *};
+use crate::checker::{must_fail, some_at_a_time, tally};
+use grader::check::Candidate;
+use grader::check::diagnosis::Diagnosis::{self, *};
 
 /// The program, in `cheats/`, the exercise that it wants to pass, and what it is told.
 const CHEATS: [(&str, &str, Diagnosis); 11] = [
@@ -27,22 +24,22 @@ const CHEATS: [(&str, &str, Diagnosis); 11] = [
 
 #[test]
 fn no_cheat_passes() {
-    let room = checker::own_room("cheats");
+    let room = crate::checker::own_room("cheats");
     // A rootfs in which hostname(1) says what a person would look for.
     let hostname = room.join("rootfs/bin/hostname");
     let _ = fs::remove_file(&hostname);
     fs::write(&hostname, "#!/bin/sh\necho mini-docker\n").unwrap();
     fs::set_permissions(&hostname, fs::Permissions::from_mode(0o755)).unwrap();
     let compiled =
-        ["mimic.c", "claims-to-be-1.c"].map(|it| (it, checker::compile_c(&checker::file("cheats").join(it))));
+        ["mimic.c", "claims-to-be-1.c"].map(|it| (it, crate::checker::compile_c(&crate::checker::file("cheats").join(it))));
     let results = some_at_a_time(&CHEATS, |(name, id, expected)| {
         let program = compiled.iter().find(|(it, _)| it == name).map(|(_, program)| program.clone());
-        let program = program.unwrap_or_else(|| checker::file("cheats").join(name));
-        let mut candidate: Candidate = checker::candidate(program, &room);
+        let program = program.unwrap_or_else(|| crate::checker::file("cheats").join(name));
+        let mut candidate: Candidate = crate::checker::candidate(program, &room);
         if *name == "another-sh.sh" {
             candidate.program.push(compiled[0].1.clone().into());
         }
-        (*name, must_fail(&candidate, checker::exercise(id), *expected))
+        (*name, must_fail(&candidate, crate::checker::exercise(id), *expected))
     });
     tally("cheats that are told so", &results);
 }

@@ -1,6 +1,4 @@
 //! What the tests of the checker share: many small programs in one build, and a verdict in short.
-#![allow(dead_code, reason = "each of these tests is a crate of its own, and uses a part")]
-
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -12,31 +10,35 @@ use std::sync::Mutex;
 use std::thread;
 
 use exercises::{Exercise, edits, package};
-use xtask::check::diagnosis::Diagnosis;
-use xtask::check::verdict::Verdict;
-use xtask::check::{Candidate, Graded, grade};
-use xtask::host::{self, Host};
-use xtask::{catalog, workshop, workspace};
+use grader::check::diagnosis::Diagnosis;
+use grader::check::verdict::Verdict;
+use grader::check::{Candidate, Graded, grade};
+use testkit::host::{self, Host};
+use grader::{catalog, workshop};
+use lab::workspace;
 
 /// Builds Rust programs, pairs of a name and a source, and returns the directory they are in. `level` is the lint level of their
 /// warnings. See [`exercises::package`] for how they become one binary.
 pub fn build(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
     let folder = write_package(set, level, programs);
-    let binaries = workspace::programs().unwrap();
-    let release = binaries.ends_with("release").then_some("--release");
-    cargo(&folder, ["build"].into_iter().chain(release), &[]);
+    let target = lab::cargo::target_directory().unwrap();
+    let args = ["build", "--quiet", "--offline", "--target-dir"].map(OsString::from);
+    let args: Vec<OsString> = args.into_iter().chain([target.into()]).collect();
+    let built = lab::cargo::build(Some(&folder.join("Cargo.toml")), &args).unwrap();
+    let built = built.unwrap_or_else(|| panic!("{} can't be built, see above", folder.display()));
+    let (_, program) = built.into_iter().next().unwrap();
     let links = folder.join("bin");
     let _ = fs::remove_dir_all(&links);
     fs::create_dir_all(&links).unwrap();
     for (name, _) in programs {
-        fs::hard_link(binaries.join(format!("test-programs-{set}")), links.join(name)).unwrap();
+        fs::hard_link(&program, links.join(name)).unwrap();
     }
     links
 }
 
 /// Writes a package of programs, which is built with the workspace's libraries, and returns its directory.
 pub fn write_package(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
-    let folder = workspace::target().join("test-programs").join(set);
+    let folder = lab::cargo::target_directory().unwrap().join("test-programs").join(set);
     let manifest = workshop::manifest(&format!("test-programs-{set}")).unwrap_or_else(|error| panic!("{error:#}"));
     package::write(&folder, &manifest, level, programs).unwrap_or_else(|error| panic!("{error:#}"));
     fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
@@ -45,8 +47,8 @@ pub fn write_package(set: &str, level: &str, programs: &[(String, String)]) -> P
 
 /// Runs cargo in a package of programs, with the workspace's target directory.
 pub fn cargo<'a>(folder: &Path, words: impl IntoIterator<Item = &'a str>, last: &[&str]) {
-    let mut cargo = Command::new(workspace::cargo());
-    cargo.args(words).args(["--quiet", "--offline", "--target-dir"]).arg(workspace::target()).args(last);
+    let mut cargo = Command::new(lab::cargo::program());
+    cargo.args(words).args(["--quiet", "--offline", "--target-dir"]).arg(lab::cargo::target_directory().unwrap()).args(last);
     assert!(cargo.current_dir(folder).status().unwrap().success(), "{} can't be built, see above", folder.display());
 }
 
@@ -68,7 +70,7 @@ pub fn edit(source: &str, diff: &str) -> String {
 
 /// Builds a program that is to run in any rootfs: linked statically, and with no library but std.
 pub fn build_static(set: &str, name: &str, source: &str) -> PathBuf {
-    let folder = workspace::target().join("test-programs").join(set);
+    let folder = lab::cargo::target_directory().unwrap().join("test-programs").join(set);
     fs::create_dir_all(&folder).unwrap();
     let (file, program) = (folder.join(format!("{name}.rs")), folder.join(name));
     fs::write(&file, source).unwrap();
@@ -80,7 +82,7 @@ pub fn build_static(set: &str, name: &str, source: &str) -> PathBuf {
 
 /// Builds a C program, which is to compile without a warning.
 pub fn compile_c(source: &Path) -> PathBuf {
-    let folder = workspace::target().join("test-programs/c");
+    let folder = lab::cargo::target_directory().unwrap().join("test-programs/c");
     fs::create_dir_all(&folder).unwrap();
     let program = folder.join(source.file_stem().unwrap());
     let mut gcc = Command::new("gcc");
@@ -92,18 +94,18 @@ pub fn compile_c(source: &Path) -> PathBuf {
 
 /// A file beside the tests.
 pub fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/grader").join(name)
 }
 
 /// A folder with a rootfs that is like the tests', and that programs of ill will may do anything to.
 pub fn own_room(name: &str) -> PathBuf {
-    let room = workspace::target().join("test-programs").join(name).join("room");
+    let room = lab::cargo::target_directory().unwrap().join("test-programs").join(name).join("room");
     let _ = fs::remove_dir_all(&room);
     fs::create_dir_all(&room).unwrap();
     // It builds the steps as well, into one of which an attack is put.
     let tests = Host::new();
-    let copied = Command::new("cp").arg("-a").arg(tests.folder().join("rootfs")).arg(&room).status().unwrap();
-    assert!(copied.success(), "cp -a {} failed", tests.folder().display());
+    let copied = Command::new("cp").arg("-a").arg(tests.directory().join("rootfs")).arg(&room).status().unwrap();
+    assert!(copied.success(), "cp -a {} failed", tests.directory().display());
     room
 }
 

@@ -1,7 +1,4 @@
 //! The exercises: each starter fails at its own, and passes those before; each solution passes all.
-#![cfg(target_os = "linux")]
-
-mod checker;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,20 +6,21 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use checker::{build_static, edit, solution, some_at_a_time};
+use crate::checker::{build_static, edit, solution, some_at_a_time};
 use exercises::{Exercise, Kind, package, without_header};
-use xtask::check::diagnosis::Diagnosis;
-use xtask::check::verdict::Verdict;
-use xtask::check::{Candidate, Graded, grade};
-use xtask::host::Host;
-use xtask::{catalog, workspace};
+use grader::check::diagnosis::Diagnosis;
+use grader::check::verdict::Verdict;
+use grader::check::{Candidate, Graded, grade};
+use testkit::host::Host;
+use grader::catalog;
+use lab::workspace;
 
 /// The program of each source without its header, all built in one go.
 fn programs() -> &'static BTreeMap<String, PathBuf> {
     static PROGRAMS: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         let programs = package::starters_and_solutions(workspace::root()).unwrap();
-        let links = checker::build("exercises", "deny", &programs);
+        let links = crate::checker::build("exercises", "deny", &programs);
         let mut programs: BTreeMap<_, _> =
             programs.into_iter().map(|(name, source)| (without_header(&source).to_owned(), links.join(name))).collect();
         for exercise in catalog::exercises().unwrap().iter().filter(|it| it.kind == Kind::Attack) {
@@ -37,7 +35,7 @@ fn programs() -> &'static BTreeMap<String, PathBuf> {
 
 fn candidate(program: &Path, in_user_namespace: bool) -> Candidate {
     // The host's steps are what an attack is put into.
-    let folder = Host::new().folder().to_owned();
+    let folder = Host::new().directory().to_owned();
     Candidate { program: vec![program.into()], folder, in_user_namespace }
 }
 
@@ -115,14 +113,14 @@ fn each_starter_is_red_and_each_solution_green_as_root() {
 #[ignore = "needs clippy: cargo test -p xtask --test exercises -- --ignored"]
 fn no_starter_and_no_solution_has_a_clippy_warning() {
     let programs = package::starters_and_solutions(workspace::root()).unwrap();
-    checker::cargo(&checker::write_package("exercises", "deny", &programs), ["clippy"], &["--", "-D", "warnings"]);
+    crate::checker::cargo(&crate::checker::write_package("exercises", "deny", &programs), ["clippy"], &["--", "-D", "warnings"]);
 }
 
 #[test]
 fn an_attack_that_needs_a_loader_is_told_so() {
-    let exercise = checker::exercise("escape");
+    let exercise = crate::checker::exercise("escape");
     let source = solution(exercise);
-    let program = checker::build("dynamic", "deny", &[("escape".into(), source)]).join("escape");
+    let program = crate::checker::build("dynamic", "deny", &[("escape".into(), source)]).join("escape");
     let graded = grade(&candidate(&program, true), exercise).unwrap();
     let verdict = graded[0].verdicts[0].as_ref().unwrap();
     match verdict {
@@ -149,7 +147,7 @@ fn exam_cgroups(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 #[ignore = "needs root, for a cgroup"]
 fn no_cgroup_of_a_program_stays_on_the_machine() {
-    let exercise = checker::exercise("limits");
+    let exercise = crate::checker::exercise("limits");
     let source = solution(exercise);
     // It makes some below, some at the top, and removes none.
     let mess = r#"
@@ -161,7 +159,7 @@ fn no_cgroup_of_a_program_stays_on_the_machine() {
 @@
 -        let _ = fs::remove_dir(&self.new);
 "#;
-    let program = checker::build("messy", "deny", &[("limits".into(), edit(&source, mess))]).join("limits");
+    let program = crate::checker::build("messy", "deny", &[("limits".into(), edit(&source, mess))]).join("limits");
     let graded = grade(&candidate(&program, false), exercise).unwrap();
     let verdict = graded.last().unwrap().verdicts[0].as_ref().unwrap();
     let Verdict::Fail(failure) = verdict else {
@@ -179,7 +177,7 @@ fn no_cgroup_of_a_program_stays_on_the_machine() {
 #[test]
 #[ignore = "needs root, for a cgroup"]
 fn no_exercise_but_that_one_shows_a_program_the_machines_cgroups() {
-    let exercise = checker::exercise("uts");
+    let exercise = crate::checker::exercise("uts");
     let source = solution(exercise);
     let mess = r#"
 @@
@@ -188,7 +186,7 @@ fn no_exercise_but_that_one_shows_a_program_the_machines_cgroups() {
 +        let _ = std::fs::create_dir(format!("{folder}/mini-docker-mess"));
 +    }
 "#;
-    let program = checker::build("cgroup", "deny", &[("uts".into(), edit(&source, mess))]).join("uts");
+    let program = crate::checker::build("cgroup", "deny", &[("uts".into(), edit(&source, mess))]).join("uts");
     for in_user_namespace in [true, false] {
         let graded = grade(&candidate(&program, in_user_namespace), exercise).unwrap();
         assert!(graded.iter().flat_map(|it| &it.verdicts).all(|it| *it == Some(Verdict::Pass)), "{graded:?}");

@@ -3,9 +3,6 @@
 //!
 //! They run on hosts in a user namespace only, also where other tests are root's: what a real root does there, such as to
 //! remount a file system, is done to the machine.
-#![cfg(target_os = "linux")]
-
-mod checker;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use checker::{Outcome, must_fail, some_at_a_time, tally};
-use xtask::check::diagnosis::Diagnosis::{self, *};
-use xtask::check::{Candidate, exam};
-use xtask::{mounts, workspace};
+use crate::checker::{Outcome, must_fail, some_at_a_time, tally};
+use grader::check::diagnosis::Diagnosis::{self, *};
+use grader::check::{Candidate, exam};
+use lab::{mountinfo, workspace};
 
 /// A fork bomb takes what CPU it can get: whoever is beside it, suffers, and may push it beyond its limit.
 static TURN: Mutex<()> = Mutex::new(());
@@ -54,8 +51,8 @@ struct Machine {
 
 impl Machine {
     fn look() -> Machine {
-        let places = [workspace::root().to_owned(), workspace::target(), "/proc".into(), "/tmp".into()];
-        let mut mounts = mounts::points().unwrap();
+        let places = [workspace::root().to_owned(), lab::cargo::target_directory().unwrap(), "/proc".into(), "/tmp".into()];
+        let mut mounts = mountinfo::own().unwrap().into_iter().map(|it| it.point).collect::<Vec<_>>();
         mounts.retain(|point| point == Path::new("/") || places.iter().any(|place| point.starts_with(place)));
         Machine { name: fs::read_to_string("/proc/sys/kernel/hostname").unwrap(), mounts }
     }
@@ -96,21 +93,21 @@ fn wait_for_silence(room: &Path) -> Result<(), String> {
 fn there_is_a_verdict_in_time_and_nothing_is_left() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let before = Machine::look();
-    let room = checker::own_room("hostile");
-    let folder = checker::file("hostile");
-    let compiled = ["fork-bomb.c", "zombies.c", "debugger.c"].map(|it| (it, checker::compile_c(&folder.join(it))));
+    let room = crate::checker::own_room("hostile");
+    let folder = crate::checker::file("hostile");
+    let compiled = ["fork-bomb.c", "zombies.c", "debugger.c"].map(|it| (it, crate::checker::compile_c(&folder.join(it))));
     let judge = |(name, id, expected): &(&'static str, &str, Diagnosis)| -> (&'static str, Outcome) {
         let program = compiled.iter().find(|(it, _)| it == name).map(|(_, program)| program.clone());
         let program = vec![program.unwrap_or_else(|| folder.join(name)).into()];
         let candidate = Candidate { program, folder: room.clone(), in_user_namespace: true };
         let start = Instant::now();
-        let outcome = must_fail(&candidate, checker::exercise(id), *expected);
+        let outcome = must_fail(&candidate, crate::checker::exercise(id), *expected);
         let took = start.elapsed();
         (name, if took > IN_TIME { Err(format!("a verdict after {} s", took.as_secs())) } else { outcome })
     };
     let mut results: Vec<_> = ALONE.iter().map(judge).collect();
     results.extend(some_at_a_time(&TOGETHER, judge));
-    results.push(("nothing left", wait_for_silence(&room).map(|()| checker::Told::Right)));
+    results.push(("nothing left", wait_for_silence(&room).map(|()| crate::checker::Told::Right)));
     tally("hostile programs that came to nothing", &results);
     assert_eq!(before, Machine::look());
 }
@@ -118,14 +115,14 @@ fn there_is_a_verdict_in_time_and_nothing_is_left() {
 #[test]
 fn sixty_four_at_once_all_pass() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let exercise = checker::exercise("proc");
-    let room = checker::own_room("many");
-    let source = checker::solution(exercise);
-    let program = checker::build("many", "allow", &[("solution".into(), source)]).join("solution");
+    let exercise = crate::checker::exercise("proc");
+    let room = crate::checker::own_room("many");
+    let source = crate::checker::solution(exercise);
+    let program = crate::checker::build("many", "allow", &[("solution".into(), source)]).join("solution");
     let candidate = Candidate { program: vec![program.into()], folder: room.clone(), in_user_namespace: true };
     let start = Instant::now();
     let results: Vec<_> = thread::scope(|scope| {
-        let checks: Vec<_> = (0..64).map(|_| scope.spawn(|| checker::must_pass(&candidate, exercise))).collect();
+        let checks: Vec<_> = (0..64).map(|_| scope.spawn(|| crate::checker::must_pass(&candidate, exercise))).collect();
         checks.into_iter().map(|check| ("one of them", check.join().unwrap())).collect()
     });
     tally(&format!("checks at once that pass, in {:.1} s", start.elapsed().as_secs_f32()), &results);

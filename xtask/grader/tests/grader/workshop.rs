@@ -1,5 +1,4 @@
 //! What a learner meets in the workshop: the commands, on a folder of each test's own.
-#![cfg(target_os = "linux")]
 
 use std::env;
 use std::fs;
@@ -13,10 +12,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use exercises::Exercise;
-use xtask::host::Host;
-use xtask::{catalog, rootfs, workspace};
+use testkit::host::Host;
+use grader::catalog;
+use lab::{rootfs, workspace};
 
-const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+const GRADER: &str = env!("CARGO_BIN_EXE_grader");
 
 /// Longer than any command takes, and no time for one that waits for somebody to type.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ impl Workshop {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         BEFORE.get_or_init(changes);
-        let folder = workspace::target().join("test-workshops").join(name);
+        let folder = lab::cargo::target_directory().unwrap().join("test-workshops").join(name);
         if folder.exists() {
             fs::remove_dir_all(&folder).unwrap();
         }
@@ -50,7 +50,7 @@ impl Workshop {
 
     /// A command as a script would call it: nobody can type, and there is no network for cargo.
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(XTASK);
+        let mut command = Command::new(GRADER);
         command.args(line.split_whitespace()).current_dir(workspace::root());
         command.env(workspace::WORKSHOP, &self.folder).env("CARGO_NET_OFFLINE", "true").env_remove("RUST_BACKTRACE");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -87,7 +87,7 @@ impl Workshop {
     /// A rootfs for `--source`.
     fn copy_of_a_rootfs(&self) -> PathBuf {
         let copy = self.path("rootfs-of-mine");
-        let rootfs = rootfs::test_room().unwrap().join("rootfs");
+        let rootfs = rootfs::test_directory().unwrap().join("rootfs");
         assert!(Command::new("cp").arg("-a").arg(rootfs).arg(&copy).status().unwrap().success());
         copy
     }
@@ -416,8 +416,8 @@ fn a_machine_that_can_not_tell_says_so() {
     let workshop = Workshop::none("cannot");
     // A limit that counts in this user namespace, and forbids the next one in it.
     let script = format!(
-        "echo 0 >/proc/sys/user/max_uts_namespaces; '{XTASK}' check uts --cmd /bin/true; echo $?; \
-         '{XTASK}' check uts --cmd /bin/true --json"
+        "echo 0 >/proc/sys/user/max_uts_namespaces; '{GRADER}' check uts --cmd /bin/true; echo $?; \
+         '{GRADER}' check uts --cmd /bin/true --json"
     );
     let mut shell = Host::new().as_user().command("env");
     for name in ["HOME", "PATH"] {

@@ -1,7 +1,6 @@
 //! The checker is tested with wrong programs, each of which must get its own diagnosis and no other, and with right ones of
 //! another shape, which must pass. They are the `mutants.diff` of each exercise: small edits of the solution, so that they
 //! can't rot, because an edit that no longer applies is an error.
-#![cfg(target_os = "linux")]
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,12 +8,11 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use exercises::{Exercise, Kind, edits};
-use xtask::check::diagnosis::Diagnosis;
-use xtask::{catalog, workspace};
+use grader::check::diagnosis::Diagnosis;
+use grader::catalog;
+use lab::workspace;
 
-mod checker;
-
-use checker::{Outcome, candidate, must_fail, must_pass, some_at_a_time, tally};
+use crate::checker::{Outcome, candidate, must_fail, must_pass, some_at_a_time, tally};
 
 /// Diagnoses that no wrong program of the table can get, and why.
 const NOT_COVERED: &[(Diagnosis, &str)] = &[
@@ -38,7 +36,7 @@ struct Mutant {
 static TABLE: LazyLock<Vec<Mutant>> = LazyLock::new(|| {
     let mut table = Vec::new();
     for exercise in catalog::exercises().unwrap() {
-        let solution = checker::solution(exercise);
+        let solution = crate::checker::solution(exercise);
         for exercises::Mutant { name, diagnosis, passes_as_root, edits } in exercise.mutants(workspace::root()).unwrap()
         {
             let find =
@@ -56,17 +54,17 @@ impl Mutant {
         static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
             let programs = TABLE.iter().filter(|it| it.exercise.kind == Kind::Container);
             let sources: Vec<_> = programs.map(|it| (it.name.clone(), it.source.clone())).collect();
-            checker::build("mutants", "allow", &sources)
+            crate::checker::build("mutants", "allow", &sources)
         });
         match self.exercise.kind {
             Kind::Container => PROGRAMS.join(&self.name),
             // Copied into a rootfs, it would not know its name any more.
-            Kind::Attack => checker::build_static("attacks", &self.name, &self.source),
+            Kind::Attack => crate::checker::build_static("attacks", &self.name, &self.source),
         }
     }
 
     fn graded(&self) -> Outcome {
-        static ROOM: LazyLock<PathBuf> = LazyLock::new(|| checker::own_room("mutants"));
+        static ROOM: LazyLock<PathBuf> = LazyLock::new(|| crate::checker::own_room("mutants"));
         let candidate = candidate(self.program(), &ROOM);
         match self.diagnosis {
             Some(_) if self.passes_as_root && !candidate.in_user_namespace => must_pass(&candidate, self.exercise),
@@ -93,8 +91,8 @@ fn a_right_program_may_differ_from_the_solution() {
 
 #[test]
 fn what_can_not_be_executed_is_no_program() {
-    let run = checker::exercise("run");
-    let room = checker::own_room("no-program");
+    let run = crate::checker::exercise("run");
+    let room = crate::checker::own_room("no-program");
     let (source, text) = (workspace::root().join(&run.starter_base), room.join("text"));
     fs::write(&text, "not even a script\n").unwrap();
     let programs = [room.join("no-such"), room.clone(), source, text];

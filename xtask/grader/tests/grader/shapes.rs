@@ -1,17 +1,14 @@
 //! A right program may have any shape: other system calls, another language, or somebody else's tool behind a small adapter.
 //! Each passes the exercises of the steps, and those beyond that it can: no tool answers every question as ours do.
-#![cfg(target_os = "linux")]
-
-mod checker;
 
 use std::path::{Path, PathBuf};
 
-use checker::{Outcome, must_pass, tally};
+use crate::checker::{Outcome, must_pass, tally};
 
 /// Grades a program by each of some exercises, which ask for the steps' as well.
 fn passes(name: &'static str, program: &Path, ids: &[&'static str]) -> Vec<(&'static str, Outcome)> {
-    let room = checker::own_room(&format!("shape-{name}"));
-    let grade = |id: &&'static str| must_pass(&checker::candidate(program, &room), checker::exercise(id));
+    let room = crate::checker::own_room(&format!("shape-{name}"));
+    let grade = |id: &&'static str| must_pass(&crate::checker::candidate(program, &room), crate::checker::exercise(id));
     ids.iter().map(|id| (*id, grade(id))).collect()
 }
 
@@ -20,17 +17,17 @@ fn all_pass(name: &'static str, program: &Path, ids: &[&'static str]) {
 }
 
 fn source(name: &str) -> PathBuf {
-    checker::file("shapes").join(name)
+    crate::checker::file("shapes").join(name)
 }
 
 #[test]
 fn in_c_with_fork() {
-    all_pass("fork.c", &checker::compile_c(&source("fork.c")), &["proc", "status", "reap", "die", "clean"]);
+    all_pass("fork.c", &crate::checker::compile_c(&source("fork.c")), &["proc", "status", "reap", "die", "clean"]);
 }
 
 #[test]
 fn in_c_with_clone() {
-    all_pass("clone.c", &checker::compile_c(&source("clone.c")), &["proc", "status", "die"]);
+    all_pass("clone.c", &crate::checker::compile_c(&source("clone.c")), &["proc", "status", "die"]);
 }
 
 #[test]
@@ -53,7 +50,7 @@ mod with_more_than_a_usual_machine_has {
     #[ignore = "needs go: cargo test -p xtask --test shapes -- --ignored"]
     fn in_go() {
         needs("go", "golang-go");
-        let program = xtask::workspace::target().join("test-programs/container-in-go");
+        let program = lab::cargo::target_directory().unwrap().join("test-programs/container-in-go");
         let mut go = Command::new("go");
         let built = go.args(["build", "-o"]).arg(&program).arg(source("container.go")).env("CGO_ENABLED", "0").status();
         assert!(built.unwrap().success(), "container.go does not compile");

@@ -1,15 +1,15 @@
 //! What `cargo xtask compare` finds: the table that the book shows, and the facts in it.
-#![cfg(target_os = "linux")]
 
 use std::collections::HashMap;
 use std::env;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use xtask::host::{self, Host};
-use xtask::steps;
+use testkit::host::{self, Host};
+use lab::steps;
+use serde_json::Value;
 
-const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+const GRADER: &str = env!("CARGO_BIN_EXE_grader");
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -17,7 +17,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// The command on hosts of the kind that the tests are asked to use.
 fn compare(args: &[&str]) -> Output {
-    let mut command = Command::new(XTASK);
+    let mut command = Command::new(GRADER);
     command.arg("compare").args(args).env_remove("RUST_BACKTRACE");
     if let Some(privilege) = env::var_os(host::PRIVILEGE) {
         command.arg("--privilege").arg(privilege);
@@ -31,16 +31,16 @@ fn stdout(args: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// The values of a column in what `--json` prints, by name; a namespace is `ns.KIND`.
+/// Returns the values of a column in what `--json` prints, by name; a namespace is `ns.KIND`.
 fn values(json: &str, column: &str) -> HashMap<String, String> {
-    let (_, rest) = json.split_once(&format!("\"name\": \"{column}\"")).unwrap_or_else(|| panic!("{column}: {json}"));
-    let (plain, namespaces) = rest.split_once('}').unwrap().0.split_once("\"namespaces\": {").unwrap();
-    let pairs = |text: &str, prefix: &str| -> Vec<(String, String)> {
-        let pairs = text.split(',').filter_map(|it| it.split_once(": "));
-        let bare = |it: &str| it.trim().trim_matches('"').to_owned();
-        pairs.map(|(key, value)| (format!("{prefix}{}", bare(key)), bare(value))).collect()
+    let json: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let columns = json["columns"].as_array().unwrap();
+    let column = columns.iter().find(|it| it["name"] == column).unwrap_or_else(|| panic!("no {column}: {json}"));
+    let pairs = |object: &Value, prefix: &str| -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        object.as_object().unwrap().iter().map(|(name, value)| (format!("{prefix}{name}"), text(value))).collect()
     };
-    pairs(plain, "").into_iter().chain(pairs(namespaces, "ns.")).collect()
+    pairs(column, "").into_iter().chain(pairs(&column["namespaces"], "ns.")).collect()
 }
 
 /// The value in each column: the host, and steps 1 to 4.
@@ -128,7 +128,7 @@ fn real(host: &Host, before: &str, args: &str) -> Output {
             shell.arg(format!("{name}={}", value.to_string_lossy()));
         }
     }
-    shell.args(["sh", "-c", &format!("{before} '{XTASK}' compare --real {args}")]).output().unwrap()
+    shell.args(["sh", "-c", &format!("{before} '{GRADER}' compare --real {args}")]).output().unwrap()
 }
 
 #[test]
@@ -155,6 +155,6 @@ fn where_it_can_not_run_one_line_says_why() {
     let error = text(&output.stderr);
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{error}");
     assert!(error.contains("unshare(CLONE_NEWPID|CLONE_NEWNS): ENOSPC") && error.lines().count() == 1, "{error}");
-    let output = Command::new(XTASK).args(["compare", "--privilege", "sudo"]).output().unwrap();
+    let output = Command::new(GRADER).args(["compare", "--privilege", "sudo"]).output().unwrap();
     assert_eq!(text(&output.stderr), "xtask: --privilege sudo is for --real\n");
 }

@@ -1,0 +1,11 @@
+//! The grader is tested: by wrong programs, by right ones of every shape, and by what a learner meets.
+#![cfg(target_os = "linux")]
+
+mod cheats;
+mod checker;
+mod compare;
+mod hostile;
+mod mutants;
+mod shapes;
+mod starters_and_solutions;
+mod workshop;
