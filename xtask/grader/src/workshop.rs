@@ -10,13 +10,14 @@
 //! ```
 
 use std::collections::hash_map::DefaultHasher;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use exercises::Exercise;
@@ -47,12 +48,15 @@ nix = { version = "0.31", features = FEATURES }
 [workspace]
 "#;
 
-const CONFIG: &str = r#"[alias]
-xtask = "run --quiet --manifest-path ../Cargo.toml --package xtask --"
-
-[build]
-target-dir = "../target"
-"#;
+/// cargo's configuration there, with complete paths, because an alias is run in the directory where it is typed.
+fn config() -> Result<String> {
+    let (manifest, target) = (workspace::root().join("Cargo.toml"), workspace::workshop_target()?);
+    // A string of Rust's, with its escapes, is one of TOML's.
+    Ok(format!(
+        "[alias]\nxtask = [\"run\", \"--manifest-path\", {manifest:?}, \"--package\", \"xtask\", \"--\"]\n\n\
+         [build]\ntarget-dir = {target:?}\n"
+    ))
+}
 
 /// Makes the folder, and tells what to do with it. What is there already stays.
 ///
@@ -63,12 +67,12 @@ pub fn start() -> Result<ExitCode> {
     let is_new = !folder.join("Cargo.toml").exists();
     if is_new {
         fs::create_dir_all(folder.join("src/bin")).with_context(|| format!("making {}", folder.display()))?;
-        fs::create_dir_all(folder.join(".cargo"))?;
         write(&folder.join("Cargo.toml"), &manifest(NAME)?)?;
-        write(&folder.join(".cargo/config.toml"), CONFIG)?;
         // The very versions that are here already: nothing is to be downloaded.
         fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
     }
+    // Again, because the repository may have moved.
+    write(&folder.join(".cargo/config.toml"), &config()?)?;
     // An update may have brought one with a program of its own.
     for exercise in catalog::exercises()? {
         let file = folder.join(source_of(exercise));
@@ -100,7 +104,7 @@ pub fn start() -> Result<ExitCode> {
 pub fn manifest(name: &str) -> Result<String> {
     let top = workspace::root().join("Cargo.toml");
     let top = fs::read_to_string(&top).with_context(|| format!("reading {}", top.display()))?;
-    let features = features(include_str!("../Cargo.toml")).context("xtask has no nix")?;
+    let features = features(&top).context("the workspace has no nix")?;
     let manifest = MANIFEST.replace("FEATURES", features).replace("\"mine\"", &format!("{name:?}"));
     Ok(format!("{manifest}\n{}", profiles(&top)))
 }
@@ -146,16 +150,17 @@ fn there() -> Result<PathBuf> {
 /// # Errors
 /// When there is no workshop, or cargo does not start.
 pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
-    let folder = there()?;
+    let manifest = there()?.join("Cargo.toml");
     let name = exercise.program();
     let target = workspace::workshop_target()?;
-    let mut cargo = Command::new(lab::cargo::program());
-    cargo.args(["rustc", "--quiet", "--bin", name, "--target-dir"]).arg(&target).current_dir(folder);
+    let mut args: Vec<OsString> = ["rustc", "--quiet", "--bin", name, "--target-dir"].map(OsString::from).into();
+    args.push(target.into());
     if name != NAME {
         // It is to run in a rootfs, which need not have our C library.
-        cargo.args(["--", "-C", "target-feature=+crt-static"]);
+        args.extend(["--", "-C", "target-feature=+crt-static"].map(OsString::from));
     }
-    Ok(cargo.status().context("starting cargo")?.success().then(|| target.join("debug").join(name)))
+    let Some(mut programs) = lab::cargo::build(Some(&manifest), &args)? else { return Ok(None) };
+    programs.remove(name).with_context(|| format!("cargo built no {name}")).map(Some)
 }
 
 /// The exercise that is meant: the one that was named, else the one that was begun, else the one that is next, or the last if
@@ -330,6 +335,9 @@ mod tests {
     fn the_manifest_is_built_like_the_workspace() {
         let top = "[a]\nx = 1\n\n# Why.\n[profile.dev]\ndebug = 0\n\n[profile.dev.package.\"*\"]\ndebug = false\n[b]\n";
         assert_eq!(profiles(top), "[profile.dev]\ndebug = 0\n\n[profile.dev.package.\"*\"]\ndebug = false\n");
-        assert!(features(include_str!("../Cargo.toml")).is_some_and(|it| it.starts_with("[\"") && it.ends_with("\"]")));
+        assert!(
+            features(include_str!("../../../Cargo.toml"))
+                .is_some_and(|it| it.starts_with("[\"") && it.ends_with("\"]"))
+        );
     }
 }

@@ -13,9 +13,9 @@ use exercises::{Exercise, edits, package};
 use grader::check::diagnosis::Diagnosis;
 use grader::check::verdict::Verdict;
 use grader::check::{Candidate, Graded, grade};
-use testkit::host::{self, Host};
 use grader::{catalog, workshop};
 use lab::workspace;
+use testkit::host::{self, Host};
 
 /// Builds Rust programs, pairs of a name and a source, and returns the directory they are in. `level` is the lint level of their
 /// warnings. See [`exercises::package`] for how they become one binary.
@@ -48,7 +48,11 @@ pub fn write_package(set: &str, level: &str, programs: &[(String, String)]) -> P
 /// Runs cargo in a package of programs, with the workspace's target directory.
 pub fn cargo<'a>(folder: &Path, words: impl IntoIterator<Item = &'a str>, last: &[&str]) {
     let mut cargo = Command::new(lab::cargo::program());
-    cargo.args(words).args(["--quiet", "--offline", "--target-dir"]).arg(lab::cargo::target_directory().unwrap()).args(last);
+    cargo
+        .args(words)
+        .args(["--quiet", "--offline", "--target-dir"])
+        .arg(lab::cargo::target_directory().unwrap())
+        .args(last);
     assert!(cargo.current_dir(folder).status().unwrap().success(), "{} can't be built, see above", folder.display());
 }
 

@@ -5,9 +5,9 @@ use std::env;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use testkit::host::{self, Host};
 use lab::steps;
 use serde_json::Value;
+use testkit::host::{self, Host};
 
 const GRADER: &str = env!("CARGO_BIN_EXE_grader");
 

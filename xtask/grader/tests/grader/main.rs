@@ -1,11 +1,8 @@
 //! The grader is tested: by wrong programs, by right ones of every shape, and by what a learner meets.
 #![cfg(target_os = "linux")]
 
-mod cheats;
 mod checker;
 mod compare;
-mod hostile;
-mod mutants;
-mod shapes;
+mod slow;
 mod starters_and_solutions;
 mod workshop;

@@ -8,12 +8,12 @@ use std::sync::OnceLock;
 
 use crate::checker::{build_static, edit, solution, some_at_a_time};
 use exercises::{Exercise, Kind, package, without_header};
+use grader::catalog;
 use grader::check::diagnosis::Diagnosis;
 use grader::check::verdict::Verdict;
 use grader::check::{Candidate, Graded, grade};
-use testkit::host::Host;
-use grader::catalog;
 use lab::workspace;
+use testkit::host::Host;
 
 /// The program of each source without its header, all built in one go.
 fn programs() -> &'static BTreeMap<String, PathBuf> {
@@ -104,19 +104,6 @@ fn each_starter_is_red_and_each_solution_green() {
 }
 
 #[test]
-#[ignore = "needs root, for hosts without a user namespace"]
-fn each_starter_is_red_and_each_solution_green_as_root() {
-    each_is_red_and_then_green(false);
-}
-
-#[test]
-#[ignore = "needs clippy: cargo test -p xtask --test exercises -- --ignored"]
-fn no_starter_and_no_solution_has_a_clippy_warning() {
-    let programs = package::starters_and_solutions(workspace::root()).unwrap();
-    crate::checker::cargo(&crate::checker::write_package("exercises", "deny", &programs), ["clippy"], &["--", "-D", "warnings"]);
-}
-
-#[test]
 fn an_attack_that_needs_a_loader_is_told_so() {
     let exercise = crate::checker::exercise("escape");
     let source = solution(exercise);
@@ -144,13 +131,22 @@ fn exam_cgroups(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-#[ignore = "needs root, for a cgroup"]
-fn no_cgroup_of_a_program_stays_on_the_machine() {
-    let exercise = crate::checker::exercise("limits");
-    let source = solution(exercise);
-    // It makes some below, some at the top, and removes none.
-    let mess = r#"
+mod as_root {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs root, for hosts without a user namespace"]
+    fn each_starter_is_red_and_each_solution_green_as_root() {
+        each_is_red_and_then_green(false);
+    }
+
+    #[test]
+    #[ignore = "needs root, for a cgroup"]
+    fn no_cgroup_of_a_program_stays_on_the_machine() {
+        let exercise = crate::checker::exercise("limits");
+        let source = solution(exercise);
+        // It makes some below, some at the top, and removes none.
+        let mess = r#"
 @@
          write(&cgroup.new.join("pids.max"), pids)?;
 +        for folder in ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"].map(Path::new).into_iter().chain([cgroup.new.as_path()]) {
@@ -159,39 +155,55 @@ fn no_cgroup_of_a_program_stays_on_the_machine() {
 @@
 -        let _ = fs::remove_dir(&self.new);
 "#;
-    let program = crate::checker::build("messy", "deny", &[("limits".into(), edit(&source, mess))]).join("limits");
-    let graded = grade(&candidate(&program, false), exercise).unwrap();
-    let verdict = graded.last().unwrap().verdicts[0].as_ref().unwrap();
-    let Verdict::Fail(failure) = verdict else {
-        let line = format!("CANNOT RUN HERE: {verdict:?}\n");
-        io::stderr().write_all(line.as_bytes()).unwrap();
-        assert!(matches!(verdict, Verdict::CannotRun { .. }), "{line}");
-        return;
-    };
-    assert_eq!(failure.diagnosis, Diagnosis::CgroupLeft, "{failure:?}");
-    let mut found = Vec::new();
-    exam_cgroups(Path::new("/sys/fs/cgroup"), &mut found);
-    assert!(found.is_empty(), "{found:?}");
-}
+        let program = crate::checker::build("messy", "deny", &[("limits".into(), edit(&source, mess))]).join("limits");
+        let graded = grade(&candidate(&program, false), exercise).unwrap();
+        let verdict = graded.last().unwrap().verdicts[0].as_ref().unwrap();
+        let Verdict::Fail(failure) = verdict else {
+            let line = format!("CANNOT RUN HERE: {verdict:?}\n");
+            io::stderr().write_all(line.as_bytes()).unwrap();
+            assert!(matches!(verdict, Verdict::CannotRun { .. }), "{line}");
+            return;
+        };
+        assert_eq!(failure.diagnosis, Diagnosis::CgroupLeft, "{failure:?}");
+        let mut found = Vec::new();
+        exam_cgroups(Path::new("/sys/fs/cgroup"), &mut found);
+        assert!(found.is_empty(), "{found:?}");
+    }
 
-#[test]
-#[ignore = "needs root, for a cgroup"]
-fn no_exercise_but_that_one_shows_a_program_the_machines_cgroups() {
-    let exercise = crate::checker::exercise("uts");
-    let source = solution(exercise);
-    let mess = r#"
+    #[test]
+    #[ignore = "needs root, for a cgroup"]
+    fn no_exercise_but_that_one_shows_a_program_the_machines_cgroups() {
+        let exercise = crate::checker::exercise("uts");
+        let source = solution(exercise);
+        let mess = r#"
 @@
  fn run(program: &OsStr, args: &[OsString]) -> Result<u8> {
 +    for folder in ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"] {
 +        let _ = std::fs::create_dir(format!("{folder}/mini-docker-mess"));
 +    }
 "#;
-    let program = crate::checker::build("cgroup", "deny", &[("uts".into(), edit(&source, mess))]).join("uts");
-    for in_user_namespace in [true, false] {
-        let graded = grade(&candidate(&program, in_user_namespace), exercise).unwrap();
-        assert!(graded.iter().flat_map(|it| &it.verdicts).all(|it| *it == Some(Verdict::Pass)), "{graded:?}");
-        let left = ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"].map(|it| Path::new(it).join("mini-docker-mess"));
-        let left = left.map(|folder| fs::remove_dir(folder).is_ok());
-        assert_eq!(left, [false, false]);
+        let program = crate::checker::build("cgroup", "deny", &[("uts".into(), edit(&source, mess))]).join("uts");
+        for in_user_namespace in [true, false] {
+            let graded = grade(&candidate(&program, in_user_namespace), exercise).unwrap();
+            assert!(graded.iter().flat_map(|it| &it.verdicts).all(|it| *it == Some(Verdict::Pass)), "{graded:?}");
+            let left = ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"].map(|it| Path::new(it).join("mini-docker-mess"));
+            let left = left.map(|folder| fs::remove_dir(folder).is_ok());
+            assert_eq!(left, [false, false]);
+        }
+    }
+}
+
+mod slow {
+    use super::*;
+
+    #[test]
+    #[ignore = "slow: compiles every program again"]
+    fn no_starter_and_no_solution_has_a_clippy_warning() {
+        let programs = package::starters_and_solutions(workspace::root()).unwrap();
+        crate::checker::cargo(
+            &crate::checker::write_package("exercises", "deny", &programs),
+            ["clippy"],
+            &["--", "-D", "warnings"],
+        );
     }
 }

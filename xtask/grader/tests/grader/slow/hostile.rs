@@ -51,7 +51,8 @@ struct Machine {
 
 impl Machine {
     fn look() -> Machine {
-        let places = [workspace::root().to_owned(), lab::cargo::target_directory().unwrap(), "/proc".into(), "/tmp".into()];
+        let places =
+            [workspace::root().to_owned(), lab::cargo::target_directory().unwrap(), "/proc".into(), "/tmp".into()];
         let mut mounts = mountinfo::own().unwrap().into_iter().map(|it| it.point).collect::<Vec<_>>();
         mounts.retain(|point| point == Path::new("/") || places.iter().any(|place| point.starts_with(place)));
         Machine { name: fs::read_to_string("/proc/sys/kernel/hostname").unwrap(), mounts }
@@ -90,12 +91,14 @@ fn wait_for_silence(room: &Path) -> Result<(), String> {
 }
 
 #[test]
+#[ignore = "slow: waits for time limits"]
 fn there_is_a_verdict_in_time_and_nothing_is_left() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let before = Machine::look();
     let room = crate::checker::own_room("hostile");
     let folder = crate::checker::file("hostile");
-    let compiled = ["fork-bomb.c", "zombies.c", "debugger.c"].map(|it| (it, crate::checker::compile_c(&folder.join(it))));
+    let compiled =
+        ["fork-bomb.c", "zombies.c", "debugger.c"].map(|it| (it, crate::checker::compile_c(&folder.join(it))));
     let judge = |(name, id, expected): &(&'static str, &str, Diagnosis)| -> (&'static str, Outcome) {
         let program = compiled.iter().find(|(it, _)| it == name).map(|(_, program)| program.clone());
         let program = vec![program.unwrap_or_else(|| folder.join(name)).into()];
@@ -113,6 +116,7 @@ fn there_is_a_verdict_in_time_and_nothing_is_left() {
 }
 
 #[test]
+#[ignore = "slow: waits for time limits"]
 fn sixty_four_at_once_all_pass() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let exercise = crate::checker::exercise("proc");

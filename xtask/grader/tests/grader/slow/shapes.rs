@@ -21,23 +21,25 @@ fn source(name: &str) -> PathBuf {
 }
 
 #[test]
+#[ignore = "slow: grades programs in C and shell"]
 fn in_c_with_fork() {
     all_pass("fork.c", &crate::checker::compile_c(&source("fork.c")), &["proc", "status", "reap", "die", "clean"]);
 }
 
 #[test]
+#[ignore = "slow: grades programs in C and shell"]
 fn in_c_with_clone() {
     all_pass("clone.c", &crate::checker::compile_c(&source("clone.c")), &["proc", "status", "die"]);
 }
 
 #[test]
+#[ignore = "slow: grades programs in C and shell"]
 fn in_sh_with_unshare() {
     // Of a child that SIGKILL ended it makes status 1, and no SIGTERM ends it: util-linux 2.38.
     all_pass("unshare.sh", &source("unshare.sh"), &["proc"]);
 }
 
-/// `cargo xtask test` leaves these out, for what they need is no part of a usual machine; `cargo xtask ci` runs them.
-mod with_more_than_a_usual_machine_has {
+mod in_other_languages {
     use super::*;
     use std::process::Command;
 
@@ -47,7 +49,7 @@ mod with_more_than_a_usual_machine_has {
     }
 
     #[test]
-    #[ignore = "needs go: cargo test -p xtask --test shapes -- --ignored"]
+    #[ignore = "needs go"]
     fn in_go() {
         needs("go", "golang-go");
         let program = lab::cargo::target_directory().unwrap().join("test-programs/container-in-go");
@@ -58,14 +60,14 @@ mod with_more_than_a_usual_machine_has {
     }
 
     #[test]
-    #[ignore = "needs python3: cargo test -p xtask --test shapes -- --ignored"]
+    #[ignore = "needs python3"]
     fn in_python() {
         needs("python3", "python3");
         all_pass("container.py", &source("container.py"), &["proc", "status", "reap", "die"]);
     }
 
     #[test]
-    #[ignore = "needs bwrap: cargo test -p xtask --test shapes -- --ignored"]
+    #[ignore = "needs bwrap"]
     fn in_sh_with_bwrap() {
         needs("bwrap", "bubblewrap");
         // It closes no descriptor that it was given, and ends with status 1 where there is no such command.

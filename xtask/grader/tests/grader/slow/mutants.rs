@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use exercises::{Exercise, Kind, edits};
-use grader::check::diagnosis::Diagnosis;
 use grader::catalog;
+use grader::check::diagnosis::Diagnosis;
 use lab::workspace;
 
 use crate::checker::{Outcome, candidate, must_fail, must_pass, some_at_a_time, tally};
@@ -80,16 +80,19 @@ fn grade_all(what: &str, which: impl Fn(&Mutant) -> bool) {
 }
 
 #[test]
+#[ignore = "slow: grades two hundred programs"]
 fn each_wrong_program_gets_its_own_name() {
     grade_all("mutants with their own name", |it| it.diagnosis.is_some());
 }
 
 #[test]
+#[ignore = "slow: grades two hundred programs"]
 fn a_right_program_may_differ_from_the_solution() {
     grade_all("right programs beside them that pass", |it| it.diagnosis.is_none());
 }
 
 #[test]
+#[ignore = "slow: grades two hundred programs"]
 fn what_can_not_be_executed_is_no_program() {
     let run = crate::checker::exercise("run");
     let room = crate::checker::own_room("no-program");
@@ -104,6 +107,7 @@ fn what_can_not_be_executed_is_no_program() {
 }
 
 #[test]
+#[ignore = "slow: grades two hundred programs"]
 fn each_diagnosis_has_a_wrong_program() {
     let covered: HashSet<Diagnosis> = TABLE.iter().filter_map(|it| it.diagnosis).collect();
     for (diagnosis, why) in NOT_COVERED {
