@@ -48,13 +48,15 @@ nix = { version = "0.31", features = FEATURES }
 [workspace]
 "#;
 
-/// cargo's configuration there, with complete paths, because an alias is run in the directory where it is typed.
+/// Returns cargo's configuration there. Its paths are complete, because an alias is run in the directory where it is typed.
 fn config() -> Result<String> {
-    let (manifest, target) = (workspace::root().join("Cargo.toml"), workspace::workshop_target()?);
-    // A string of Rust's, with its escapes, is one of TOML's.
+    let complete = workspace::root().join("Cargo.toml").display().to_string();
+    // cargo splits an alias at blanks. Then it works only in the top directory of the workshop.
+    let manifest = if complete.contains(char::is_whitespace) { "../Cargo.toml" } else { &complete };
+    let target = workspace::workshop_target()?;
+    // What Rust prints of a path with {:?} is a string in TOML, too.
     Ok(format!(
-        "[alias]\nxtask = [\"run\", \"--manifest-path\", {manifest:?}, \"--package\", \"xtask\", \"--\"]\n\n\
-         [build]\ntarget-dir = {target:?}\n"
+        "[alias]\nxtask = \"run --manifest-path {manifest} --package xtask --\"\n\n[build]\ntarget-dir = {target:?}\n"
     ))
 }
 

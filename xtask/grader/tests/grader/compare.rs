@@ -122,6 +122,7 @@ fn a_pipe_gets_no_colour_unless_told_to() {
 /// On a throwaway host, which stands in for the real machine.
 fn real(host: &Host, before: &str, args: &str) -> Output {
     let mut shell = host.command("env");
+    shell.arg("CARGO_TERM_QUIET=true");
     // As in command_line.rs: the cargo that runs this test needs its home, and a rustc, which lies where this PATH says.
     for name in ["HOME", "PATH", "CARGO", "CARGO_HOME", "RUSTUP_HOME"] {
         if let Some(value) = env::var_os(name) {

@@ -424,7 +424,7 @@ fn no_command_waits_for_somebody_to_type() {
 }
 
 #[test]
-fn the_workshop_is_built_without_a_network_and_changes_no_tracked_file() {
+fn the_workshop_is_built_without_a_network_anywhere_in_it_and_changes_no_tracked_file() {
     let workshop = Workshop::new("offline");
     workshop.says("check run");
     workshop.says("catch-up pid");
@@ -433,6 +433,10 @@ fn the_workshop_is_built_without_a_network_and_changes_no_tracked_file() {
     let mut cargo = Command::new(lab::cargo::program());
     cargo.args(["build", "--quiet", "--offline"]).current_dir(&workshop.folder);
     assert!(cargo.status().unwrap().success());
+    // And the commands work wherever the learner is.
+    let mut xtask = Command::new(lab::cargo::program());
+    xtask.args(["xtask", "help"]).current_dir(workshop.path("src")).env("CARGO_TERM_QUIET", "true");
+    assert!(xtask.output().unwrap().status.success());
     assert_eq!(changes(), *BEFORE.get().unwrap(), "the tests before this one count, too");
 }
 
