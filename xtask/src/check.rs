@@ -16,27 +16,27 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use exercises::Exercise;
 
 use crate::compare::{Color, is_colored};
-use crate::exercises::{self, Exercise};
 use crate::privilege::{self, Privilege, Refused};
 use crate::rootfs::Source;
-use crate::{host, stdout, workshop, workspace};
+use crate::{catalog, host, stdout, workshop, workspace};
 
 pub mod behaviour;
-pub mod criterion;
 pub mod diagnosis;
 pub mod exam;
 pub mod look;
 pub mod proc;
 pub mod report;
 pub mod room;
+pub mod rules;
 pub mod said;
 pub mod verdict;
 
-use criterion::How;
 use exam::{Exam, Trouble};
 use room::Room;
+use rules::Rule;
 use verdict::Verdict;
 
 /// The hidden first argument of the examiner.
@@ -103,7 +103,7 @@ fn once(options: &Options) -> Result<u8> {
         workshop::note_passed(&graded.iter().map(|it| it.exercise).collect::<Vec<_>>())?;
     }
     let text = match options.json {
-        true => report::json(exercise, &graded),
+        true => report::json(exercise, &graded)?,
         false => report::text(exercise, &graded, options.program.as_deref(), is_colored(options.color))?,
     };
     stdout::write(&text)?;
@@ -195,23 +195,20 @@ pub struct Graded {
 /// # Errors
 /// When the examiner fails, which is no verdict on the program.
 pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<Graded>> {
-    let exercises = exercise.with_earlier();
-    let looks = if exercises.iter().any(|it| it.checks.iter().any(|it| matches!(it.how, How::Look(_)))) {
-        examine(candidate, exercise, "look")?
-    } else {
-        Vec::new()
-    };
+    let exercises = exercise.with_earlier(catalog::exercises()?);
+    let looks =
+        if !rules::on_look(&exercises)?.is_empty() { examine(candidate, exercise, "look")? } else { Vec::new() };
     let mut looks = looks.into_iter();
     let mut graded = Vec::new();
     let mut failed = false;
     for exercise in exercises {
         let mut verdicts = Vec::new();
         for (index, check) in exercise.checks.iter().enumerate() {
-            let verdict = match check.how {
-                How::Look(_) => looks.next(),
+            let verdict = match rules::find(&check.rule)? {
+                Rule::Look(_) => looks.next(),
                 // A program that fails here would only fail there for the same reason.
-                How::Alone(_) if failed => None,
-                How::Alone(_) => examine(candidate, exercise, &index.to_string())?.pop(),
+                Rule::Alone(_) if failed => None,
+                Rule::Alone(_) => examine(candidate, exercise, &index.to_string())?.pop(),
             };
             let verdict = verdict.filter(|_| !failed);
             failed |= matches!(verdict, Some(Verdict::Fail(_)));
@@ -228,7 +225,7 @@ fn examine(candidate: &Candidate, exercise: &Exercise, what: &str) -> Result<Vec
     const LIMIT: Duration = Duration::from_secs(exam::WALL_LIMIT.as_secs() + 30);
     let rights = if candidate.in_user_namespace { "user" } else { "root" };
     let mut child = Command::new(host_program()?)
-        .args([EXAM, exercise.id, what, rights])
+        .args([EXAM, &exercise.id, what, rights])
         .arg(&candidate.folder)
         .args(&candidate.program)
         .stdin(Stdio::null())
@@ -265,24 +262,21 @@ fn host_program() -> Result<PathBuf> {
 /// When there is no throwaway host to be had, or the examiner itself fails.
 pub fn sit(args: &[OsString]) -> Result<ExitCode> {
     let [exercise, what, rights, folder, program @ ..] = args else { bail!("`{EXAM}` is for `check`") };
-    let exercise = exercises::find(&exercise.to_string_lossy())?;
+    let exercise = catalog::exercise(&exercise.to_string_lossy())?;
     privilege::die_with_parent()?;
     let exam = Exam::open(program.to_vec(), Path::new(folder), rights == "user")?;
     let verdicts = match what.to_str() {
         Some("look") => {
-            let judges =
-                exercise.with_earlier().into_iter().flat_map(|it| it.checks).filter_map(|check| match check.how {
-                    How::Look(judge) => Some(judge),
-                    How::Alone(_) => None,
-                });
+            let judges = rules::on_look(&exercise.with_earlier(catalog::exercises()?))?;
             match own_errors_only(look::look(&exam))? {
-                Ok(look) => judges.map(|judge| judge(&look).unwrap_or_else(|verdict| verdict)).collect(),
-                Err(verdict) => judges.map(|_| verdict.clone()).collect::<Vec<_>>(),
+                Ok(look) => judges.into_iter().map(|judge| judge(&look).unwrap_or_else(|verdict| verdict)).collect(),
+                Err(verdict) => vec![verdict; judges.len()],
             }
         }
         what => {
             let check = what.and_then(|it| it.parse::<usize>().ok()).and_then(|it| exercise.checks.get(it));
-            let Some(How::Alone(check)) = check.map(|it| it.how) else { bail!("`{EXAM}` is for `check`") };
+            let rule = check.map(|it| rules::find(&it.rule)).transpose()?;
+            let Some(Rule::Alone(check)) = rule else { bail!("`{EXAM}` is for `check`") };
             vec![own_errors_only(check(&exam))?.unwrap_or_else(|verdict| verdict)]
         }
     };

@@ -10,6 +10,8 @@ pub mod workspace;
 #[cfg(target_os = "linux")]
 pub mod bench;
 #[cfg(target_os = "linux")]
+pub mod catalog;
+#[cfg(target_os = "linux")]
 pub mod check;
 #[cfg(target_os = "linux")]
 pub mod ci;
@@ -21,8 +23,6 @@ pub mod contract;
 pub mod doctor;
 #[cfg(target_os = "linux")]
 pub mod escape;
-#[cfg(target_os = "linux")]
-pub mod exercises;
 #[cfg(target_os = "linux")]
 pub mod fresh;
 #[cfg(target_os = "linux")]

@@ -27,14 +27,14 @@ mod linux {
     use anyhow::Result;
     use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
     use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+    use exercises::Exercise;
     use xtask::compare::Color;
-    use xtask::exercises::{self, Exercise};
     use xtask::privilege::Privilege;
     use xtask::rootfs::Source;
     use xtask::rootfs::untrusted::LIMITS;
     use xtask::run::Program;
     use xtask::steps;
-    use xtask::{bench, book, check, ci, compare, doctor, host, privilege, rootfs, run, soak, test, workshop};
+    use xtask::{bench, book, catalog, check, ci, compare, doctor, host, privilege, rootfs, run, soak, test, workshop};
 
     pub(super) fn main() -> ExitCode {
         if let Some(part) = host::part() {
@@ -108,7 +108,9 @@ mod linux {
                 statement: it.get_flag("statement"),
                 all: it.get_flag("all"),
             }),
-            ("diff", it) => workshop::diff(exercise(it)),
+            ("diff", it) => {
+                workshop::diff(&workshop::Diff { exercise: exercise(it), solution: it.get_flag("solution") })
+            }
             ("reset" | "catch-up", it) => workshop::reset(exercise(it)),
             ("status", _) => workshop::status(),
             ("book", it) => book::run(&match it.subcommand() {
@@ -172,7 +174,7 @@ mod linux {
         let exercise = || {
             Arg::new("exercise")
                 .value_name("EXERCISE")
-                .value_parser(|name: &str| exercises::find(name).map_err(|e| e.to_string()))
+                .value_parser(|name: &str| catalog::exercise(name).map_err(|e| e.to_string()))
         };
         let color = || {
             Arg::new("color")
@@ -350,7 +352,8 @@ mod linux {
             .subcommand(
                 Command::new("diff")
                     .about("Show the difference from your program to an exercise's solution")
-                    .arg(exercise().help("Its number or name [default: the one that you have begun, or just passed]")),
+                    .arg(exercise().help("Its number or name [default: the one that you have begun, or just passed]"))
+                    .arg(Arg::new("solution").long("solution").action(ArgAction::SetTrue).help("Print the complete solution instead")),
             )
             .subcommand(
                 Command::new("reset")

@@ -11,7 +11,7 @@ use duct::cmd;
 
 use crate::privilege::{self, Privilege};
 use crate::steps::{self, Step};
-use crate::{exercises, fresh, host, rootfs, workshop, workspace};
+use crate::{catalog, fresh, host, rootfs, workshop, workspace};
 
 /// What can be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let (program, needs_rootfs) = match &options.program {
         Program::Step(step) => (build(step, options.release)?, step.needs_rootfs()),
         // Which exercise it has come to, nobody knows.
-        Program::Mine => (workshop::build(exercises::find("run")?)?, true),
+        Program::Mine => (workshop::build(catalog::exercise("run")?)?, true),
     };
     let Some(program) = program else {
         // The compiler said why.

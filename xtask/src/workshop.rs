@@ -18,12 +18,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
+use exercises::Exercise;
 
-use crate::exercises::{self, Exercise, text};
-use crate::{fresh, stdout, workspace};
+use crate::{catalog, fresh, stdout, workspace};
 
+mod hint;
 mod progress;
 
+pub use hint::{Diff, Hint, diff, hint};
 use progress::Progress;
 
 /// The learner's package, and the program of all exercises that are about the container.
@@ -67,15 +69,15 @@ pub fn start() -> Result<ExitCode> {
         fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
     }
     // An update may have brought one with a program of its own.
-    for exercise in exercises::ALL {
+    for exercise in catalog::exercises()? {
         let file = folder.join(source_of(exercise));
         if !file.exists() {
-            write(&file, &exercises::starter(exercise)?)?;
+            write(&file, &exercise.starter(workspace::root())?)?;
         }
     }
     let what = if is_new { "made" } else { "is there" };
-    let next = match open(&Progress::read()?) {
-        Some(next) => format!("Next is exercise {} ({}): {}.", next.number, next.id, text::of(next.id)?.title),
+    let next = match open(&Progress::read()?)? {
+        Some(Exercise { order, id, title, .. }) => format!("Next is exercise {order} ({id}): {title}."),
         None => "You have passed them all.".into(),
     };
     stdout::write(&format!(
@@ -163,15 +165,17 @@ pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
 pub fn meant(named: Option<&'static Exercise>) -> Result<&'static Exercise> {
     match named {
         Some(exercise) => Ok(exercise),
-        None => open(&Progress::read()?).or(exercises::ALL.last()).context("there are no exercises"),
+        None => open(&Progress::read()?)?.or(catalog::exercises()?.last()).context("there are no exercises"),
     }
 }
 
 /// The exercise that was begun by `reset` or `catch-up` and not passed since, whether it was passed before or not; else the
 /// first that was not passed yet, from where the learner is, or of all; none if all were passed.
-fn open(progress: &Progress) -> Option<&'static Exercise> {
-    let number = at(progress).map_or(0, |it| it.number);
-    progress.begun().and_then(of_id).or_else(|| first(number, |it| !progress.has_passed(it)))
+fn open(progress: &Progress) -> Result<Option<&'static Exercise>> {
+    let all = catalog::exercises()?;
+    let order = at(progress)?.map_or(0, |it| it.order);
+    let begun = progress.begun().and_then(|id| all.iter().find(|it| it.id == id));
+    Ok(begun.or_else(|| first(all, order, |it| !progress.has_passed(it))))
 }
 
 /// Was the exercise passed, as it is asked now?
@@ -183,12 +187,8 @@ pub fn has_passed(exercise: &Exercise) -> Result<bool> {
 }
 
 /// The exercise that was last passed, or begun.
-fn at(progress: &Progress) -> Option<&'static Exercise> {
-    progress.at().and_then(of_id)
-}
-
-fn of_id(id: &str) -> Option<&'static Exercise> {
-    exercises::ALL.iter().find(|it| it.id == id)
+fn at(progress: &Progress) -> Result<Option<&'static Exercise>> {
+    Ok(catalog::exercises()?.iter().find(|it| progress.at() == Some(&it.id)))
 }
 
 /// The first exercise behind `exercise` that was not passed yet, or the first of all.
@@ -197,13 +197,13 @@ fn of_id(id: &str) -> Option<&'static Exercise> {
 /// When the progress can't be read.
 pub fn next_after(exercise: &Exercise) -> Result<Option<&'static Exercise>> {
     let progress = Progress::read()?;
-    Ok(first(exercise.number + 1, |it| !progress.has_passed(it) && it.id != exercise.id))
+    Ok(first(catalog::exercises()?, exercise.order + 1, |it| !progress.has_passed(it) && it.id != exercise.id))
 }
 
-/// The first exercise from `number` on that will do, or the first of all.
-fn first(number: u32, will_do: impl Fn(&Exercise) -> bool) -> Option<&'static Exercise> {
-    let mut some = exercises::ALL.iter().filter(|it| will_do(it));
-    some.clone().find(|it| it.number >= number).or_else(|| some.next())
+/// The first exercise from `order` on that will do, or the first of all.
+fn first(all: &[Exercise], order: u32, will_do: impl Fn(&Exercise) -> bool) -> Option<&Exercise> {
+    let mut some = all.iter().filter(|it| will_do(it));
+    some.clone().find(|it| it.order >= order).or_else(|| some.next())
 }
 
 /// Notes what was passed, if there is a workshop to note it in.
@@ -216,7 +216,7 @@ pub fn note_passed(passed: &[&'static Exercise]) -> Result<()> {
     }
     let mut progress = Progress::read()?;
     for exercise in passed {
-        progress.pass(exercise)?;
+        progress.pass(exercise);
         progress.go_to(exercise);
     }
     progress.end();
@@ -226,7 +226,7 @@ pub fn note_passed(passed: &[&'static Exercise]) -> Result<()> {
 /// Is the learner's program still what the exercise starts from?
 pub fn is_untouched(exercise: &Exercise) -> bool {
     let mine = fs::read_to_string(workspace::workshop().join(source_of(exercise))).unwrap_or_default();
-    exercises::starter(exercise).is_ok_and(|starter| starter == mine)
+    exercise.starter(workspace::root()).is_ok_and(|starter| starter == mine)
 }
 
 /// What changes when a file at `path`, or below it, does.
@@ -244,108 +244,22 @@ pub fn fingerprint(path: &Path) -> u64 {
     hasher.finish()
 }
 
-/// What `xtask hint` was asked for.
-#[derive(Debug, Default)]
-pub struct Hint {
-    /// Of this exercise; `None` means the first that was not passed yet.
-    pub exercise: Option<&'static Exercise>,
-    /// The statement alone.
-    pub statement: bool,
-    /// Every hint at once.
-    pub all: bool,
-}
-
-/// Prints the statement, and one hint more than last time.
-///
-/// # Errors
-/// When the exercise has no text, or the progress can't be written.
-pub fn hint(options: &Hint) -> Result<ExitCode> {
-    let exercise = meant(options.exercise)?;
-    let text = text::of(exercise.id)?;
-    let mut out = format!(
-        "Exercise {} ({}): {}\nAbout {} minutes. The chapter: {} in the book.\n\n{}\n",
-        exercise.number,
-        exercise.id,
-        text.title,
-        text.minutes,
-        text.chapter.replace(".md", ".html"),
-        text.statement
-    );
-    let mut hints = text.hints.clone();
-    let all = between(&exercises::starter(exercise)?, &exercises::solution(exercise)?, "starter", "solution")?;
-    // Exercise 0 is solved from the beginning.
-    if !all.is_empty() {
-        // Yours has grown in its own way, so this is to be read beside it, and not to be put in.
-        let heading = format!("In our program: what the exercise changes in `{}`", text.function);
-        hints.push((heading, function_diff(exercise, &text.function)?));
-        hints.push(("In our program: all that it changes".into(), all));
-    }
-    let mut progress = Progress::read()?;
-    let shown = match () {
-        () if options.statement => 0,
-        () if options.all => hints.len(),
-        () => progress.hints_read(exercise),
-    };
-    for (index, (heading, body)) in hints.iter().take(shown).enumerate() {
-        let _ = write!(out, "\nHint {} of {}. {heading}\n\n{body}\n", index + 1, hints.len());
-    }
-    if !options.statement && !options.all {
-        let more = if shown < hints.len() {
-            format!("`cargo xtask hint {}` again gives hint {} of {}.", exercise.id, shown + 1, hints.len())
-        } else {
-            "There are no more.".into()
-        };
-        let _ = write!(out, "\n{more}\n");
-        if workspace::workshop().is_dir() {
-            progress.read_hint(exercise, (shown + 1).min(hints.len()));
-            progress.write()?;
-        }
-    }
-    stdout::write(&out)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Prints the learner's program beside the solution of an exercise; without a name, of the one that the learner is at, also
-/// if that was passed: the solution of the next is not shown by mistake.
-///
-/// # Errors
-/// When there is no workshop, or no diff(1).
-pub fn diff(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
-    let is_named = exercise.is_some();
-    let next = meant(None)?;
-    let exercise = exercise.or(at(&Progress::read()?)).unwrap_or(next);
-    let file = source_of(exercise);
-    let mine = there()?.join(&file);
-    let mine = fs::read_to_string(&mine).with_context(|| format!("reading {}", mine.display()))?;
-    let difference = between(&mine, &exercises::solution(exercise)?, &format!("workshop/{file}"), exercise.solution)?;
-    stdout::write(if difference.is_empty() { "They are the same.\n" } else { &difference })?;
-    if !is_named && next.id != exercise.id {
-        eprintln!(
-            "This is exercise {} ({}), which you have passed. `cargo xtask hint {} --all` ends with what solves the next.",
-            exercise.number, exercise.id, next.id
-        );
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 /// Puts the program back to what an exercise starts from. The learner's own is kept aside.
 ///
 /// # Errors
 /// When there is no workshop, or a file can't be written.
 pub fn reset(exercise: Option<&'static Exercise>) -> Result<ExitCode> {
     let exercise = meant(exercise)?;
+    let Exercise { order, id, title, .. } = exercise;
     let folder = there()?;
     let file = source_of(exercise);
     let kept = keep(&folder, &file)?;
-    write(&folder.join(&file), &exercises::starter(exercise)?)?;
-    let title = text::of(exercise.id)?.title;
+    write(&folder.join(&file), &exercise.starter(workspace::root())?)?;
     let mut progress = Progress::read()?;
     progress.begin(exercise);
     progress.write()?;
     stdout::write(&format!(
-        "workshop/{file} is now what exercise {} ({id}) starts from: {title}.{kept}\n`cargo xtask hint {id}` says what to do, and `cargo xtask check {id}` grades it.\n",
-        exercise.number,
-        id = exercise.id
+        "workshop/{file} is now what exercise {order} ({id}) starts from: {title}.{kept}\n`cargo xtask hint {id}` says what to do, and `cargo xtask check {id}` grades it.\n"
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -376,61 +290,24 @@ pub fn status() -> Result<ExitCode> {
     let progress = Progress::read()?;
     let mut out = String::new();
     let mut passed = 0;
-    for exercise in exercises::ALL {
-        let text = text::of(exercise.id)?;
+    let all = catalog::exercises()?;
+    for exercise in all {
+        let Exercise { order, id, title, minutes, .. } = exercise;
         let word = match () {
             () if progress.has_passed(exercise) => "passed",
             () if progress.has_passed_once(exercise) => "changed since you passed",
             () => "",
         };
         passed += usize::from(progress.has_passed(exercise));
-        let row =
-            format!("{:>3} {:<9} {:>3} min  {:<45} {word}", exercise.number, exercise.id, text.minutes, text.title);
+        let row = format!("{order:>3} {id:<9} {minutes:>3} min  {title:<45} {word}");
         let _ = writeln!(out, "{}", row.trim_end());
     }
-    let _ = writeln!(out, "\n{passed} of {} passed.", exercises::ALL.len());
+    let _ = writeln!(out, "\n{passed} of {} passed.", all.len());
     if !workspace::workshop().is_dir() {
         out.push_str("There is no workshop/ yet: `cargo xtask workshop start` makes it.\n");
     }
     stdout::write(&out)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The difference between two sources in one of their top-level functions.
-fn function_diff(exercise: &Exercise, name: &str) -> Result<String> {
-    let (starter, solution) = (exercises::starter(exercise)?, exercises::solution(exercise)?);
-    let new = function(&solution, name).with_context(|| format!("{} has no fn {name}", exercise.solution))?;
-    match function(&starter, name) {
-        Some(old) => between(old, new, "starter", "solution"),
-        None => Ok(new.to_owned()),
-    }
-}
-
-/// A top-level function, as rustfmt lays it out: up to the first closing brace at the beginning of a line.
-pub fn function<'a>(source: &'a str, name: &str) -> Option<&'a str> {
-    let start = source.match_indices(&format!("fn {name}(")).map(|(at, _)| at).find(|at| {
-        let line = source[..*at].rsplit('\n').next().unwrap_or_default();
-        ["", "pub ", "const "].contains(&line)
-    })?;
-    let length = source[start..].find("\n}\n")? + 3;
-    Some(&source[start..start + length])
-}
-
-/// What diff(1) says of two texts, under the names that they are to have; empty if they are the same.
-fn between(old: &str, new: &str, old_name: &str, new_name: &str) -> Result<String> {
-    // Not in /tmp, where somebody else may have made a folder of that name, with links in it.
-    let folder = workspace::target().join(format!("diff-{}", std::process::id()));
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let (old_file, new_file) = (folder.join("old"), folder.join("new"));
-    let output = fs::write(&old_file, old).and_then(|()| fs::write(&new_file, new)).and_then(|()| {
-        let mut diff = Command::new("diff");
-        diff.args(["-u", "--label", old_name, "--label", new_name]).args([&old_file, &new_file]).output()
-    });
-    let _ = fs::remove_dir_all(&folder);
-    let output = output.context("diff(1), of the package diffutils, is not there")?;
-    // 1 is no failure: they differ.
-    ensure!(output.status.code().is_some_and(|code| code < 2), "diff: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Writes a file whole or not at all: beside its place, and then moved there.
@@ -446,14 +323,6 @@ fn write(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_function_is_cut_out() {
-        let source = "use x;\n\nfn a() {\n    fn b() {}\n}\n\n/// Not fn c().\nfn c(x: u8) {\n    1;\n}\n";
-        assert_eq!(function(source, "a"), Some("fn a() {\n    fn b() {}\n}\n"));
-        assert_eq!(function(source, "c"), Some("fn c(x: u8) {\n    1;\n}\n"));
-        assert_eq!((function(source, "b"), function(source, "d")), (None, None));
-    }
 
     #[test]
     fn the_manifest_is_built_like_the_workspace() {

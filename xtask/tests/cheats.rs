@@ -9,7 +9,6 @@ use std::os::unix::fs::PermissionsExt;
 use checker::{must_fail, some_at_a_time, tally};
 use xtask::check::Candidate;
 use xtask::check::diagnosis::Diagnosis::{self, *};
-use xtask::exercises;
 
 /// The program, in `cheats/`, the exercise that it wants to pass, and what it is told.
 const CHEATS: [(&str, &str, Diagnosis); 11] = [
@@ -43,7 +42,7 @@ fn no_cheat_passes() {
         if *name == "another-sh.sh" {
             candidate.program.push(compiled[0].1.clone().into());
         }
-        (*name, must_fail(&candidate, exercises::find(id).unwrap(), *expected))
+        (*name, must_fail(&candidate, checker::exercise(id), *expected))
     });
     tally("cheats that are told so", &results);
 }

@@ -1,7 +1,7 @@
 //! The exercises: each starter fails at its own, and passes those before; each solution passes all.
 #![cfg(target_os = "linux")]
 
-mod common;
+mod checker;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,66 +9,30 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use common::{Linked, Package};
+use checker::{build_static, edit, solution, some_at_a_time};
+use exercises::{Exercise, Kind, package, without_header};
 use xtask::check::diagnosis::Diagnosis;
 use xtask::check::verdict::Verdict;
 use xtask::check::{Candidate, Graded, grade};
-use xtask::exercises::{self, ALL, Exercise, Kind};
 use xtask::host::Host;
+use xtask::{catalog, workspace};
 
-/// What each starter is told.
-const RED: [(&str, Diagnosis); 17] = [
-    ("uts", Diagnosis::IsolatedNothing),
-    ("pid", Diagnosis::NoPidNamespace),
-    ("chroot", Diagnosis::NoChroot),
-    ("proc", Diagnosis::ProcNotMounted),
-    ("status", Diagnosis::SignalLost),
-    ("reap", Diagnosis::ZombiesKept),
-    ("die", Diagnosis::OrphansLeft),
-    ("clean", Diagnosis::EnvironmentLeaked),
-    ("dev", Diagnosis::NoDevNull),
-    ("name", Diagnosis::FlagUnknown),
-    ("volume", Diagnosis::FlagUnknown),
-    ("escape", Diagnosis::NoEscape),
-    ("pivot", Diagnosis::StillEscapes),
-    ("rootless", Diagnosis::NoUserNamespace),
-    ("limits", Diagnosis::FlagUnknown),
-    ("overlay", Diagnosis::RootfsChanged),
-    ("veth", Diagnosis::NoNetworkNamespace),
-];
-
-/// What depends on more of a machine than the steps do: a cgroup that is ours, an overlay in a user namespace, veth and ip(8).
-const MAY_NOT_RUN: [&str; 3] = ["limits", "overlay", "veth"];
-
-/// The program of each source, all built in one go.
+/// The program of each source without its header, all built in one go.
 fn programs() -> &'static BTreeMap<String, PathBuf> {
     static PROGRAMS: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
-        let mut programs = BTreeMap::new();
-        for (name, kind, linked) in
-            [("exercises", Kind::Program, Linked::Dynamically), ("exercises-static", Kind::Attack, Linked::Statically)]
-        {
-            // Many start from the same program.
-            let mut sources = BTreeMap::new();
-            for exercise in ALL.iter().filter(|it| it.kind == kind) {
-                sources
-                    .entry(body(&exercises::solution(exercise).unwrap()))
-                    .or_insert(format!("{}-solution", exercise.id));
-                sources
-                    .entry(body(&exercises::starter(exercise).unwrap()))
-                    .or_insert(format!("{}-starter", exercise.id));
+        let programs = package::starters_and_solutions(workspace::root()).unwrap();
+        let links = checker::build("exercises", "deny", &programs);
+        let mut programs: BTreeMap<_, _> =
+            programs.into_iter().map(|(name, source)| (without_header(&source).to_owned(), links.join(name))).collect();
+        for exercise in catalog::exercises().unwrap().iter().filter(|it| it.kind == Kind::Attack) {
+            for (name, source) in [("starter", starter(exercise)), ("solution", solution(exercise))] {
+                let program = build_static("attacks", &format!("{}-{name}", exercise.id), &source);
+                programs.insert(without_header(&source).to_owned(), program);
             }
-            let package = Package { name, linked, no_warnings: true };
-            let folder = package.build(sources.iter().map(|(source, name)| (name.as_str(), source.as_str())));
-            programs.extend(sources.into_iter().map(|(source, it)| (source, folder.join(format!("{name}-{it}")))));
         }
         programs
     })
-}
-
-/// A source without its header, in which starters differ that are else the same.
-fn body(source: &str) -> String {
-    source.split_inclusive('\n').filter(|line| !line.starts_with("//!")).collect()
 }
 
 fn candidate(program: &Path, in_user_namespace: bool) -> Candidate {
@@ -79,15 +43,15 @@ fn candidate(program: &Path, in_user_namespace: bool) -> Candidate {
 
 /// Grades, and says what can't be told here; that is no pass, and only some may be so.
 fn graded(source: &str, exercise: &'static Exercise, in_user_namespace: bool) -> Vec<Graded> {
-    let graded = grade(&candidate(&programs()[&body(source)], in_user_namespace), exercise).unwrap();
+    let graded = grade(&candidate(&programs()[without_header(source)], in_user_namespace), exercise).unwrap();
     for it in &graded {
         for (check, verdict) in it.exercise.checks.iter().zip(&it.verdicts) {
             if let Some(Verdict::CannotRun { why, .. }) = verdict {
                 let mode = if in_user_namespace { "user" } else { "root" };
                 // Not by a macro: what those print, a test that passes keeps to itself.
-                let line = format!("CANNOT RUN HERE ({mode}): {}: {}: {why}\n", it.exercise.id, check.says);
+                let line = format!("CANNOT RUN HERE ({mode}): {}: {}: {why}\n", it.exercise.id, check.sentence);
                 io::stderr().write_all(line.as_bytes()).unwrap();
-                assert!(MAY_NOT_RUN.contains(&it.exercise.id), "{line}");
+                assert!(it.exercise.needs.is_some(), "{line}");
             }
         }
     }
@@ -98,38 +62,42 @@ fn cannot_run(graded: &[Graded]) -> bool {
     graded.iter().flat_map(|it| &it.verdicts).any(|it| matches!(it, Some(Verdict::CannotRun { .. })))
 }
 
-fn each_is_red_and_then_green(in_user_namespace: bool) {
-    let mut wrong = Vec::new();
-    for exercise in ALL {
-        let id = exercise.id;
-        let solved = graded(&exercises::solution(exercise).unwrap(), exercise, in_user_namespace);
-        for it in &solved {
-            for (check, verdict) in it.exercise.checks.iter().zip(&it.verdicts) {
-                if !matches!(verdict, Some(Verdict::Pass | Verdict::CannotRun { .. })) {
-                    wrong.push(format!("the solution of {id}: {}: {}: {verdict:?}", it.exercise.id, check.says));
-                }
+fn starter(exercise: &Exercise) -> String {
+    exercise.starter(workspace::root()).unwrap()
+}
+
+/// Returns what is wrong with an exercise: its starter must get the diagnosis that its text names, and its solution must pass.
+fn faults(exercise: &'static Exercise, in_user_namespace: bool) -> Vec<String> {
+    let id = &exercise.id;
+    let mut faults = Vec::new();
+    for it in graded(&solution(exercise), exercise, in_user_namespace) {
+        for (check, verdict) in it.exercise.checks.iter().zip(&it.verdicts) {
+            if !matches!(verdict, Some(Verdict::Pass | Verdict::CannotRun { .. })) {
+                faults.push(format!("the solution of {id}: {}: {}: {verdict:?}", it.exercise.id, check.sentence));
             }
-        }
-        let Some((_, expected)) = RED.iter().find(|(it, _)| *it == id) else {
-            assert_eq!(id, "run", "the starter of {id} is to fail, and RED does not say how");
-            continue;
-        };
-        let started = graded(&exercises::starter(exercise).unwrap(), exercise, in_user_namespace);
-        let (own, before) = started.split_last().unwrap();
-        for it in before {
-            if it.verdicts.iter().any(|it| *it != Some(Verdict::Pass)) {
-                wrong.push(format!("the starter of {id} fails before: {}: {:?}", it.exercise.id, it.verdicts));
-            }
-        }
-        let failure = own.verdicts.iter().flatten().find_map(|it| match it {
-            Verdict::Fail(failure) => Some(failure.diagnosis),
-            _ => None,
-        });
-        if failure != Some(*expected) && !cannot_run(&started) {
-            wrong.push(format!("the starter of {id}, which should be {expected:?}: {:?}", own.verdicts));
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let Some(expected) = &exercise.diagnosis else { return faults };
+    let started = graded(&starter(exercise), exercise, in_user_namespace);
+    let (own, before) = started.split_last().unwrap();
+    for it in before {
+        if it.verdicts.iter().any(|it| *it != Some(Verdict::Pass)) {
+            faults.push(format!("the starter of {id} fails before: {}: {:?}", it.exercise.id, it.verdicts));
+        }
+    }
+    let failure = own.verdicts.iter().flatten().find_map(|it| match it {
+        Verdict::Fail(failure) => Some(failure.diagnosis.id()),
+        _ => None,
+    });
+    if failure.as_ref() != Some(expected) && !cannot_run(&started) {
+        faults.push(format!("the starter of {id}, which should be {expected}: {:?}", own.verdicts));
+    }
+    faults
+}
+
+fn each_is_red_and_then_green(in_user_namespace: bool) {
+    let faults = some_at_a_time(catalog::exercises().unwrap(), |it| faults(it, in_user_namespace)).concat();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
@@ -144,11 +112,17 @@ fn each_starter_is_red_and_each_solution_green_as_root() {
 }
 
 #[test]
+#[ignore = "needs clippy: cargo test -p xtask --test exercises -- --ignored"]
+fn no_starter_and_no_solution_has_a_clippy_warning() {
+    let programs = package::starters_and_solutions(workspace::root()).unwrap();
+    checker::cargo(&checker::write_package("exercises", "deny", &programs), ["clippy"], &["--", "-D", "warnings"]);
+}
+
+#[test]
 fn an_attack_that_needs_a_loader_is_told_so() {
-    let exercise = exercises::find("escape").unwrap();
-    let source = exercises::solution(exercise).unwrap();
-    let package = Package { name: "exercises-dynamic", linked: Linked::Dynamically, no_warnings: true };
-    let program = package.build([("escape", source.as_str())]).join("exercises-dynamic-escape");
+    let exercise = checker::exercise("escape");
+    let source = solution(exercise);
+    let program = checker::build("dynamic", "deny", &[("escape".into(), source)]).join("escape");
     let graded = grade(&candidate(&program, true), exercise).unwrap();
     let verdict = graded[0].verdicts[0].as_ref().unwrap();
     match verdict {
@@ -175,19 +149,19 @@ fn exam_cgroups(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 #[ignore = "needs root, for a cgroup"]
 fn no_cgroup_of_a_program_stays_on_the_machine() {
-    let exercise = exercises::find("limits").unwrap();
-    let source = exercises::solution(exercise).unwrap();
+    let exercise = checker::exercise("limits");
+    let source = solution(exercise);
     // It makes some below, some at the top, and removes none.
-    let max = "        write(&cgroup.new.join(\"pids.max\"), pids)?;\n";
     let mess = r#"
-        for folder in ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"].map(Path::new).into_iter().chain([cgroup.new.as_path()]) {
-            let _ = fs::create_dir_all(folder.join("mini-docker-exam-mess/and/more"));
-        }
+@@
+         write(&cgroup.new.join("pids.max"), pids)?;
++        for folder in ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"].map(Path::new).into_iter().chain([cgroup.new.as_path()]) {
++            let _ = fs::create_dir_all(folder.join("mini-docker-exam-mess/and/more"));
++        }
+@@
+-        let _ = fs::remove_dir(&self.new);
 "#;
-    let removal = "        let _ = fs::remove_dir(&self.new);\n";
-    let messy = exercises::edit(&source, &[(max, &format!("{max}{mess}")), (removal, "")]).unwrap();
-    let package = Package { name: "exercises-messy", linked: Linked::Dynamically, no_warnings: true };
-    let program = package.build([("limits", messy.as_str())]).join("exercises-messy-limits");
+    let program = checker::build("messy", "deny", &[("limits".into(), edit(&source, mess))]).join("limits");
     let graded = grade(&candidate(&program, false), exercise).unwrap();
     let verdict = graded.last().unwrap().verdicts[0].as_ref().unwrap();
     let Verdict::Fail(failure) = verdict else {
@@ -205,17 +179,16 @@ fn no_cgroup_of_a_program_stays_on_the_machine() {
 #[test]
 #[ignore = "needs root, for a cgroup"]
 fn no_exercise_but_that_one_shows_a_program_the_machines_cgroups() {
-    let exercise = exercises::find("uts").unwrap();
-    let source = exercises::solution(exercise).unwrap();
-    let begin = "    unshare(CloneFlags::CLONE_NEWUTS)";
+    let exercise = checker::exercise("uts");
+    let source = solution(exercise);
     let mess = r#"
-    for folder in ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"] {
-        let _ = std::fs::create_dir(format!("{folder}/mini-docker-mess"));
-    }
+@@
+ fn run(program: &OsStr, args: &[OsString]) -> Result<u8> {
++    for folder in ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"] {
++        let _ = std::fs::create_dir(format!("{folder}/mini-docker-mess"));
++    }
 "#;
-    let messy = exercises::edit(&source, &[(begin, &format!("{mess}{begin}"))]).unwrap();
-    let package = Package { name: "exercises-cgroup", linked: Linked::Dynamically, no_warnings: true };
-    let program = package.build([("uts", messy.as_str())]).join("exercises-cgroup-uts");
+    let program = checker::build("cgroup", "deny", &[("uts".into(), edit(&source, mess))]).join("uts");
     for in_user_namespace in [true, false] {
         let graded = grade(&candidate(&program, in_user_namespace), exercise).unwrap();
         assert!(graded.iter().flat_map(|it| &it.verdicts).all(|it| *it == Some(Verdict::Pass)), "{graded:?}");

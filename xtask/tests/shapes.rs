@@ -7,12 +7,11 @@ mod checker;
 use std::path::{Path, PathBuf};
 
 use checker::{Outcome, must_pass, tally};
-use xtask::exercises;
 
 /// Grades a program by each of some exercises, which ask for the steps' as well.
 fn passes(name: &'static str, program: &Path, ids: &[&'static str]) -> Vec<(&'static str, Outcome)> {
     let room = checker::own_room(&format!("shape-{name}"));
-    let grade = |id: &&'static str| must_pass(&checker::candidate(program, &room), exercises::find(id).unwrap());
+    let grade = |id: &&'static str| must_pass(&checker::candidate(program, &room), checker::exercise(id));
     ids.iter().map(|id| (*id, grade(id))).collect()
 }
 

@@ -12,10 +12,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use xtask::check::diagnosis::Diagnosis;
-use xtask::exercises::{self, Exercise};
+use exercises::Exercise;
 use xtask::host::Host;
-use xtask::{rootfs, workspace};
+use xtask::{catalog, rootfs, workspace};
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
@@ -151,13 +150,22 @@ fn processes_redacted(text: &str) -> String {
 }
 
 fn exercise(id: &str) -> &'static Exercise {
-    exercises::find(id).unwrap()
+    catalog::exercise(id).unwrap()
+}
+
+fn starter(id: &str) -> String {
+    exercise(id).starter(workspace::root()).unwrap()
+}
+
+fn solution(id: &str) -> String {
+    exercise(id).solution(workspace::root()).unwrap()
 }
 
 /// The first program, with one edit.
 fn first_with(old: &str, new: &str) -> String {
-    let first = exercises::starter(exercise("run")).unwrap();
-    exercises::edit(&first, &[(old, new)]).unwrap()
+    let first = starter("run");
+    assert_eq!(first.matches(old).count(), 1, "{old}");
+    first.replace(old, new)
 }
 
 #[test]
@@ -216,7 +224,7 @@ fn hints_come_one_by_one() {
 #[test]
 fn every_hint_says_something() {
     let workshop = Workshop::none("every-hint");
-    for exercise in exercises::ALL {
+    for exercise in catalog::exercises().unwrap() {
         let said = workshop.says(&format!("hint {} --all", exercise.id));
         let mut hints = said.split("\nHint ");
         let statement = hints.next().unwrap();
@@ -226,7 +234,7 @@ fn every_hint_says_something() {
         for hint in &hints {
             assert!(hint.lines().skip(1).any(|line| line.len() > 10), "{}: an empty hint: {hint}", exercise.id);
         }
-        if exercise.number > 0 {
+        if exercise.order > 0 {
             assert!(hints.len() >= 5, "{}: the words, the function and all of it: {}", exercise.id, hints.len());
         }
     }
@@ -239,7 +247,7 @@ fn reset_keeps_what_it_replaces() {
     workshop.write("src/main.rs", "mine\n");
     let said = workshop.says("reset uts");
     assert!(said.contains("workshop/kept/main-1.rs"), "{said}");
-    assert_eq!(workshop.read("src/main.rs"), exercises::starter(exercise("uts")).unwrap());
+    assert_eq!(workshop.read("src/main.rs"), starter("uts"));
     workshop.write("src/main.rs", "mine, too\n");
     let said = workshop.says("reset uts");
     assert!(said.contains("workshop/kept/main-2.rs"), "{said}");
@@ -258,11 +266,11 @@ fn an_attack_is_a_program_of_its_own() {
     let (status, report, _) = workshop.run("check escape");
     assert!(status == Some(1) && report.contains("(no-escape)"), "{report}");
     assert!(report.contains("then change workshop/src/bin/escape.rs"), "{report}");
-    workshop.write("src/bin/escape.rs", &exercises::solution(exercise("escape")).unwrap());
+    workshop.write("src/bin/escape.rs", &solution("escape"));
     workshop.says("check escape");
     assert_eq!(workshop.says("diff escape"), "They are the same.\n");
     assert!(workshop.says("reset escape").contains("kept/escape-1.rs"));
-    assert_eq!(workshop.read("src/bin/escape.rs"), exercises::starter(exercise("escape")).unwrap());
+    assert_eq!(workshop.read("src/bin/escape.rs"), starter("escape"));
     assert_eq!(workshop.read("src/main.rs"), "mine\n");
     // From a workshop that is older than the exercise.
     fs::remove_file(workshop.path("src/bin/escape.rs")).unwrap();
@@ -291,8 +299,8 @@ fn to_catch_up_is_to_go_on_from_the_solution_before() {
 fn diff_shows_mine_beside_the_solution() {
     let workshop = Workshop::new("diff");
     let said = workshop.says("diff uts");
-    assert!(said.starts_with("--- workshop/src/main.rs\n+++ step01-uts/src/main.rs\n@@"), "{said}");
-    workshop.write("src/main.rs", &exercises::solution(exercise("uts")).unwrap());
+    assert!(said.starts_with("--- workshop/src/main.rs\n+++ the solution of uts\n@@"), "{said}");
+    workshop.write("src/main.rs", &solution("uts"));
     assert_eq!(workshop.says("diff uts"), "They are the same.\n");
 }
 
@@ -306,20 +314,20 @@ fn diff_without_a_name_does_not_give_the_next_solution_away() {
     // Who has begun one means that one.
     workshop.says("reset uts");
     let (_, stdout, stderr) = workshop.run("diff");
-    assert!(stdout.contains("+++ step01-uts/src/main.rs") && stderr.is_empty(), "{stdout}{stderr}");
+    assert!(stdout.contains("+++ the solution of uts") && stderr.is_empty(), "{stdout}{stderr}");
 }
 
 #[test]
 fn what_was_reset_is_what_is_meant_though_it_was_passed_before() {
     let workshop = Workshop::new("begun");
-    workshop.write("src/main.rs", &exercises::solution(exercise("proc")).unwrap());
+    workshop.write("src/main.rs", &solution("proc"));
     workshop.says("check reap");
     workshop.says("reset reap");
     // The starter happens to do what 7 asks, which nobody has asked.
     let (status, report, _) = workshop.run("check");
     assert!(status == Some(1) && report.contains("Exercise 6 (reap)"), "{report}");
     assert!(workshop.says("hint").contains("(reap)") && !workshop.read("progress.txt").contains("passed die"));
-    workshop.write("src/main.rs", &exercises::solution(exercise("reap")).unwrap());
+    workshop.write("src/main.rs", &solution("reap"));
     assert!(workshop.says("check").contains("(reap)"));
     assert!(workshop.says("hint").contains("(die)"));
 }
@@ -348,7 +356,7 @@ fn what_a_program_broke_in_the_rootfs_is_mended_for_the_next() {
 fn many_may_check_by_a_source_of_their_own_at_once() {
     let workshop = Workshop::new("room-at-once");
     let source = workshop.copy_of_a_rootfs();
-    workshop.write("src/main.rs", &exercises::solution(exercise("chroot")).unwrap());
+    workshop.write("src/main.rs", &solution("chroot"));
     workshop.says("check chroot");
     let program = workshop.folder.with_file_name("target").join("debug/mine");
     let line = format!("check chroot --cmd {} --source {}", program.display(), source.display());
@@ -459,7 +467,7 @@ fn watching_ends_with_the_input() {
     // In two writes, as some editors do.
     let mut file = fs::File::create(workshop.path("src/main.rs")).unwrap();
     thread::sleep(Duration::from_millis(50));
-    file.write_all(exercises::solution(exercise("uts")).unwrap().as_bytes()).unwrap();
+    file.write_all(solution("uts").as_bytes()).unwrap();
     drop(file);
     wait_for("All as it should be");
     drop(input);
@@ -497,13 +505,12 @@ fn the_workshop_is_built_without_a_network_and_changes_no_tracked_file() {
 
 #[test]
 fn every_diagnosis_names_a_section_of_the_book() {
-    for diagnosis in Diagnosis::all() {
-        let section = diagnosis.section();
-        let (chapter, id) = section.split_once('#').unwrap_or_else(|| panic!("{section} names no section"));
+    for exercises::Diagnosis { id, section, .. } in catalog::diagnoses().unwrap() {
+        let (chapter, heading) = section.split_once('#').unwrap();
         let text = fs::read_to_string(workspace::root().join("book/text").join(chapter));
-        let text = text.unwrap_or_else(|error| panic!("{}: {chapter}: {error}", diagnosis.id()));
-        let is_it = |line: &str| line.starts_with('#') && line.ends_with(&format!(" {{#{id}}}"));
-        assert!(text.lines().any(is_it), "{}: {chapter} has no heading {{#{id}}}", diagnosis.id());
+        let text = text.unwrap_or_else(|error| panic!("{id}: {chapter}: {error}"));
+        let is_it = |line: &str| line.starts_with('#') && line.ends_with(&format!(" {{#{heading}}}"));
+        assert!(text.lines().any(is_it), "{id}: {chapter} has no heading {{#{heading}}}");
     }
 }
 

@@ -2,12 +2,15 @@
 //! changes elsewhere.
 //!
 //! ```diff
-//! == a name: verdict            only in mutants.diff: here begins another program
+//! == name: verdict              only in mutants.diff: here begins another program
 //! @@                            here begins an edit
 //!      a line that stays
 //! -    a line that goes
 //! +    a line that comes
 //! ```
+//!
+//! A verdict is the id of the diagnosis that the program must get, or `passes`. `ID, but passes for a real root` is one that is
+//! wrong in a user namespace only.
 //!
 //! The lines that stay or go, in their order, are the edit's old text. It must occur exactly once. Empty lines mean nothing.
 

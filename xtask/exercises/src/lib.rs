@@ -21,6 +21,7 @@
 //! function: child
 //! starter: step01-uts/src/main.rs
 //! solution: step02-pid/src/main.rs
+//! diagnosis: no-pid-namespace
 //! checks:
 //!   it_has_a_pid_namespace: the command is in a PID namespace of its own
 //! ---
@@ -43,6 +44,8 @@
 //! | `function` | the function that the last hint but one shows | |
 //! | `starter` | the program that `starter.diff` changes, from the top of the repository | the last step |
 //! | `solution` | the program that `solution.diff` changes, from the top of the repository | the last step |
+//! | `diagnosis` | the id of the diagnosis that the starter gets | none, the starter passes |
+//! | `needs` | what a machine must have beyond what the steps need, so that a check may be unable to run | nothing |
 //! | `checks` | one line for each check, indented: the name of its rule, and the sentence that a report shows | |
 
 use std::fs;
@@ -52,6 +55,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 mod diagnoses;
 pub mod edits;
+pub mod package;
 mod text;
 
 pub use diagnoses::{DIAGNOSES, Diagnosis, diagnoses};
@@ -87,6 +91,10 @@ pub struct Exercise {
     pub checks: Vec<Check>,
     /// The exercises whose checks must hold as well, except 0.
     pub after: Vec<String>,
+    /// The id of the diagnosis that the starter gets; `None` if it passes.
+    pub diagnosis: Option<String>,
+    /// What a machine must have beyond what the steps need.
+    pub needs: Option<String>,
     /// The program that the starter is, or is made from: its path from the top of the repository.
     pub starter_base: String,
     /// The program that the solution is, or is made from.
@@ -158,8 +166,8 @@ pub fn all(root: &Path) -> Result<Vec<Exercise>> {
     Ok(exercises)
 }
 
-/// Finds the exercise that `wanted` names: by its id, by its order, or by the step that is its solution (`step03`,
-/// `step03-chroot`).
+/// Finds the exercise that `wanted` names: by its id, by its order, or by the step that is its solution (`step3`,
+/// `step03`, `step03-chroot`).
 ///
 /// # Errors
 /// If there is none. The message suggests the id that is most like it, and lists all.
@@ -167,7 +175,9 @@ pub fn find<'a>(exercises: &'a [Exercise], wanted: &str) -> Result<&'a Exercise>
     let order = wanted.parse().ok();
     let solves = |it: &&Exercise| {
         let step = it.solution_base.split('/').next().unwrap_or_default();
-        it.is_step() && (step == wanted || step.split('-').next() == Some(wanted))
+        let number = |name: &str| name.split('-').next()?.strip_prefix("step")?.parse::<u32>().ok();
+        it.is_step()
+            && (step == wanted || !wanted.contains('-') && number(wanted).is_some() && number(wanted) == number(step))
     };
     let found = exercises.iter().find(|it| it.id == wanted || Some(it.order) == order);
     if let Some(exercise) = found.or_else(|| exercises.iter().find(solves)) {
@@ -209,7 +219,22 @@ impl Exercise {
     pub fn starter(&self, root: &Path) -> Result<String> {
         let source = self.source(root, &self.starter_base, "starter.diff")?;
         // A program that was written as a starter has a header as one.
-        if self.starter_base.starts_with(EXERCISES) { Ok(source) } else { Ok(self.with_own_header(&source)) }
+        if self.starter_base.starts_with(EXERCISES) {
+            return Ok(source);
+        }
+        let Exercise { order, id, title, after, .. } = self;
+        let so_far = match after.len() {
+            1 => "exercise 1 asks".to_owned(),
+            last => format!("exercises 1 to {last} ask"),
+        };
+        let header = format!(
+            "//! Exercise {order}: {title}. From here on the program is yours.\n\
+             //!\n\
+             //! So far it does what {so_far}. `cargo xtask hint {id}` explains what to add.\n\
+             //!\n\
+             //!     cargo xtask check {id}\n"
+        );
+        Ok(header + without_header(&source))
     }
 
     /// Returns the source of the solved program.
@@ -217,7 +242,13 @@ impl Exercise {
     /// # Errors
     /// If a file can't be read or is wrong, or a change doesn't apply.
     pub fn solution(&self, root: &Path) -> Result<String> {
-        self.source(root, &self.solution_base, "solution.diff")
+        let source = self.source(root, &self.solution_base, "solution.diff")?;
+        if !has(root, &self.id, "solution.diff") {
+            return Ok(source);
+        }
+        let Exercise { order, id, title, .. } = self;
+        let header = format!("//! Exercise {order}, solved: {title}.\n//!\n//!     cargo xtask check {id}\n");
+        Ok(header + without_header(&source))
     }
 
     /// Reads the wrong programs and the right ones of another shape.
@@ -249,23 +280,12 @@ impl Exercise {
         let file = format!("{EXERCISES}/{}/{diff}", self.id);
         edits::apply(&source, &edits::parse(&file, &read(root, &file)?)?).with_context(|| format!("changing {base}"))
     }
+}
 
-    /// Replaces the header, because a step's says what the step has new, and a solution's what is to be found.
-    fn with_own_header(&self, source: &str) -> String {
-        let Exercise { order, id, title, after, .. } = self;
-        let so_far = match after.len() {
-            1 => "exercise 1 asks".to_owned(),
-            last => format!("exercises 1 to {last} ask"),
-        };
-        let body: String = source.split_inclusive('\n').skip_while(|line| line.starts_with("//!")).collect();
-        format!(
-            "//! Exercise {order}: {title}. From here on the program is yours.\n\
-             //!\n\
-             //! So far it does what {so_far}. `cargo xtask hint {id}` explains what to add.\n\
-             //!\n\
-             //!     cargo xtask check {id}\n{body}"
-        )
-    }
+/// Returns a program without its leading `//!` lines, which say what a step has new.
+pub fn without_header(source: &str) -> &str {
+    let length = source.split_inclusive('\n').take_while(|line| line.starts_with("//!")).map(str::len).sum();
+    &source[length..]
 }
 
 fn has(root: &Path, id: &str, name: &str) -> bool {
@@ -310,10 +330,44 @@ mod tests {
     }
 
     #[test]
+    fn every_change_applies() {
+        let mut wrong = Vec::new();
+        for exercise in all(root()).unwrap() {
+            let solution = exercise.solution(root()).unwrap();
+            exercise.starter(root()).unwrap();
+            for Mutant { name, edits, .. } in exercise.mutants(root()).unwrap() {
+                match edits::apply(&solution, &edits) {
+                    Ok(mutant) if mutant != solution => {}
+                    Ok(_) => wrong.push(format!("{}: {name} changes nothing", exercise.id)),
+                    Err(error) => wrong.push(format!("{name}: {error:#}")),
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn each_starter_has_a_header_of_its_own() {
+        for exercise in &all(root()).unwrap()[1..] {
+            let starter = exercise.starter(root()).unwrap();
+            let header: Vec<_> = starter.lines().take_while(|line| line.starts_with("//!")).collect();
+            assert!(header.last().unwrap().contains("cargo xtask check"), "{}: {header:?}", exercise.id);
+            assert!(!header.iter().any(|line| line.contains("New since")), "{}: {header:?}", exercise.id);
+            assert!(!without_header(&starter).contains("//!"), "{}", exercise.id);
+        }
+    }
+
+    #[test]
     fn an_exercise_is_found_by_its_id_its_order_and_its_step() {
         let exercises = all(root()).unwrap();
-        for (wanted, id) in [("uts", "uts"), ("1", "uts"), ("step03", "chroot"), ("step04-proc", "proc"), ("0", "run")]
-        {
+        for (wanted, id) in [
+            ("uts", "uts"),
+            ("1", "uts"),
+            ("step03", "chroot"),
+            ("step3", "chroot"),
+            ("step04-proc", "proc"),
+            ("0", "run"),
+        ] {
             assert_eq!(find(&exercises, wanted).unwrap().id, id);
         }
         let message = |wanted| find(&exercises, wanted).unwrap_err().to_string();

@@ -5,7 +5,7 @@ use crate::{Check, Exercise, Kind};
 /// The keys of the front matter that every text has.
 const REQUIRED: [&str; 5] = ["title", "order", "chapter", "minutes", "function"];
 /// The keys that have a default.
-const OPTIONAL: [&str; 4] = ["after", "kind", "starter", "solution"];
+const OPTIONAL: [&str; 6] = ["after", "kind", "starter", "solution", "diagnosis", "needs"];
 
 /// Parses a `text.md`. `file` is what errors name, and `base` the program that a starter and a solution are made from if the
 /// text doesn't name one.
@@ -63,6 +63,8 @@ pub(crate) fn parse(file: &str, id: &str, base: &str, text: &str) -> Result<Exer
         after: value("after").map_or("", |it| it.2).split_whitespace().map(str::to_owned).collect(),
         starter_base: program("starter"),
         solution_base: program("solution"),
+        diagnosis: value("diagnosis").map(|it| it.2.to_owned()),
+        needs: value("needs").map(|it| it.2.to_owned()),
         kind,
         checks,
         statement,

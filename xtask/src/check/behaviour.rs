@@ -410,7 +410,7 @@ pub fn process_1_has_none_of_it_either(exam: &Exam) -> Checked {
         Ok(require(leak.is_none(), || {
             let line = leak.map(|(first, _)| first.line()).unwrap_or_default();
             let seen = format!("/proc/1/environ in there, of `{line}`, has the host's variables in it");
-            fail(Diagnosis::EnvironmentOfInit, seen, "PATH, TERM, and what you choose")
+            fail(Diagnosis::EnvironmentOfProcess1, seen, "PATH, TERM, and what you choose")
         }))
     })
 }

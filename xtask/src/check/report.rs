@@ -5,11 +5,11 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use exercises::Exercise;
 
 use super::Graded;
 use super::diagnosis::Diagnosis;
 use super::verdict::{Failure, Verdict};
-use crate::exercises::{Exercise, text};
 use crate::json::quoted;
 use crate::workshop;
 
@@ -21,7 +21,7 @@ const BOLD: &str = "1";
 /// The report on `exercise` and those before it, of the program that `--cmd` named, or of the one in `workshop/`.
 ///
 /// # Errors
-/// When an exercise has no text.
+/// When the diagnoses or the progress can't be read.
 pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, colored: bool) -> Result<String> {
     let paint = |text: &str, style: &str| match colored {
         true => format!("\x1b[{style}m{text}\x1b[0m"),
@@ -35,8 +35,8 @@ pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, col
     // Those behind the first that fails were not looked at: a page of them would only push the reason off the screen.
     let reached = graded.iter().filter(|it| it.verdicts.iter().any(Option::is_some));
     for Graded { exercise, verdicts } in reached {
-        let title = text::of(exercise.id)?.title;
-        let _ = writeln!(out, "{}", paint(&format!("Exercise {} ({}): {title}", exercise.number, exercise.id), BOLD));
+        let Exercise { order, id, title, .. } = exercise;
+        let _ = writeln!(out, "{}", paint(&format!("Exercise {order} ({id}): {title}"), BOLD));
         for (check, verdict) in exercise.checks.iter().zip(verdicts) {
             let (word, more) = match verdict {
                 Some(Verdict::Pass) => (paint("pass", GREEN), ""),
@@ -44,7 +44,7 @@ pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, col
                 Some(Verdict::CannotRun { .. }) => (paint(" ?  ", YELLOW), " (cannot run here)"),
                 None => (" -  ".to_owned(), " (not looked at)"),
             };
-            let _ = writeln!(out, "  {word}  {}{more}", check.says);
+            let _ = writeln!(out, "  {word}  {}{more}", check.sentence);
         }
     }
     out.push('\n');
@@ -60,24 +60,25 @@ pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, col
     });
     if let Some((at, failure)) = failed {
         let Failure { diagnosis, seen, expected } = failure;
+        let entry = diagnosis.entry()?;
         let _ = writeln!(out, "  seen       {seen}");
         let _ = writeln!(out, "  expected   {expected}");
-        let _ = writeln!(out, "  why        {} ({})", diagnosis.misconception(), diagnosis.id());
+        let _ = writeln!(out, "  why        {} ({})", entry.text, entry.id);
         // That a command was never started may have any reason, and most likely one that the exercise is about.
         let section = match diagnosis {
-            Diagnosis::NeverRan => text::of(exercise.id)?.chapter,
-            named => named.section().to_owned(),
+            Diagnosis::NeverRan => &exercise.chapter,
+            _ => &entry.section,
         };
         let page = section.replacen(".md", ".html", 1);
         let _ = writeln!(out, "  read       {page} in the book: `cargo xtask book --open`");
         // Exercise 0 asks that the command runs, and it is the later ones that get in the way of that.
-        let about = if at.number == 0 { exercise.id } else { at.id };
+        let about = if at.order == 0 { &exercise.id } else { &at.id };
         let _ = writeln!(out, "  hint       `cargo xtask hint {about}`");
         if at.id != exercise.id && workshop::has_passed(at)? {
             let _ = writeln!(
                 out,
                 "\nExercise {} held before: it is what you have changed since that gets in its way.",
-                at.number
+                at.order
             );
         }
         if program.is_none() && at.id == exercise.id && workshop::is_untouched(exercise) {
@@ -96,12 +97,8 @@ pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, col
         let _ = write!(out, "All as it should be.");
         match next {
             Some(next) => {
-                let title = text::of(next.id)?.title;
-                let _ = writeln!(
-                    out,
-                    " Next, exercise {} ({}): {title}. `cargo xtask check {}{again}`",
-                    next.number, next.id, next.id
-                );
+                let Exercise { order, id, title, .. } = next;
+                let _ = writeln!(out, " Next, exercise {order} ({id}): {title}. `cargo xtask check {id}{again}`");
             }
             None => out.push_str(" That was the last exercise: you have built a container.\n"),
         }
@@ -112,12 +109,15 @@ pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, col
 /// The same as JSON: `exercise`, `verdict` (`pass`, `fail` or `cannot`), and `checks`, an array of objects with `exercise`,
 /// `check`, `verdict` (also `none`: not looked at), and of a failure `diagnosis`, `seen`, `expected`, `misconception` and
 /// `section`; of one that can't be run `why` and `cure`.
-pub fn json(exercise: &Exercise, graded: &[Graded]) -> String {
+///
+/// # Errors
+/// When the diagnoses can't be read.
+pub fn json(exercise: &Exercise, graded: &[Graded]) -> Result<String> {
     let mut checks = Vec::new();
     let mut worst = "pass";
     for Graded { exercise, verdicts } in graded {
         for (check, verdict) in exercise.checks.iter().zip(verdicts) {
-            let mut members = vec![("exercise", exercise.id.to_owned()), ("check", check.says.to_owned())];
+            let mut members = vec![("exercise", exercise.id.clone()), ("check", check.sentence.clone())];
             let word = match verdict {
                 Some(Verdict::Pass) => "pass",
                 Some(Verdict::Fail(_)) => "fail",
@@ -128,12 +128,13 @@ pub fn json(exercise: &Exercise, graded: &[Graded]) -> String {
             match verdict {
                 Some(Verdict::Fail(Failure { diagnosis, seen, expected })) => {
                     worst = "fail";
+                    let entry = diagnosis.entry()?;
                     members.extend([
-                        ("diagnosis", diagnosis.id().to_owned()),
+                        ("diagnosis", entry.id.clone()),
                         ("seen", seen.clone()),
                         ("expected", expected.clone()),
-                        ("misconception", diagnosis.misconception().to_owned()),
-                        ("section", diagnosis.section().to_owned()),
+                        ("misconception", entry.text.clone()),
+                        ("section", entry.section.clone()),
                     ]);
                 }
                 Some(Verdict::CannotRun { why, cure }) => {
@@ -147,10 +148,10 @@ pub fn json(exercise: &Exercise, graded: &[Graded]) -> String {
             checks.push(format!("    {{{}}}", members.join(", ")));
         }
     }
-    format!(
+    Ok(format!(
         "{{\n  \"exercise\": {},\n  \"verdict\": {},\n  \"checks\": [\n{}\n  ]\n}}\n",
-        quoted(exercise.id),
+        quoted(&exercise.id),
         quoted(worst),
         checks.join(",\n")
-    )
+    ))
 }

@@ -1,8 +1,6 @@
 //! What a check comes to: pass, fail with a diagnosis, or cannot run here; and how that travels from the examiner, which
 //! is a process of its own, to whoever asked.
 
-use std::fmt::Write as _;
-
 use super::diagnosis::Diagnosis;
 
 /// What was wrong, as seen from outside.
@@ -58,15 +56,13 @@ impl Verdict {
     /// One line: fields with a tab between them.
     pub fn to_line(&self) -> String {
         let fields = match self {
-            Verdict::Pass => vec!["pass"],
-            Verdict::Fail(Failure { diagnosis, seen, expected }) => vec!["fail", diagnosis.id(), seen, expected],
-            Verdict::CannotRun { why, cure } => vec!["cannot", why, cure],
+            Verdict::Pass => vec!["pass".to_owned()],
+            Verdict::Fail(Failure { diagnosis, seen, expected }) => {
+                vec!["fail".to_owned(), diagnosis.id(), seen.clone(), expected.clone()]
+            }
+            Verdict::CannotRun { why, cure } => vec!["cannot".to_owned(), why.clone(), cure.clone()],
         };
-        let mut line = String::new();
-        for (index, field) in fields.iter().enumerate() {
-            let _ = write!(line, "{}{}", if index == 0 { "" } else { "\t" }, field.escape_default());
-        }
-        line
+        fields.iter().map(|field| field.escape_default().to_string()).collect::<Vec<_>>().join("\t")
     }
 
     /// What [`Verdict::to_line`] wrote.

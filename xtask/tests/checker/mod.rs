@@ -1,7 +1,6 @@
 //! What the tests of the checker share: many small programs in one build, and a verdict in short.
 #![allow(dead_code, reason = "each of these tests is a crate of its own, and uses a part")]
 
-use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -12,59 +11,59 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
+use exercises::{Exercise, edits, package};
 use xtask::check::diagnosis::Diagnosis;
 use xtask::check::verdict::Verdict;
 use xtask::check::{Candidate, Graded, grade};
-use xtask::exercises::Exercise;
 use xtask::host::{self, Host};
-use xtask::{workshop, workspace};
+use xtask::{catalog, workshop, workspace};
 
-/// Builds Rust programs, pairs of a name and a source, and returns the folder they are in.
-///
-/// They are modules of one program with as many names, for linking fifty takes longer than all the tests. Which of them it
-/// is to be, it learns from its own path; and as each name is a hard link, /proc/self/exe leads a program back to itself.
-pub fn build(set: &str, programs: &[(String, String)]) -> PathBuf {
-    let folder = workspace::target().join("test-programs").join(set);
-    let source = folder.join("src");
-    let names: BTreeSet<&str> = programs.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names.len(), programs.len(), "two programs have the same name");
-    // Those of another day, which are no more.
-    let _ = fs::remove_dir_all(&source);
-    fs::create_dir_all(&source).unwrap();
-    let package = format!("test-programs-{set}");
-    let manifest = workshop::manifest(&package).unwrap_or_else(|error| panic!("{error:#}"));
-    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    let mut main = "#![allow(warnings)]\nuse std::process::{ExitCode, Termination};\n".to_owned();
-    let mut arms = String::new();
-    for (index, (name, text)) in programs.iter().enumerate() {
-        let _ = writeln!(main, "#[path = \"{name}.rs\"] mod m{index};");
-        let _ = writeln!(arms, "        {name:?} => m{index}::entry().report(),");
-        fs::write(
-            source.join(format!("{name}.rs")),
-            format!("{text}\npub fn entry() -> impl std::process::Termination {{ main() }}\n"),
-        )
-        .unwrap();
-    }
-    let _ = write!(
-        main,
-        "fn main() -> ExitCode {{\n    let me = std::env::current_exe().unwrap();\n    \
-         match me.file_name().unwrap().to_str().unwrap() {{\n{arms}        _ => unreachable!(),\n    }}\n}}\n"
-    );
-    fs::write(source.join("main.rs"), main).unwrap();
-
-    let programs_folder = workspace::programs().unwrap();
-    let mut cargo = Command::new(workspace::cargo());
-    cargo.args(["build", "--quiet", "--offline", "--target-dir"]).arg(workspace::target()).current_dir(&folder);
-    cargo.args(programs_folder.ends_with("release").then_some("--release"));
-    assert!(cargo.status().unwrap().success(), "the programs of {} can't be built, see above", folder.display());
+/// Builds Rust programs, pairs of a name and a source, and returns the directory they are in. `level` is the lint level of their
+/// warnings. See [`exercises::package`] for how they become one binary.
+pub fn build(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
+    let folder = write_package(set, level, programs);
+    let binaries = workspace::programs().unwrap();
+    let release = binaries.ends_with("release").then_some("--release");
+    cargo(&folder, ["build"].into_iter().chain(release), &[]);
     let links = folder.join("bin");
     let _ = fs::remove_dir_all(&links);
     fs::create_dir_all(&links).unwrap();
-    for name in names {
-        fs::hard_link(programs_folder.join(&package), links.join(name)).unwrap();
+    for (name, _) in programs {
+        fs::hard_link(binaries.join(format!("test-programs-{set}")), links.join(name)).unwrap();
     }
     links
+}
+
+/// Writes a package of programs, which is built with the workspace's libraries, and returns its directory.
+pub fn write_package(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
+    let folder = workspace::target().join("test-programs").join(set);
+    let manifest = workshop::manifest(&format!("test-programs-{set}")).unwrap_or_else(|error| panic!("{error:#}"));
+    package::write(&folder, &manifest, level, programs).unwrap_or_else(|error| panic!("{error:#}"));
+    fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    folder
+}
+
+/// Runs cargo in a package of programs, with the workspace's target directory.
+pub fn cargo<'a>(folder: &Path, words: impl IntoIterator<Item = &'a str>, last: &[&str]) {
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.args(words).args(["--quiet", "--offline", "--target-dir"]).arg(workspace::target()).args(last);
+    assert!(cargo.current_dir(folder).status().unwrap().success(), "{} can't be built, see above", folder.display());
+}
+
+/// Finds an exercise.
+pub fn exercise(id: &str) -> &'static Exercise {
+    catalog::exercise(id).unwrap()
+}
+
+/// Returns the solution of an exercise.
+pub fn solution(exercise: &Exercise) -> String {
+    exercise.solution(workspace::root()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// Makes a change, in the format of the exercises' `.diff` files.
+pub fn edit(source: &str, diff: &str) -> String {
+    let edits = edits::parse("this test's edit", diff);
+    edits.and_then(|edits| edits::apply(source, &edits)).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// Builds a program that is to run in any rootfs: linked statically, and with no library but std.
@@ -145,8 +144,8 @@ pub fn first_not_passed(candidate: &Candidate, exercise: &'static Exercise) -> R
         for (check, verdict) in checks.iter().zip(verdicts) {
             match verdict {
                 Some(Verdict::Pass) => {}
-                Some(verdict) => return Ok(Some(NotPassed { exercise: id, check: check.says, verdict })),
-                None => return Err(format!("{id}: {}: not looked at, and nothing before it failed", check.says)),
+                Some(verdict) => return Ok(Some(NotPassed { exercise: id, check: &check.sentence, verdict })),
+                None => return Err(format!("{id}: {}: not looked at, and nothing before it failed", check.sentence)),
             }
         }
     }
@@ -164,13 +163,9 @@ pub enum Told {
     CannotRun(String),
 }
 
-/// The exercises that depend on more of a machine than the steps do: a cgroup that is ours, an overlay in a user namespace,
-/// veth and ip(8).
-const MAY_NOT_RUN: [&str; 3] = ["limits", "overlay", "veth"];
-
 fn cannot_run(found: &NotPassed) -> Option<Outcome> {
     match &found.verdict {
-        Verdict::CannotRun { why, .. } if MAY_NOT_RUN.contains(&found.exercise) => {
+        Verdict::CannotRun { why, .. } if exercise(found.exercise).needs.is_some() => {
             Some(Ok(Told::CannotRun(format!("{}: {why}", found.exercise))))
         }
         _ => None,
@@ -217,7 +212,7 @@ pub fn tally(what: &str, results: &[(&str, Outcome)]) {
 }
 
 /// Does something with each, a few at a time, and gives the results in their order. Most of a check is waiting.
-pub fn some_at_a_time<T: Sync, R: Send>(items: &[T], does: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub fn some_at_a_time<'a, T: Sync, R: Send>(items: &'a [T], does: impl Fn(&'a T) -> R + Sync) -> Vec<R> {
     const AT_A_TIME: usize = 6;
     let next = Mutex::new(0);
     let results = Mutex::new(Vec::new());

@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 
 use super::{Checked, judge, must};
-use crate::check::How;
 use crate::check::diagnosis::Diagnosis;
 use crate::check::exam::{Exam, Setting};
 use crate::check::look::{Judged, Look, look_with, maps_root, not_mapped, shorten};
+use crate::check::rules;
 use crate::check::said::Said;
 use crate::check::verdict::{Verdict, fail, require};
-use crate::{exercises, privilege};
+use crate::{catalog, privilege};
 
 /// Becomes what follows, in the user namespace that unshare(1) has made, and says first which that is.
 const SAY_WHICH: [&str; 4] = ["sh", "-c", r#"readlink /proc/self/ns/user >&2 && exec "$@""#, "sh"];
@@ -76,6 +76,8 @@ pub fn it_needs_no_rights(exam: &Exam) -> Checked {
         let cure = "`cargo xtask doctor` says what this machine allows; `--map-user` takes util-linux 2.34.".into();
         return Ok(Verdict::CannotRun { why, cure });
     }
+    let steps: Vec<_> = catalog::exercises()?.iter().filter(|it| it.is_step()).collect();
+    let steps = rules::on_look(&steps)?;
     let setting = Setting { around: &user.around(), watch_setgroups: true, ..Setting::default() };
     let (mut look, seen) = look_with(exam, &setting, |it| {
         let pid = it.command.pid;
@@ -105,12 +107,8 @@ pub fn it_needs_no_rights(exam: &Exam) -> Checked {
             return Err(not_mapped(&format!("process {pid}"), &seen.uid_map, &seen.gid_map).into());
         }
         must(groups_are_denied(&look, seen.run != around))?;
-        for exercise in exercises::ALL.iter().filter(|it| exercises::STEPS.contains(&it.id)) {
-            for check in exercise.checks {
-                if let How::Look(judge) = check.how {
-                    must(judge(&look))?;
-                }
-            }
+        for rule in &steps {
+            must(rule(&look))?;
         }
         Ok(Verdict::Pass)
     })
