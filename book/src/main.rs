@@ -13,7 +13,7 @@ use lexopt::prelude::*;
 const HELP: &str = "\
 Build the book into target/book, or serve it
 
-Usage: cargo xtask book [--open]
+Usage: cargo xtask book [build] [--open]
        cargo xtask book serve [--port N]
 
 Options:
@@ -60,6 +60,7 @@ fn options() -> Result<Options, lexopt::Error> {
                 process::exit(0);
             }
             Value(command) if command == "serve" => options.serve = true,
+            Value(command) if command == "build" => {}
             other => return Err(other.unexpected()),
         }
     }

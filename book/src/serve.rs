@@ -34,8 +34,8 @@ struct State {
 
 /// Builds the book whenever a file changes, and serves it until the program ends.
 pub fn run(workspace: &Workspace, listener: TcpListener) -> ! {
-    let state = State { directory: workspace.root.join("target/book"), error: None, version: 0 };
-    let state = Arc::new(Mutex::new(state));
+    let directory = workspace.root.join("target/book");
+    let state = Arc::new(Mutex::new(State { directory, error: None, version: 0 }));
     let answering = Arc::clone(&state);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {

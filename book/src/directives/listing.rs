@@ -75,9 +75,7 @@ pub fn find_item(text: &str, name: &str) -> Result<Option<Range<usize>>, String>
 }
 
 fn search(items: &[Item], name: &str, found: &mut Vec<Span>) {
-    use syn::{
-        ItemConst, ItemEnum, ItemFn, ItemMod, ItemStatic, ItemStruct, ItemTrait, ItemType, ItemUnion, Signature,
-    };
+    use syn::{ItemConst, ItemEnum, ItemFn, ItemMod, ItemStatic, ItemStruct, ItemTrait, ItemType, Signature};
     for item in items {
         let (Item::Const(ItemConst { ident, .. })
         | Item::Enum(ItemEnum { ident, .. })
@@ -86,8 +84,7 @@ fn search(items: &[Item], name: &str, found: &mut Vec<Span>) {
         | Item::Static(ItemStatic { ident, .. })
         | Item::Struct(ItemStruct { ident, .. })
         | Item::Trait(ItemTrait { ident, .. })
-        | Item::Type(ItemType { ident, .. })
-        | Item::Union(ItemUnion { ident, .. })) = item
+        | Item::Type(ItemType { ident, .. })) = item
         else {
             continue;
         };

@@ -22,7 +22,7 @@ fn help_names_every_option_and_a_typo_exits_with_2() {
 #[test]
 fn a_wrong_book_exits_with_1_and_names_the_line_on_stderr() {
     let small = Small::new("# First\n\n{{#listing nothing.rs}}\n");
-    let build = || book(&["--workspace", small.path().to_str().unwrap()]);
+    let build = || book(&["build", "--workspace", small.path().to_str().unwrap()]);
     let output = build();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "book/text/first.md:3: there is no file nothing.rs\n");
