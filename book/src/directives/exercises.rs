@@ -35,12 +35,17 @@ pub fn render(workspace: &Workspace, chapter: &str) -> Result<String, String> {
 
 /// Returns the solution of an exercise, folded: the complete program, and the difference from the program that it starts from.
 pub fn render_solution(workspace: &Workspace, id: &str) -> Result<String, String> {
-    let exercises = all(workspace)?;
-    let exercise = exercises.iter().find(|it| it.id == id).ok_or_else(|| format!("there is no exercise `{id}`"))?;
+    let all = all(workspace)?;
+    let exercise = all.iter().find(|it| it.id == id).ok_or_else(|| format!("there is no exercise `{id}`"))?;
     let base = workspace.read(&exercise.starter_base)?;
     let solution = exercise.solution(&workspace.root).map_err(|error| format!("{error:#}"))?.replace("\r\n", "\n");
+    // The headers differ because they introduce different programs.
+    let body = |source| {
+        let body = exercises::without_header(source);
+        (body, source.lines().count() - body.lines().count())
+    };
     let names = [exercise.starter_base.clone(), format!("the solution of {id}")];
-    let difference = diff::block(&names, "", &diff::hunks((&base, 0), (&solution, 0)))?;
+    let difference = diff::block(&names, "", &diff::hunks(body(&base), body(&solution)))?;
     Ok(format!(
         "<details><summary>A solution of <code>{id}</code></summary>\n\n{}\n\n</details>\n\n\
          <details><summary>The same as a difference from <code>{}</code></summary>\n\n{difference}\n\n</details>\n",

@@ -140,14 +140,16 @@ fn a_solution_is_complete_and_a_difference() {
     let page = small.page();
     has(
         &page,
-        "<details><summary>A solution of <code>two</code></summary>\n<pre><code class=\"language-rust\">//! Step 2.",
+        "<details><summary>A solution of <code>two</code></summary>\n<pre><code class=\"language-rust\">//! Exercise 1, solved: The second one.",
     );
     has(&page, "fn say() {\n    println!(\"2\");\n");
     has(
         &page,
         "<summary>The same as a difference from <code>step01-a/src/main.rs</code></summary>\n<div class=\"diff-box\">",
     );
-    has(&page, "<del>-    println!(\"one\");\n</del><ins>+    println!(\"2\");\n</ins>");
+    has(&page, "@@ -2,9 +4,15 @@\n</span><span> \n</span><del>-/// Says one.\n</del>");
+    has(&page, "<del>-    println!(\"one\");\n</del>");
+    has(&page, "<ins>+    println!(\"2\");\n</ins>");
     refused_in(&Small::with_exercises(&text.replace("two", "three")), "there is no exercise `three`");
     let small = Small::with_exercises(text);
     small.write("xtask/exercises/two/solution.diff", "@@\n-gone\n");
