@@ -1,7 +1,7 @@
-// Opens the built book in headless Chromium, as a reader would: every page of the sidebar, the search, the themes; narrow and
+// Opens the built book in headless Chromium, as a reader does: every page of the sidebar, the search, the themes; narrow and
 // wide, light and dark. Fails on a console error, on a page or code that must be scrolled sideways, and on a serious
-// accessibility violation (axe-core). Speaks WebDriver (https://www.w3.org/TR/webdriver2/) to chromedriver with what node has, so axe-core is all
-// that npm installs. Usage: node test.mjs [BOOK-FOLDER [SCREENSHOT-FOLDER]]
+// accessibility violation (axe-core). Speaks WebDriver (https://www.w3.org/TR/webdriver2/) to chromedriver with node's own
+// modules, so that npm installs only axe-core. Usage: node test.mjs [BOOK-DIRECTORY [SCREENSHOT-DIRECTORY]]
 
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

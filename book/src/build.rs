@@ -2,25 +2,27 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use mdbook_driver::MDBook;
 use mdbook_driver::book::BookItem;
-use mdbook_driver::builtin_preprocessors::IndexPreprocessor;
 use mdbook_driver::config::{Config, HtmlConfig};
+use tempfile::TempDir;
 
-use crate::check::{self, Source};
-use crate::directives::{self, Setting};
-use crate::places::Places;
+use crate::directives::{Chapter, exercises, replace};
 use crate::problem::{Problem, Problems};
-use crate::{warnings, workshop};
+use crate::workspace::{Workspace, slashes};
+use crate::{check, markdown, warnings};
 
-/// A book beside its final place, checked. Dropped without being published, it vanishes.
+const TEXT: &str = "book/text";
+const SUMMARY: &str = "book/text/SUMMARY.md";
+const SETTINGS: &str = "book/book.toml";
+
+/// A checked book in a temporary directory. If it is dropped without being published, it vanishes.
 #[derive(Debug)]
 pub struct Built {
-    beside: PathBuf,
+    directory: TempDir,
     place: PathBuf,
 }
 
@@ -28,152 +30,100 @@ impl Built {
     /// Moves the book to its place, and returns that.
     ///
     /// # Errors
-    /// When a folder can't be renamed; then the old book stays.
+    /// If a directory can't be renamed; then the old book stays.
     pub fn publish(self) -> Result<PathBuf> {
-        let old = self.beside.with_extension("old");
-        let had_one = self.place.exists();
-        if had_one {
+        let (new, old) = (self.directory.path().join("new"), self.directory.path().join("old"));
+        if self.place.exists() {
             fs::rename(&self.place, &old).with_context(|| format!("moving {} away", self.place.display()))?;
         }
-        if let Err(error) = fs::rename(&self.beside, &self.place) {
-            if had_one {
-                let _ = fs::rename(&old, &self.place);
-            }
+        if let Err(error) = fs::rename(&new, &self.place) {
+            let _ = fs::rename(&old, &self.place);
             return Err(error).with_context(|| format!("moving the book to {}", self.place.display()));
         }
-        if had_one {
-            fs::remove_dir_all(&old).with_context(|| format!("removing {}", old.display()))?;
-        }
-        Ok(self.place.clone())
+        Ok(self.place)
     }
 }
 
-impl Drop for Built {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.beside);
-    }
-}
-
-/// Builds and checks the book. `site` is the path it will be seen under, where that is not what `book.toml` says.
+/// Builds and checks the book. `site` replaces the path below which `book.toml` expects the book to be published.
 ///
 /// # Errors
-/// [`Problems`], if the book is wrong; something else, if it could not be built.
-pub fn build(places: &Places, site: Option<&str>) -> Result<Built> {
-    Problems::none_in(pending_snapshots(places)?)?;
-    let settings = places.book().join("book.toml");
-    let mut config = Config::from_disk(&settings)
-        .map_err(|error| Problem::of_file("book/book.toml", format!("{error:#}")))
-        .map_err(Problems::from)?;
-    // Ours replace mdBook's, which pass over what they can't find.
-    config.build.use_default_preprocessors = false;
-    config.build.create_missing = false;
+/// [`Problems`] if the book is wrong; another error if it could not be built.
+pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
+    Problems::none_in(pending_snapshots(workspace)?)?;
+    let wrong = |file: &str, error: Error| Problems(vec![Problem::new(file, None, format!("{error:#}"))]);
+    let mut config = Config::from_disk(workspace.root.join(SETTINGS)).map_err(|error| wrong(SETTINGS, error))?;
     if let Some(site) = site {
         config.set("output.html.site-url", site)?;
     }
     let html: HtmlConfig = config.html_config().unwrap_or_default();
-    let place = plain(&places.book().join(&config.build.build_dir));
-    // Beside it, so that the move is a rename.
-    let parent = place.parent().context("the book can't be the top of the file system")?;
-    fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-    let built = Built { beside: parent.join(format!(".book-{}.new", process::id())), place };
-    config.build.build_dir = built.beside.clone();
-    let text_folder = places.book().join(&config.book.src);
-    let text_name = places.name(&text_folder);
+    let workspace = &Workspace { repository: html.git_repository_url, ..workspace.clone() };
+    let target = workspace.root.join("target");
+    fs::create_dir_all(&target).with_context(|| format!("creating {}", target.display()))?;
+    // Next to its place, so that a rename moves it there.
+    let directory = tempfile::Builder::new().prefix(".book-").tempdir_in(&target)?;
+    let built = Built { directory, place: target.join("book") };
+    config.build.build_dir = built.directory.path().join("new");
+    // mdBook's own would insert nothing, without a warning, where they can't find something.
+    config.build.use_default_preprocessors = false;
+    config.build.create_missing = false;
+    config.book.src = "text".into();
 
-    Problems::none_in(missing_chapters(places, &text_folder))?;
-    let (book, _) = warnings::caught(|| MDBook::load_with_config(places.book(), config));
-    let mut book = book
-        .map_err(|error| Problems::from(Problem::of_file(format!("{text_name}/SUMMARY.md"), format!("{error:#}"))))?;
-    book.with_preprocessor(IndexPreprocessor::new());
+    Problems::none_in(missing_chapters(workspace))?;
+    let (loaded, _) = warnings::caught(|| MDBook::load_with_config(workspace.root.join("book"), config));
+    let mut book = loaded.map_err(|error| wrong(SUMMARY, error))?;
 
-    let setting = Setting { places, repository: html.git_repository_url.as_deref() };
-    let chapters: Vec<&str> = book.book.chapters().map(|chapter| chapter.content.as_str()).collect();
-    // A fault of a text is its own, and not of each chapter that shows it.
-    let mut problems = workshop::not_shown(places, &chapters)?;
-    let mut sources = HashMap::new();
+    let texts: Vec<&str> = book.book.chapters().map(|chapter| chapter.content.as_str()).collect();
+    // An exercise that is wrong is a problem of its own, and not of each chapter that shows it.
+    let mut problems = exercises::not_shown(workspace, &texts).map_err(Error::msg)?;
+    let mut chapters = HashMap::new();
     book.book.for_each_mut(|item| {
         let BookItem::Chapter(chapter) = item else { return };
         let (Some(path), Some(source)) = (&chapter.path, &chapter.source_path) else { return };
-        let file = format!("{text_name}/{}", slashes(source));
-        let replaced = directives::replace(&setting, &file, &chapter.content, &mut problems);
-        // IndexPreprocessor makes README.md the index of its folder.
-        let page = if path.file_stem().is_some_and(|stem| stem.eq_ignore_ascii_case("readme")) {
-            path.with_file_name("index.html")
-        } else {
-            path.with_extension("html")
-        };
+        let replaced = replace(workspace, &format!("{TEXT}/{}", slashes(source)), &chapter.content, &mut problems);
         chapter.content.clone_from(&replaced.text);
-        let source = Source { file, replaced };
-        if sources.is_empty() {
-            // mdBook shows the first chapter there, too.
-            sources.insert("index.html".to_owned(), source.clone());
+        if chapters.is_empty() {
+            // mdBook shows the first chapter there as well.
+            chapters.insert("index.html".to_owned(), replaced.clone());
         }
-        sources.insert(slashes(&page), source);
+        chapters.insert(slashes(&path.with_extension("html")), replaced);
     });
     Problems::none_in(problems)?;
 
-    let (rendered, said) = warnings::caught(|| book.build());
+    let (rendered, messages) = warnings::caught(|| book.build());
     rendered.context("mdBook could not render the book")?;
-    let mut problems: Vec<Problem> = said.iter().map(|said| of_warning(said, &text_name, &sources)).collect();
-    problems.extend(check::pages(&built.beside, &sources, html.site_url.as_deref().unwrap_or("/"))?);
+    let mut problems: Vec<Problem> = messages.iter().map(|message| of_warning(message, &chapters)).collect();
+    let site = html.site_url.as_deref().unwrap_or("/");
+    problems.extend(check::pages(&built.directory.path().join("new"), &chapters, site)?);
     Problems::none_in(problems)?;
     Ok(built)
 }
 
-/// A snapshot that nobody has looked at yet: the book would show the one before.
-fn pending_snapshots(places: &Places) -> Result<Vec<Problem>> {
-    let files = places.files().context("looking for pending snapshots")?;
-    let names = files.iter().map(|path| places.name(path));
+/// Finds the snapshots that nobody has reviewed yet: the book would show the ones before.
+fn pending_snapshots(workspace: &Workspace) -> Result<Vec<Problem>> {
+    let files = workspace.files().context("looking for pending snapshots")?;
+    let names = files.iter().map(|path| workspace.name(path));
     let pending = names.filter(|name| name.ends_with(".snap.new") || name.ends_with(".pending-snap"));
-    Ok(pending.map(|name| Problem::at(name, 1, "a pending snapshot: review it, then accept or remove it")).collect())
+    Ok(pending.map(|name| Problem::new(name, 1, "a pending snapshot: review it, then accept or remove it")).collect())
 }
 
-/// mdBook names a missing chapter, too, but only the first, and without the line.
-fn missing_chapters(places: &Places, text_folder: &Path) -> Vec<Problem> {
-    let summary = text_folder.join("SUMMARY.md");
-    let name = places.name(&summary);
-    let text = match fs::read_to_string(&summary) {
+/// Finds missing chapters. mdBook reports only the first one, and without its line.
+fn missing_chapters(workspace: &Workspace) -> Vec<Problem> {
+    let text = match workspace.read(SUMMARY) {
         Ok(text) => text,
-        Err(error) => return vec![Problem::of_file(name, error.to_string())],
+        Err(why) => return vec![Problem::new(SUMMARY, None, why)],
     };
-    let mut problems = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for target in targets.filter(|target| !target.is_empty() && !text_folder.join(target).is_file()) {
-            problems.push(Problem::at(&name, index + 1, format!("there is no chapter {target}")));
-        }
-    }
-    problems
+    let links = markdown::positions(&text).values.into_iter();
+    let missing = links.filter(|(_, link)| !link.is_empty() && !workspace.root.join(TEXT).join(link).is_file());
+    missing.map(|(line, link)| Problem::new(SUMMARY, line, format!("there is no chapter {link}"))).collect()
 }
 
-/// mdBook's warnings name the chapter in backticks, and mostly the tag that is wrong.
-fn of_warning(said: &str, text_name: &str, sources: &HashMap<String, Source>) -> Problem {
-    let named: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
-    let source = sources.values().find(|source| named.iter().any(|name| source.file == format!("{text_name}/{name}")));
-    let Some(source) = source else { return Problem::of_file("book/book.toml", said) };
-    // Without the `>`: the tag may have attributes.
-    let tag = named.iter().find(|name| name.starts_with('<')).map(|tag| tag.trim_end_matches('>'));
-    Problem {
-        file: source.file.clone(),
-        line: source.lines_of(tag.as_slice()).first().copied(),
-        message: said.to_owned(),
-    }
-}
-
-/// A relative path as an address has it.
-fn slashes(path: &Path) -> String {
-    path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
-/// A path with its `..` resolved by name: what they step over need not exist yet.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path {
-        if part == ".." {
-            plain.pop();
-        } else {
-            plain.push(part);
-        }
-    }
-    plain
+/// Finds the place of a warning of mdBook, which names the chapter and the tag.
+fn of_warning(message: &str, chapters: &HashMap<String, Chapter>) -> Problem {
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let is_named = |chapter: &&Chapter| names.iter().any(|name| chapter.file == format!("{TEXT}/{name}"));
+    let Some(chapter) = chapters.values().find(is_named) else { return Problem::new(SETTINGS, None, message) };
+    // Without the `>`, because the tag may have attributes.
+    let tag = names.iter().find(|name| name.starts_with('<')).map(|tag| tag.trim_end_matches('>'));
+    let line = tag.and_then(|tag| chapter.lines_with(tag).first().copied());
+    Problem::new(&chapter.file, line, message)
 }

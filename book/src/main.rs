@@ -1,87 +1,86 @@
-//! `cargo xtask book`: builds the book, opens it, or shows it while it is written.
+//! `cargo xtask book`: builds the book, opens it, or serves it while it is written.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{self, Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
-use book::places::Places;
-use book::problem::Problems;
-use book::{build, serve};
-use clap::{Arg, ArgAction, value_parser};
+use book::build::build;
+use book::serve;
+use book::workspace::Workspace;
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+Build the book into target/book, or serve it
+
+Usage: cargo xtask book [build] [--open]
+       cargo xtask book serve [--port N]
+
+Options:
+      --open           Open the book in a browser
+      --port N         Listen on this port of the loopback address; 0 takes a free one [default: 3000]
+      --workspace DIR  Build the book/ of this directory [default: the workspace that this program was built in]
+  -h, --help           Print help";
+
+/// What the command line asks for.
+struct Options {
+    workspace: Workspace,
+    open: bool,
+    serve: bool,
+    port: u16,
+}
 
 fn main() -> ExitCode {
-    let matches = command_line().get_matches();
-    let places = match matches.get_one::<PathBuf>("workspace") {
-        Some(root) => Places { root: root.clone() },
-        None => Places::here(),
-    };
-    let result = match matches.subcommand() {
-        Some(("serve", it)) => serve::run(&places, *it.get_one("port").expect("has a default")),
-        Some(("build", it)) => build(&places, it.get_flag("open")),
-        _ => build(&places, matches.get_flag("open")),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    let options = match options() {
+        Ok(options) => options,
         Err(error) => {
-            eprintln!("{}", said(&error));
-            ExitCode::FAILURE
+            eprintln!("book: {error}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(error) = run(&options) {
+        // A problem stands alone on its line, so that an editor finds its place.
+        eprintln!("{}", format!("{error:#}").trim_end());
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn options() -> Result<Options, lexopt::Error> {
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("book/ is a directory of the workspace");
+    let mut options = Options { workspace: Workspace::at(built_in), open: false, serve: false, port: 3000 };
+    let mut args = lexopt::Parser::from_env();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("open") => options.open = true,
+            Long("workspace") => options.workspace = Workspace::at(args.value()?),
+            Long("port") if options.serve => options.port = args.value()?.parse()?,
+            Long("help") | Short('h') => {
+                println!("{HELP}");
+                process::exit(0);
+            }
+            Value(command) if command == "serve" => options.serve = true,
+            Value(command) if command == "build" => {}
+            other => return Err(other.unexpected()),
         }
     }
+    Ok(options)
 }
 
-/// Problems stand alone, one a line, so that an editor finds the places.
-fn said(error: &anyhow::Error) -> String {
-    match error.downcast_ref::<Problems>() {
-        Some(problems) => problems.to_string().trim_end().to_owned(),
-        None => format!("book: {error:#}"),
+fn run(Options { workspace, open, serve, port }: &Options) -> Result<()> {
+    if *serve {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port))
+            .with_context(|| format!("can't listen on port {port} of 127.0.0.1; choose another with --port"))?;
+        eprintln!("book: http://{}/ (Ctrl-C ends it)", listener.local_addr()?);
+        serve::run(workspace, listener);
     }
-}
-
-fn build(places: &Places, open: bool) -> Result<()> {
-    let index = build::build(places, None)?.publish()?.join("index.html");
+    let index = build(workspace, None)?.publish()?.join("index.html");
     eprintln!("book: {}", index.display());
-    if open { show(&index) } else { Ok(()) }
-}
-
-fn show(index: &Path) -> Result<()> {
-    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    // It may become the browser itself, so it is not waited for.
-    let opener =
-        Command::new(opener).arg(index).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    opener.with_context(|| format!("no program to open it with; it is {}", index.display()))?;
-    Ok(())
-}
-
-fn command_line() -> clap::Command {
-    let open = || Arg::new("open").long("open").action(ArgAction::SetTrue).help("Show it in a browser");
-    let command = clap::Command::new("book").bin_name("cargo xtask book").about("Build the book into target/book");
-    command
-        .arg(open())
-        .arg(
-            Arg::new("workspace")
-                .long("workspace")
-                .value_name("FOLDER")
-                .value_parser(value_parser!(PathBuf))
-                .help("Build the book/ of this folder [default: the workspace that this program was built in]"),
-        )
-        .args_conflicts_with_subcommands(true)
-        .subcommand(clap::Command::new("build").about("Build the book (the default)").arg(open()))
-        .subcommand(
-            clap::Command::new("serve").about("Show the book, and build it anew when something changes").arg(
-                Arg::new("port")
-                    .long("port")
-                    .value_name("N")
-                    .value_parser(value_parser!(u16))
-                    .default_value("3000")
-                    .help("Listen here, on the loopback address; 0 takes a free one"),
-            ),
-        )
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_command_line_is_well_formed() {
-        super::command_line().debug_assert();
+    if *open {
+        // The opener may become the browser itself, so don't wait for it.
+        let mut opener = Command::new(if cfg!(target_os = "macos") { "open" } else { "xdg-open" });
+        opener.arg(&index).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        opener.spawn().with_context(|| format!("no program to open {} with", index.display()))?;
     }
+    Ok(())
 }

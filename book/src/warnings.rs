@@ -1,35 +1,41 @@
-//! mdBook's warnings. It logs them and goes on, so they are caught, and fail the build.
+//! mdBook's warnings. mdBook logs them and goes on; here they are caught, so that they can fail the build.
 
-use std::fmt::{self, Write};
+use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Runs `work`, and returns what it warned of on this thread.
+/// Runs `work`, and returns its result and the warnings that it logged on this thread.
 pub fn caught<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let result = tracing::subscriber::with_default(Catcher(Arc::clone(&said)), work);
-    let said = std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner));
-    (result, said)
+    let log = Log::default();
+    let result = tracing::subscriber::with_default(log.clone(), work);
+    let messages = mem::take(&mut *log.0.lock().unwrap_or_else(PoisonError::into_inner));
+    (result, messages)
 }
 
-struct Catcher(Arc<Mutex<Vec<String>>>);
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
 
-impl Subscriber for Catcher {
+impl Visit for Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{value:?}"));
+        }
+    }
+}
+
+impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // By severity: an error is less than a warning.
+        // The order is that of severity: an error is less than a warning.
         *metadata.level() <= Level::WARN
     }
-
     fn event(&self, event: &Event<'_>) {
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(message.0);
+        event.record(&mut self.clone());
     }
-
-    // mdBook's spans say nothing that its events don't.
+    // Spans add nothing to the events.
     fn new_span(&self, _: &Attributes<'_>) -> Id {
         Id::from_u64(1)
     }
@@ -37,14 +43,4 @@ impl Subscriber for Catcher {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}
-}
-
-struct Message(String);
-
-impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            let _ = write!(self.0, "{value:?}");
-        }
-    }
 }

@@ -32,14 +32,14 @@
         status.setAttribute("role", "status");
         status.style.cssText = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)";
         button.addEventListener("click", async () => {
-            let said = "Copied";
+            let result = "Copied";
             try {
                 await copy(typed.join("\n"));
             } catch {
-                said = "Not copied";
+                result = "Not copied";
             }
-            button.textContent = said;
-            status.textContent = said;
+            button.textContent = result;
+            status.textContent = result;
             setTimeout(() => {
                 button.textContent = "Copy";
                 status.textContent = "";

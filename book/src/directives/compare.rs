@@ -3,30 +3,29 @@
 
 use std::fmt::Write as _;
 
-use crate::directives::{Setting, transcript};
+use crate::directives::transcript;
 use crate::html::escape;
+use crate::workspace::Workspace;
 
-const SNAPSHOT: &str = "xtask/tests/snapshots/compare__table.snap";
+const SNAPSHOT: &str = "xtask/grader/tests/grader/snapshots/grader__compare__table.snap";
 const TYPED: &str = "$ cargo xtask compare";
 
-/// The block that takes the directive's place.
-///
-/// # Errors
-/// What is wrong with the snapshot.
-pub fn render(setting: &Setting<'_>) -> Result<String, String> {
-    let body = transcript::read(setting, SNAPSHOT, TYPED)?;
+/// Returns the block that replaces the directive.
+pub fn render(workspace: &Workspace) -> Result<String, String> {
+    let body = transcript::read(workspace, SNAPSHOT, TYPED)?;
     let table = table(body.strip_prefix(TYPED).unwrap_or_default().trim_start_matches('\n'))
         .map_err(|line| format!("{SNAPSHOT}: `{line}` does not fit the columns of the heading"))?;
     Ok(format!("<div class=\"terminal-box\">{}{table}</div>", transcript::terminal(TYPED)))
 }
 
-/// HTML in one line, or the line that is no row. The heading says where the columns begin; an empty line begins a new group.
-fn table(text: &str) -> Result<String, String> {
+/// Returns HTML in one line, or the line that is not a row. The heading sets where the columns begin; an empty line begins a
+/// new group.
+fn table(text: &str) -> Result<String, &str> {
     let heading = text.lines().next().unwrap_or_default();
-    let starts: Vec<usize> = heading.match_indices(' ').map(|(at, _)| at + 1).collect();
-    let starts: Vec<usize> = starts.into_iter().filter(|at| heading[*at..].starts_with(|c| c != ' ')).collect();
+    let pairs = (1..).zip(heading.as_bytes().windows(2));
+    let starts: Vec<usize> = pairs.filter(|(_, it)| it[0] == b' ' && it[1] != b' ').map(|(at, _)| at).collect();
     if !heading.starts_with(' ') || starts.is_empty() {
-        return Err(heading.to_owned());
+        return Err(heading);
     }
     let mut html = "<table class=\"compare\"><thead><tr><td></td>".to_owned();
     for name in heading.split_whitespace() {
@@ -39,20 +38,16 @@ fn table(text: &str) -> Result<String, String> {
             continue;
         }
         let mut rest = line;
-        let mut cells = Vec::new();
+        let mut cells = String::new();
         for start in starts.iter().rev() {
             let (before, cell) = rest.split_at_checked(*start).ok_or(line)?;
             if !before.ends_with(' ') || cell.is_empty() || cell.starts_with(' ') {
-                return Err(line.to_owned());
+                return Err(line);
             }
-            cells.push(escape(cell.trim_end()));
+            cells = format!("<td>{}</td>{cells}", escape(cell.trim_end()));
             rest = before;
         }
-        let _ = write!(html, "<tr><th scope=\"row\">{}</th>", escape(rest.trim_end()));
-        for cell in cells.iter().rev() {
-            let _ = write!(html, "<td>{cell}</td>");
-        }
-        html.push_str("</tr>");
+        let _ = write!(html, "<tr><th scope=\"row\">{}</th>{cells}</tr>", escape(rest.trim_end()));
     }
     Ok(html + "</tbody></table>")
 }
@@ -74,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_is_refused() {
+    fn a_line_that_does_not_fit_is_refused() {
         for text in ["", "a | b", "   host\nown", "   host\nlong one", "   a  b\nx  yz", "   a  b\nx  é  y"] {
             assert!(table(text).is_err(), "{text}");
         }

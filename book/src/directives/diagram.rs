@@ -1,35 +1,23 @@
-//! `{{#diagram diagrams/uts.svg}}`: a drawing of `book/`, put into the page so that it takes the reader's theme. So it must
-//! have no colour of its own, and must say to who can't see it what it is.
+//! `{{#diagram diagrams/uts.svg}}`: a drawing of `book/`, put into the page so that it follows the reader's theme. So it must not
+//! have a colour of its own, and it must describe itself to readers who can't see it.
 
-use crate::directives::Setting;
-use crate::html::{Token, decode, tokens};
+use crate::html::{Token, tokens};
+use crate::workspace::Workspace;
 
 /// Attributes and properties whose value is a paint.
-const PAINTS: [&str; 9] = [
-    "fill",
-    "stroke",
-    "stop-color",
-    "flood-color",
-    "lighting-color",
-    "color",
-    "background",
-    "background-color",
-    "solid-color",
-];
+const PAINTS: &str = "fill stroke stop-color flood-color lighting-color solid-color color background background-color";
 
-/// The block that takes the directive's place.
-///
-/// # Errors
-/// What is wrong with the drawing.
-pub fn render(setting: &Setting<'_>, path: &str) -> Result<String, String> {
-    let drawing = setting.places.read("book", path)?.replace("\r\n", "\n");
-    let start = drawing.find("<svg").ok_or_else(|| format!("book/{path} holds no <svg>"))?;
+/// Paints that are not a colour, or the colour of what is around.
+const KEYWORDS: &str = "none currentcolor inherit transparent context-fill context-stroke";
+
+/// Returns the block that replaces the directive.
+pub fn render(workspace: &Workspace, path: &str) -> Result<String, String> {
+    let file = format!("book/{path}");
+    let drawing = workspace.read(&file)?;
+    let start = drawing.find("<svg").ok_or_else(|| format!("{file} contains no <svg>"))?;
     let wrong = faults(&drawing);
     if !wrong.is_empty() {
-        let all: Vec<String> = wrong
-            .iter()
-            .map(|(at, fault)| format!("book/{path}:{}: {fault}", drawing[..*at].matches('\n').count() + 1))
-            .collect();
+        let all: Vec<String> = wrong.iter().map(|(line, fault)| format!("{file}:{line}: {fault}")).collect();
         return Err(all.join("; "));
     }
     // A blank line would end the HTML block for Markdown.
@@ -37,71 +25,64 @@ pub fn render(setting: &Setting<'_>, path: &str) -> Result<String, String> {
     Ok(format!("<figure class=\"diagram\">\n{}\n</figure>", lines.join("\n")))
 }
 
-/// What is wrong with a drawing, each with its byte offset.
+/// Returns what is wrong with a drawing, each fault with its line.
 fn faults(drawing: &str) -> Vec<(usize, String)> {
     let mut faults = Vec::new();
-    let tokens = tokens(drawing);
-    let mut title = false;
-    for (index, (at, token)) in tokens.iter().enumerate() {
-        match token {
-            Token::Open { name, attributes, .. } => {
-                if name == "svg" && !attributes.iter().any(|(key, value)| *key == "role" && value == "img") {
-                    faults.push((*at, "the <svg> has no role=\"img\"".to_owned()));
+    let mut has_title = false;
+    let mut element = String::new();
+    for (line, token) in tokens(drawing) {
+        let mut fault = |message: &str| faults.push((line, message.to_owned()));
+        let paints = match &token {
+            Token::Start(name, attributes) => {
+                element.clone_from(name);
+                if name == "svg" && !attributes.iter().any(|(key, value)| key == "role" && value == "img") {
+                    fault("the <svg> has no role=\"img\"");
                 }
                 if name == "script" {
-                    faults.push((*at, "a diagram runs no script".to_owned()));
+                    fault("a diagram must not contain a script");
                 }
-                let text = tokens.get(index + 1).map(|(_, next)| next);
-                title |= name == "title" && matches!(text, Some(Token::Text(text)) if !decode(text).trim().is_empty());
-                for (key, value) in attributes {
-                    if *key == "style" {
-                        declarations(value).for_each(|(key, value)| paint(*at, key, value, &mut faults));
-                    } else {
-                        paint(*at, key, value, &mut faults);
-                    }
-                }
+                let styles = attributes.iter().filter(|(key, _)| key == "style");
+                let attributes = attributes.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+                attributes.chain(styles.flat_map(|(_, style)| declarations(style))).collect()
             }
-            Token::Raw(sheet) => {
-                declarations(sheet).for_each(|(key, value)| paint(*at, key, value, &mut faults));
+            Token::Text(text) => {
+                has_title |= element == "title" && !text.trim().is_empty();
+                if element == "style" { declarations(text) } else { Vec::new() }
             }
-            Token::Text(_) | Token::Close(_) => {}
+            Token::End(_) => {
+                element.clear();
+                Vec::new()
+            }
+        };
+        for (key, value) in paints.into_iter().filter(|(key, value)| is_one_of(key, PAINTS) && !follows_theme(value)) {
+            fault(&format!("{key} is the fixed colour `{value}`, wrong in some theme; use currentColor or var(--fg)"));
         }
     }
-    if !title {
-        faults.push((drawing.find("<svg").unwrap_or(0), "the drawing has no <title> for who can't see it".to_owned()));
+    if !has_title {
+        faults.push((1, "the drawing has no <title>, which screen readers read out".to_owned()));
     }
     faults
 }
 
-/// `property: value` pairs of a style sheet or a style attribute.
-fn declarations(sheet: &str) -> impl Iterator<Item = (&str, &str)> {
-    sheet.split(['{', '}', ';']).filter_map(|part| {
-        let (key, value) = part.split_once(':')?;
-        // A comment before the property is none of it.
-        Some((key.rsplit("*/").next().unwrap_or(key).trim(), value.trim()))
-    })
+/// Returns the `property: value` pairs of a style sheet or a style attribute.
+fn declarations(sheet: &str) -> Vec<(&str, &str)> {
+    let pairs = sheet.split(['{', '}', ';']).filter_map(|part| part.split_once(':'));
+    // A comment before the property isn't part of it.
+    pairs.map(|(key, value)| (key.rsplit("*/").next().unwrap_or(key).trim(), value.trim())).collect()
 }
 
-fn paint(at: usize, key: &str, value: &str, faults: &mut Vec<(usize, String)>) {
-    let is_paint = PAINTS.contains(&key.to_ascii_lowercase().as_str());
-    let value = value.trim().trim_end_matches("!important").trim_end();
-    if is_paint && !follows_theme(value) {
-        faults.push((
-            at,
-            format!("{key} is the fixed colour `{value}`, wrong in some theme; use currentColor or var(--fg)"),
-        ));
-    }
+fn is_one_of(word: &str, words: &str) -> bool {
+    words.split(' ').any(|it| it.eq_ignore_ascii_case(word))
 }
 
-/// No paint, the surrounding one, a variable of the theme, or a gradient of the drawing.
+/// True if a paint is not a colour, or comes from what is around, the theme, or a gradient of the drawing.
 fn follows_theme(value: &str) -> bool {
-    let lower = value.to_ascii_lowercase();
-    let keyword = ["none", "currentcolor", "inherit", "transparent", "context-fill", "context-stroke"];
+    let lower = value.trim().trim_end_matches("!important").trim_end().to_ascii_lowercase();
     let call = |name: &str| lower.strip_prefix(name).and_then(|rest| rest.strip_suffix(')'));
-    keyword.contains(&lower.as_str())
-        // With a comma the variable has a fallback, which is a paint again.
+    is_one_of(&lower, KEYWORDS)
+        // After a comma the variable has a fallback, which is a paint again.
         || call("var(--").is_some_and(|inner| match inner.split_once(',') {
-            Some((_, fallback)) => follows_theme(fallback.trim()),
+            Some((_, fallback)) => follows_theme(fallback),
             None => !inner.is_empty(),
         })
         || call("url(#").is_some()
@@ -114,6 +95,7 @@ fn follows_theme(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::sample::select;
 
     use super::*;
 
@@ -132,10 +114,7 @@ mod tests {
     #[test]
     fn a_fixed_colour_is_found_wherever_it_hides() {
         for part in [
-            r##"<path fill="#fff"/>"##,
             r#"<path stroke="Black"/>"#,
-            r#"<stop stop-color="rgb(0,0,0)"/>"#,
-            r#"<path style="x:y; fill : hsl(0 0% 0%)"/>"#,
             r#"<style>/* why */ fill: red</style>"#,
             r#"<style>.a { stroke-width: 2; stroke: red !important }</style>"#,
             r##"<path fill="var(--fg, #000)"/>"##,
@@ -146,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drawing_says_what_it_is() {
+    fn a_drawing_describes_itself() {
         assert!(messages("<svg><title>T</title></svg>").contains("role"));
         assert!(messages("<svg role=\"img\"></svg>").contains("<title>"));
         assert!(messages("<svg role=\"img\"><title> </title></svg>").contains("<title>"));
@@ -154,15 +133,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_drawing_has_faults_or_none(drawing in "(<svg|<title>|</title>|<style>|</style>| fill=|#fff|\"|;|:|\\{|\\}|\\*/|var\\(--|color-mix\\(|,|\\)|<|>|=|é|.){0,30}") {
-            for (at, fault) in faults(&drawing) {
-                prop_assert!(drawing.is_char_boundary(at) && !fault.is_empty());
-            }
-        }
-
-        #[test]
-        fn a_colour_is_found_in_any_of_its_places(colour in "#[0-9a-f]{3}|[a-z]{1,5}\\([0-9]\\)", at in 0..PAINTS.len(), blank in "[ \n]{0,3}") {
-            let paint = PAINTS[at];
+        fn a_colour_is_found_in_any_of_its_places(colour in "#[0-9a-f]{3}|[a-z]{1,5}\\([0-9]\\)", paint in select(PAINTS.split(' ').collect::<Vec<_>>()), blank in "[ \n]{0,3}") {
             for part in [
                 format!("<path {paint}{blank}={blank}\"{colour}\"/>"),
                 format!("<path style=\"x:y;{blank}{paint}{blank}:{blank}{colour}\"/>"),

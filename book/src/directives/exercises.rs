@@ -1,96 +1,113 @@
-//! `{{#exercises step01.md}}`: the exercises that belong to a chapter. `{{#exercise-table}}`: all of them in one table.
-//! `{{#diagnoses}}`: what the checks can say.
+//! `{{#exercises step01.md}}`: the exercises of a chapter. `{{#solution uts}}`: a solution, folded, complete and as a difference.
+//! `{{#exercise-table}}`: all exercises. `{{#diagnoses}}`: what a check may report.
 
 use std::fmt::Write as _;
-use std::fs;
 
-use crate::directives::Setting;
+use exercises::{DIAGNOSES, EXERCISES, Exercise};
+
+use crate::directives::{diff, listing};
 use crate::html::escape;
-use crate::workshop::{self, Exercise};
+use crate::problem::Problem;
+use crate::workspace::Workspace;
 
-/// The exercises of a chapter: each a heading, what to do, the hints folded, and how to check it.
-///
-/// # Errors
-/// When there are none, or one is wrong.
-pub fn render(setting: &Setting<'_>, chapter: &str) -> Result<String, String> {
-    let mut exercises = all(setting)?;
-    exercises.retain(|exercise| exercise.chapter == chapter);
-    if exercises.is_empty() {
-        return Err(format!("no exercise in {} belongs to the chapter `{chapter}`", workshop::TEXTS));
+/// Returns the exercises of a chapter: each a heading, what to do, the hints folded, and how to check it.
+pub fn render(workspace: &Workspace, chapter: &str) -> Result<String, String> {
+    let mut all = all(workspace)?;
+    all.retain(|exercise| exercise.chapter == chapter);
+    if all.is_empty() {
+        return Err(format!("no exercise in {EXERCISES} belongs to the chapter `{chapter}`"));
     }
-    Ok(exercises.iter().map(block).collect::<Vec<_>>().join("\n"))
-}
-
-fn block(exercise: &Exercise) -> String {
-    let Exercise { number, id, title, minutes, statement, hints, .. } = exercise;
-    let mut block = format!("### Exercise {number}, `{id}`: {title} {{#{}}}\n\n", exercise.anchor());
-    let _ = write!(block, "*About {minutes} minutes.* {statement}\n\n");
-    for (index, (heading, hint)) in hints.iter().enumerate() {
-        let summary = format!("Hint {}: {}", index + 1, escape(heading));
-        let _ = write!(block, "<details><summary>{summary}</summary>\n\n{hint}\n\n</details>\n\n");
-    }
-    let _ = writeln!(
-        block,
-        "Check it: `cargo xtask check {id}`. The change itself, should you want it: `cargo xtask hint {id} --all`."
-    );
-    block
-}
-
-/// A table of all exercises, with their chapters.
-///
-/// # Errors
-/// When one is wrong.
-pub fn render_table(setting: &Setting<'_>) -> Result<String, String> {
-    let mut table = "| | name | what | minutes |\n|---:|---|---|---:|\n".to_owned();
-    for exercise in all(setting)? {
-        let Exercise { number, id, title, chapter, minutes, .. } = &exercise;
-        let link = format!("[{}]({chapter}#{})", cell(title), exercise.anchor());
-        let _ = writeln!(table, "| {number} | `{id}` | {link} | {minutes} |");
-    }
-    Ok(table)
-}
-
-/// A table of all diagnoses, with the sections that explain them.
-///
-/// # Errors
-/// When the table of them can't be read, or names a section that is not there.
-pub fn render_diagnoses(setting: &Setting<'_>) -> Result<String, String> {
-    let mut table = "| name | what may be behind it | read |\n|---|---|---|\n".to_owned();
-    for diagnosis in workshop::diagnoses(setting.places)? {
-        let section = &diagnosis.section;
-        let heading =
-            heading(setting, section).map_err(|why| format!("{}:{}: {why}", workshop::DIAGNOSES, diagnosis.line))?;
-        let _ = writeln!(
-            table,
-            "| `{}` | {} | [{}]({section}) |",
-            diagnosis.id,
-            cell(&diagnosis.misconception),
-            cell(&heading)
+    let mut block = String::new();
+    for Exercise { order, id, title, minutes, statement, hints, .. } in all {
+        let _ = write!(block, "### Exercise {order}, `{id}`: {title} {{#exercise-{id}}}\n\n");
+        let _ = write!(block, "*About {minutes} minutes.* {statement}\n\n");
+        for (number, (heading, hint)) in (1..).zip(&hints) {
+            let summary = format!("Hint {number}: {}", escape(heading));
+            let _ = write!(block, "<details><summary>{summary}</summary>\n\n{hint}\n\n</details>\n\n");
+        }
+        let _ = write!(
+            block,
+            "Check it: `cargo xtask check {id}`. The change itself, should you want it: `cargo xtask hint {id} --all`.\n\n"
         );
     }
+    Ok(block)
+}
+
+/// Returns the solution of an exercise, folded: the complete program, and the difference from the program that it starts from.
+pub fn render_solution(workspace: &Workspace, id: &str) -> Result<String, String> {
+    let all = all(workspace)?;
+    let exercise = all.iter().find(|it| it.id == id).ok_or_else(|| format!("there is no exercise `{id}`"))?;
+    let base = workspace.read(&exercise.starter_base)?;
+    let solution = exercise.solution(&workspace.root).map_err(|error| format!("{error:#}"))?.replace("\r\n", "\n");
+    // The headers differ because they introduce different programs.
+    let body = |source| {
+        let body = exercises::without_header(source);
+        (body, source.lines().count() - body.lines().count())
+    };
+    let names = [exercise.starter_base.clone(), format!("the solution of {id}")];
+    let difference = diff::block(&names, "", &diff::hunks(body(&base), body(&solution)))?;
+    Ok(format!(
+        "<details><summary>A solution of <code>{id}</code></summary>\n\n{}\n\n</details>\n\n\
+         <details><summary>The same as a difference from <code>{}</code></summary>\n\n{difference}\n\n</details>\n",
+        listing::code_block("rust", &solution),
+        escape(&exercise.starter_base),
+    ))
+}
+
+/// Returns a table of all exercises, with links to their chapters.
+pub fn render_table(workspace: &Workspace) -> Result<String, String> {
+    let mut table = "| | name | what | minutes |\n|---:|---|---|---:|\n".to_owned();
+    for Exercise { order, id, title, chapter, minutes, .. } in all(workspace)? {
+        let _ = writeln!(table, "| {order} | `{id}` | [{}]({chapter}#exercise-{id}) | {minutes} |", cell(&title));
+    }
     Ok(table)
 }
 
-/// The words of a heading: of the chapter and, if that is another, of the section that `step01.md#why` names.
-fn heading(setting: &Setting<'_>, section: &str) -> Result<String, String> {
+/// Returns a table of all diagnoses, with links to the sections that explain them.
+pub fn render_diagnoses(workspace: &Workspace) -> Result<String, String> {
+    let mut table = "| name | what may be behind it | read |\n|---|---|---|\n".to_owned();
+    for it in exercises::diagnoses(&workspace.root).map_err(|error| format!("{error:#}"))? {
+        let heading = heading(workspace, &it.section).map_err(|why| format!("{DIAGNOSES}:{}: {why}", it.line))?;
+        let _ = writeln!(table, "| `{}` | {} | [{}]({}) |", it.id, cell(&it.text), cell(&heading), it.section);
+    }
+    Ok(table)
+}
+
+/// Returns the exercises that no chapter shows. A workspace without exercises has none.
+pub fn not_shown(workspace: &Workspace, chapters: &[&str]) -> Result<Vec<Problem>, String> {
+    if !workspace.root.join(EXERCISES).exists() {
+        return Ok(Vec::new());
+    }
+    let mut exercises = all(workspace)?;
+    let directive = |exercise: &Exercise| format!("{{{{#exercises {}}}}}", exercise.chapter);
+    exercises.retain(|it| !chapters.iter().any(|text| text.lines().any(|line| line.trim() == directive(it))));
+    let problem = |exercise: Exercise| {
+        let file = format!("{EXERCISES}/{}/text.md", exercise.id);
+        let text = workspace.read(&file)?;
+        let line = text.lines().position(|line| line.starts_with("chapter:")).map(|index| index + 1);
+        let message = format!("no chapter shows it: there is no line {}", directive(&exercise));
+        Ok(Problem { file, line, message })
+    };
+    exercises.into_iter().map(problem).collect()
+}
+
+/// Returns the words of the headings of the chapter and of the section that `step01.md#why` names.
+fn heading(workspace: &Workspace, section: &str) -> Result<String, String> {
     let (chapter, id) = section.split_once('#').ok_or_else(|| format!("`{section}` names no section"))?;
-    let file = setting.places.book().join("text").join(chapter);
-    let text = fs::read_to_string(file).map_err(|_| format!("there is no chapter {chapter}"))?;
-    let mut headings = text.lines().filter_map(|line| {
-        let words = line.trim_start_matches('#');
-        (words.len() < line.len()).then(|| words.strip_prefix(' ')).flatten()
-    });
-    let title = headings.next().unwrap_or_default().split(':').next().unwrap_or_default().to_owned();
+    let text = workspace.read(&format!("book/text/{chapter}")).map_err(|_| format!("there is no chapter {chapter}"))?;
+    let mut headings =
+        text.lines().filter_map(|line| line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' '));
+    let title = headings.next().and_then(|title| title.split(':').next()).unwrap_or_default();
     let end = format!("{{#{id}}}");
-    let found = headings.find_map(|words| words.strip_suffix(&end));
-    found.map(|words| format!("{title}: {}", words.trim())).ok_or_else(|| format!("{chapter} has no heading {end}"))
+    let words = headings.find_map(|words| words.strip_suffix(&end));
+    words.map(|words| format!("{title}: {}", words.trim())).ok_or_else(|| format!("{chapter} has no heading {end}"))
 }
 
-fn all(setting: &Setting<'_>) -> Result<Vec<Exercise>, String> {
-    workshop::exercises(setting.places).map_err(|problems| problems.to_string().trim().replace('\n', "; "))
+fn all(workspace: &Workspace) -> Result<Vec<Exercise>, String> {
+    exercises::all(&workspace.root).map_err(|error| format!("{error:#}"))
 }
 
-/// Plain text in a cell of a table. What stands between backticks is code in both.
+/// Returns plain text for a cell of a table. Between backticks it is code in both.
 fn cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
     let mut in_code = false;
@@ -109,7 +126,7 @@ mod tests {
     use super::cell;
 
     #[test]
-    fn a_cell_stays_one() {
+    fn a_cell_stays_one_cell() {
         assert_eq!(cell("MS_A|MS_B, `a_b|<c>` and [x]"), "MS\\_A\\|MS\\_B, `a_b\\|<c>` and \\[x\\]");
     }
 }

@@ -63,7 +63,7 @@ const NOTES: &str = "\
   `RUSTFLAGS='-C target-feature=+crt-static'`, which takes a static C library, and not every machine has one. musl: the same \
   source for another target of rustup's. So neither is what the workspace asks for.\n\
 - crun and runc need a bundle, and keep a state on disk; runc makes a cgroup besides, where it can.\n\
-- The Go program is our design once more, in Go: the source is in `xtask/bench/go`.\n\
+- The Go program is our design once more, in Go: the source is in `xtask/maintain/bench/go`.\n\
 - In a user namespace: all of them in the same one, made before. Making it is not in the figures.\n\
 - On a virtual machine a start of any program that uses glibc costs more than elsewhere: glibc asks the CPU for the size of its \
   caches, and each such question (CPUID) is answered by the hypervisor. Ours starts twice, `unshare` once, and what does not \

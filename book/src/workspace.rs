@@ -1,0 +1,80 @@
+//! The workspace: the files that a book is made from. A test can build a small one in a temporary directory.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// A workspace with a book in it.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    /// The top directory. The paths in directives are relative to it.
+    pub root: PathBuf,
+    /// The repository's address on the web, for links to sources.
+    pub repository: Option<String>,
+}
+
+impl Workspace {
+    /// Returns the workspace below `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Workspace {
+        Workspace { root: root.into(), repository: None }
+    }
+
+    /// Reads a file that a directive names. It must be inside the workspace, so that the book is the same on every machine. Git
+    /// may have written it with CRLF.
+    pub(crate) fn read(&self, name: &str) -> Result<String, String> {
+        let is_inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        if name.is_empty() || !is_inside {
+            return Err(format!("`{name}` is not a path inside the workspace"));
+        }
+        let text = fs::read_to_string(self.root.join(name)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no file {name}"),
+            _ => format!("{name}: {error}"),
+        })?;
+        Ok(text.replace("\r\n", "\n"))
+    }
+
+    /// Returns a path below the root as problems and addresses spell it, with `/` between its parts.
+    pub(crate) fn name(&self, path: &Path) -> String {
+        slashes(path.strip_prefix(&self.root).unwrap_or(path))
+    }
+
+    /// Returns all files of the workspace, except those that git, cargo, `cargo xtask` and learners make.
+    ///
+    /// # Errors
+    /// If a directory can't be read.
+    pub fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let is_generated = |directory: &Path| {
+            let name = self.name(directory);
+            let last = name.rsplit('/').next().unwrap_or_default();
+            ["target", "rootfs", "workshop"].contains(&name.as_str())
+                || last == "node_modules"
+                || last.starts_with('.')
+                || directory.join("CACHEDIR.TAG").exists()
+        };
+        let mut files = Vec::new();
+        walk(&self.root, &is_generated, &mut files)?;
+        files.sort();
+        Ok(files)
+    }
+}
+
+/// Appends all files below `directory`, except those in a directory that is to be skipped.
+pub(crate) fn walk(directory: &Path, skip: &dyn Fn(&Path) -> bool, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        match fs::symlink_metadata(&path) {
+            Ok(data) if data.is_file() => files.push(path),
+            Ok(data) if data.is_dir() && !skip(&path) => walk(&path, skip, files)?,
+            Ok(_) => {}
+            // It was removed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Returns a relative path with `/` between its parts.
+pub(crate) fn slashes(path: &Path) -> String {
+    path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+}

@@ -1,0 +1,32 @@
+//! The program itself: its help, its exit statuses, and what it prints.
+
+use std::process::{Command, Output};
+
+use super::Small;
+
+fn book(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_book")).args(args).output().unwrap()
+}
+
+#[test]
+fn help_names_every_option_and_a_typo_exits_with_2() {
+    let help = book(&["serve", "--help"]);
+    assert!(help.status.success());
+    let text = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(["serve", "--open", "--port N", "--workspace DIR"].iter().all(|part| text.contains(part)), "{text}");
+    for typo in [&["sreve"][..], &["--prot"], &["serve", "--port", "x"], &["--port", "1"]] {
+        assert_eq!(book(typo).status.code(), Some(2), "{typo:?}");
+    }
+}
+
+#[test]
+fn a_wrong_book_exits_with_1_and_names_the_line_on_stderr() {
+    let small = Small::new("# First\n\n{{#listing nothing.rs}}\n");
+    let build = || book(&["build", "--workspace", small.path().to_str().unwrap()]);
+    let output = build();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "book/text/first.md:3: there is no file nothing.rs\n");
+    small.write("book/text/first.md", "# First\n");
+    let output = build();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
