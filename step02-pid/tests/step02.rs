@@ -2,14 +2,18 @@
 #![cfg(target_os = "linux")]
 
 use assert_cmd::Command;
-use xtask::host::Host;
-use xtask::transcript::transcript;
+use testkit::host::Host;
+use testkit::terminal::Terminal;
+use testkit::transcript::transcript;
 
-xtask::contract! {
+testkit::contract! {
     the_exit_status_is_what_a_shell_would_report,
     input_output_and_arguments_pass_through,
-    bad_input_gets_one_line_and_a_cure,
+    the_hostname_is_the_containers_own,
+    bad_input_gets_one_line,
+    child_by_hand_changes_nothing,
     a_killed_run_leaves_nothing_behind,
+    ctrl_c_does_not_end_run,
     a_killed_run_takes_the_whole_family_with_it,
     what_the_command_leaves_running_ends_with_it,
     orphans_are_reaped,
@@ -19,34 +23,27 @@ xtask::contract! {
 }
 
 #[test]
-fn the_hostname_is_the_containers_own() {
-    let lines = ["step02-pid run hostname", "hostname"];
-    insta::assert_snapshot!("hostname", transcript(&Host::new(), &lines));
+fn the_command_is_process_2_and_its_parent_is_process_1() {
+    let lines = ["step02-pid run sh -c 'echo I am $$, and my parent is $PPID'"];
+    insta::assert_snapshot!("numbers", transcript(&Host::new(), &lines));
+    // The control: in step 1 the command has a PID of the host's, after those of its nine processes and the shell.
+    let control = Host::new().sh("step01-uts run sh -c 'echo I am $$, and my parent is $PPID'; :");
+    Command::from_std(control).assert().success().stdout("I am 11, and my parent is 10\n").stderr("");
 }
 
 #[test]
-fn the_command_is_process_2_and_its_parent_process_1() {
-    let script = "echo PID $$, parent $PPID";
-    // exec: some shells would do so with the last command of a script, others not, and the numbers would differ.
-    let inside = |step: &str| Command::from_std(Host::new().sh(&format!("exec {step} run sh -c '{script}'")));
-    inside("step02-pid").assert().success().stdout("PID 2, parent 1\n").stderr("");
-    // The control: in step 1 the command takes the number that comes next on the host.
-    inside("step01-uts").assert().success().stdout("PID 11, parent 10\n");
-}
-
-#[test]
-fn a_process_has_a_number_in_each_namespace() {
+fn a_process_has_a_pid_in_each_namespace() {
     let lines = ["grep NSpid /proc/self/status", "step02-pid run grep NSpid /proc/self/status"];
     insta::assert_snapshot!("nspid", transcript(&Host::new(), &lines));
 }
 
 #[test]
-fn ps_still_lists_the_hosts_processes() {
+fn ps_lists_the_hosts_processes() {
     insta::assert_snapshot!("ps", transcript(&Host::new(), &["step02-pid run ps -e -o pid,args"]));
 }
 
 #[test]
-fn proc_is_still_the_hosts() {
+fn proc_is_the_hosts() {
     let lines = [
         "cat /proc/1/comm",
         "step02-pid run cat /proc/1/comm",
@@ -57,26 +54,29 @@ fn proc_is_still_the_hosts() {
 }
 
 #[test]
-fn kill_can_not_reach_the_host() {
+fn kill_does_not_reach_the_host() {
     let lines = ["step02-pid run sh -c 'kill -0 9 2>/dev/null && echo in reach || echo out of reach'"];
     insta::assert_snapshot!("kill", transcript(&Host::new(), &lines));
 }
 
 #[test]
-fn process_1_does_not_obey_its_own_namespace() {
-    // Signals without a handler do not reach a process 1 from inside, not even SIGKILL: pid_namespaces(7).
-    let script = "step02-pid run sh -c 'kill -TERM 1; kill -KILL 1; echo still here'";
-    Command::from_std(Host::new().sh(script)).assert().success().stdout("still here\n").stderr("");
-}
-
-#[test]
-fn the_same_processes_have_other_numbers_inside() {
-    let lines = ["step02-pid run sh -c 'echo I am $$, and my parent is $PPID'"];
-    insta::assert_snapshot!("numbers", transcript(&Host::new(), &lines));
-}
-
-#[test]
-fn killing_process_1_from_inside_does_nothing() {
+fn process_1_ignores_signals_from_inside() {
+    // From inside, a signal reaches process 1 only if it has a handler, even SIGKILL: pid_namespaces(7).
     let lines = ["step02-pid run sh -c 'kill -KILL 1; echo still here'"];
     insta::assert_snapshot!("unkillable", transcript(&Host::new(), &lines));
+}
+
+/// A known limit: `run` doesn't take back the terminal from an interactive shell that ended inside.
+#[test]
+fn a_caller_without_job_control_loses_the_terminal() {
+    let assert_reads = |step: &str, expected: &str| {
+        let script = format!("{step} run sh; if read line; then echo \"read <$line>\"; else echo read nothing; fi");
+        let mut command = Host::new().command("setsid");
+        let mut terminal = Terminal::open(command.args(["--ctty", "--wait", "sh", "-c", &script])).unwrap();
+        terminal.type_keys("exit\na line\n");
+        terminal.wait_for(expected);
+    };
+    assert_reads("step02-pid", "read nothing");
+    // The control: in step 1 the shell gives the terminal back, because it knows the caller's process group.
+    assert_reads("step01-uts", "read <a line>");
 }

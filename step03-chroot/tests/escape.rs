@@ -1,11 +1,11 @@
 //! What a chroot does not stop.
 #![cfg(target_os = "linux")]
 
-use xtask::escape;
-use xtask::transcript::transcript;
+use testkit::escape;
+use testkit::transcript::transcript;
 
 #[test]
-fn a_root_climbs_out_of_the_chroot() {
+fn root_climbs_out_of_the_chroot() {
     let attack = [
         // The control: without the attack, the container has a /mnt of its own.
         "step03-chroot run ls /mnt",
@@ -15,11 +15,11 @@ fn a_root_climbs_out_of_the_chroot() {
     insta::assert_snapshot!("chroot", transcript(&escape::host(), &[&escape::SET_UP[..], &attack].concat()));
 }
 
-/// What the attack says in a root that was changed by the shell line `enter`, which goes on with `$attack`.
+/// Returns the attack's status and output after the shell line `enter`, which changes the root and runs `$attack`.
 fn attack_in(enter: &str) -> (Option<i32>, String) {
-    // That there is a hole proves that it came so far.
+    // The directory `hole` proves that the attack got that far.
     let attack = "attack='cd /; /tmp/escape ls /mnt; ls /tmp'; export attack";
-    // pivot_root(2) wants a mount point that is not shared, and umount(8) looks into /proc.
+    // pivot_root(2) needs a mount point that is not shared, and umount(8) reads /proc.
     let unshare = "unshare --mount --propagation private sh -c";
     let prepare = "mount --rbind rootfs rootfs && mount --rbind /proc rootfs/proc && cd rootfs";
     let script = format!("{}; {attack}; {unshare} '{prepare} && {enter}'", escape::SET_UP.join(" && "));
@@ -29,7 +29,7 @@ fn attack_in(enter: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn after_pivot_root_there_is_nothing_to_climb_to() {
+fn pivot_root_leaves_nothing_to_climb_to() {
     let pivot = r#"mkdir tmp/old && pivot_root . tmp/old && umount -l /tmp/old && rmdir /tmp/old && eval "$attack""#;
     assert_eq!(attack_in(pivot), (Some(0), "escape\nhole\n".into()));
     // The control: the same with chroot.
@@ -38,8 +38,8 @@ fn after_pivot_root_there_is_nothing_to_climb_to() {
 }
 
 #[test]
-#[ignore = "needs root, who alone can become another user"]
-fn who_is_not_root_does_not_get_out() {
+#[ignore = "needs root, because only root can become another user"]
+fn an_ordinary_user_does_not_get_out() {
     let attack_as = |user: &str| {
         let set_up = escape::SET_UP.join(" && ");
         let script = format!("{set_up} && chroot --userspec={user} rootfs /tmp/escape ls /mnt");

@@ -2,15 +2,18 @@
 #![cfg(target_os = "linux")]
 
 use assert_cmd::Command;
-use xtask::host::Host;
-use xtask::transcript::transcript;
+use testkit::host::Host;
+use testkit::transcript::transcript;
 
-xtask::contract! {
+testkit::contract! {
     the_exit_status_is_what_a_shell_would_report,
     input_output_and_arguments_pass_through,
-    bad_input_gets_one_line_and_a_cure,
-    a_bad_rootfs_gets_one_line_and_a_cure,
+    the_hostname_is_the_containers_own,
+    bad_input_gets_one_line,
+    child_by_hand_changes_nothing,
+    a_bad_rootfs_gets_one_line,
     a_killed_run_leaves_nothing_behind,
+    ctrl_c_does_not_end_run,
     a_killed_run_takes_the_whole_family_with_it,
     what_the_command_leaves_running_ends_with_it,
     orphans_are_reaped,
@@ -21,15 +24,9 @@ xtask::contract! {
 }
 
 #[test]
-fn the_hostname_is_the_containers_own() {
-    let lines = ["step03-chroot run hostname", "hostname"];
-    insta::assert_snapshot!("hostname", transcript(&Host::new(), &lines));
-}
-
-#[test]
 fn the_root_is_the_rootfs() {
     insta::assert_snapshot!("ls", transcript(&Host::new(), &["step03-chroot run ls /"]));
-    // The control: step 2 shows the host's root, which is another folder.
+    // The control: step 2 shows the host's root, which is another directory.
     let inode = |step: &str| {
         let output = Host::new().sh(&format!("{step} run ls -di /")).output().unwrap();
         assert!(output.status.success(), "{step}");
@@ -45,13 +42,13 @@ fn the_working_directory_is_the_root() {
 }
 
 #[test]
-fn the_way_up_ends_at_the_root() {
+fn dot_dot_ends_at_the_root() {
     let up = "ls -di / .. ../../../../../..";
     let output = Host::new().sh(&format!("step03-chroot run {up}")).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let inodes: Vec<&str> = text.split_whitespace().step_by(2).collect();
     assert_eq!(inodes, [inodes[0]; 3], "{text}");
-    // The control: on the host, in the same folder, the way up leads elsewhere.
+    // The control: on the host, in the same directory, `..` leads elsewhere.
     let output = Host::new().sh("ls -di . ..").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let inodes: Vec<&str> = text.split_whitespace().step_by(2).collect();
@@ -59,18 +56,18 @@ fn the_way_up_ends_at_the_root() {
 }
 
 #[test]
-fn there_is_no_bash() {
+fn bash_does_not_exist_inside() {
     let lines = ["step03-chroot run /bin/bash", "echo $?"];
     insta::assert_snapshot!("bash", transcript(&Host::new(), &lines));
 }
 
 #[test]
-fn without_proc_there_are_no_processes_to_list() {
+fn ps_lists_nothing_without_proc() {
     let host = Host::new();
     if host.has_busybox() {
         insta::assert_snapshot!("ps", transcript(&host, &["step03-chroot run ps -o pid,args"]));
     } else {
-        // procps-ng's ps says what is missing instead of printing only its header.
+        // procps-ng's ps reports what is missing instead of printing only its header.
         let output = host.sh("step03-chroot run ps").output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.stdout.is_empty() && text.contains("mount -t proc"), "{text}");
@@ -80,12 +77,12 @@ fn without_proc_there_are_no_processes_to_list() {
 #[test]
 fn a_mount_inside_does_not_show_on_the_host() {
     let mounted_after = |command: &str| {
-        let look = "grep -c '/rootfs/mnt ' /proc/self/mountinfo; exit 0";
-        let output = Host::new().sh(&format!("{command} && {look}")).output().unwrap();
+        let count = "grep -c '/rootfs/mnt ' /proc/self/mountinfo; exit 0";
+        let output = Host::new().sh(&format!("{command} && {count}")).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(mounted_after("step03-chroot run mount -t tmpfs none /mnt"), "0\n");
-    // The control: a mount namespace alone is a copy whose mounts are shared with the host's.
+    // The control: the copies in a new mount namespace stay shared with the host's mounts.
     let shared = "/usr/bin/unshare --mount --propagation unchanged mount -t tmpfs none rootfs/mnt";
     assert_eq!(mounted_after(shared), "1\n");
 }
@@ -100,13 +97,13 @@ fn the_command_is_found_on_the_containers_path() {
 }
 
 #[test]
-fn outside_of_the_projects_folder_there_is_no_rootfs() {
+fn the_rootfs_is_found_in_the_working_directory() {
     let lines = ["(cd /; step03-chroot run ls)"];
     insta::assert_snapshot!("no-rootfs", transcript(&Host::new(), &lines));
 }
 
 #[test]
-fn dev_is_empty_and_the_environment_short() {
+fn dev_is_empty_and_the_environment_has_two_variables() {
     let lines = ["step03-chroot run ls /dev", "TERM=xterm step03-chroot run env"];
     insta::assert_snapshot!("bare", transcript(&Host::new(), &lines));
 }

@@ -1,17 +1,17 @@
-//! What a chroot with a /proc of its own does not stop either.
+//! What a chroot does not stop, even with a /proc of its own.
 #![cfg(target_os = "linux")]
 
 use std::fs;
 
-use xtask::escape;
-use xtask::host::Host;
-use xtask::terminal::Terminal;
-use xtask::transcript::transcript;
+use testkit::escape;
+use testkit::host::Host;
+use testkit::terminal::Terminal;
+use testkit::transcript::transcript;
 
 #[test]
-fn a_root_climbs_out_to_the_hosts_files_and_proc() {
+fn root_climbs_out_to_the_hosts_files_and_proc() {
     let attack = [
-        // Each with its control before it. The namespaces stay what they are: only the chroot is left.
+        // Each after its control. The attack leaves only the chroot, not the namespaces.
         "step04-proc run ls /mnt",
         "step04-proc run /tmp/escape ls /mnt",
         "step04-proc run cat /proc/1/comm",
@@ -22,23 +22,23 @@ fn a_root_climbs_out_to_the_hosts_files_and_proc() {
 }
 
 #[test]
-fn who_is_out_of_the_chroot_enters_the_hosts_namespaces_again_but_not_its_pid_namespace() {
+fn an_escaped_root_enters_the_hosts_namespaces_except_the_pid_namespace() {
     let inside = |command: &str| {
         let script = format!("{} && step04-proc run {command}", escape::SET_UP.join(" && "));
         let output = escape::host().sh(&script).output().unwrap();
         [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
     };
-    // Where the host's /proc is, there are its namespaces.
-    let [shown, _] = inside("/tmp/escape nsenter --target 1 --uts --mount hostname");
-    assert_eq!(shown, "host\n");
-    let [shown, why] = inside("/tmp/escape nsenter --target 1 --pid hostname");
+    // By the files of the host's /proc. From util-linux 2.41 on, `--target 1` means the container's own process 1.
+    let [shown, why] = inside("/tmp/escape nsenter --uts=/proc/1/ns/uts --mount=/proc/1/ns/mnt hostname");
+    assert_eq!(shown, "host\n", "{why}");
+    let [shown, why] = inside("/tmp/escape nsenter --pid=/proc/1/ns/pid hostname");
     assert!(shown.is_empty() && why.contains("Invalid argument"), "{why}");
-    // The control: out of the chroot alone, the name is still the container's.
+    // The control: without nsenter, the hostname is still the container's.
     assert_eq!(inside("/tmp/escape hostname")[0], "mini-docker\n");
 }
 
 #[test]
-fn an_open_directory_is_a_way_out_for_whoever_inherits_it() {
+fn an_inherited_open_directory_is_a_way_out() {
     let lines = [
         "mount -t tmpfs tmpfs /mnt",
         "echo 'only the host has this' >/mnt/secret",
@@ -50,10 +50,11 @@ fn an_open_directory_is_a_way_out_for_whoever_inherits_it() {
     insta::assert_snapshot!("fd", transcript(&Host::new(), &lines));
 }
 
-/// What the kernel says to a program in step 4 that types `echo typed` into the host's terminal, and what its shell then reads.
+/// Starts a program in step 4 that types `echo typed` into the host's terminal. The terminal then shows the kernel's answer and
+/// what the host's shell reads.
 fn typed_from_inside(host: &Host) -> Terminal {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/type.c");
-    // Static, as the rootfs need not have our C library.
+    // Static, because the rootfs may lack our C library.
     let script = format!(
         "mount -t tmpfs tmpfs rootfs/tmp && cc -static -o rootfs/tmp/type '{program}' || exit
          setsid --wait step04-proc run /tmp/type x; echo in a session of its own: $?
@@ -67,22 +68,22 @@ fn typed_from_inside(host: &Host) -> Terminal {
 fn a_program_that_shares_the_terminal_types_into_the_hosts_shell_unless_the_kernel_forbids_it() {
     let mut terminal = typed_from_inside(&Host::new().as_user());
     // The control: setsid(2) takes the terminal away.
-    let said = terminal.wait_for("in a session of its own: 1");
-    // Before Linux 6.2 there was no such setting.
+    let shown = terminal.wait_for("in a session of its own: 1");
+    // The setting is new in Linux 6.2.
     let forbidden = fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").is_ok_and(|setting| setting.trim() == "0");
     if forbidden {
         terminal.wait_for("ioctl(0, TIOCSTI): Input/output error");
         terminal.wait_for("refused");
     } else {
-        assert!(said.contains("ioctl(0, TIOCSTI): Operation not permitted"), "{said}");
+        assert!(shown.contains("ioctl(0, TIOCSTI): Operation not permitted"), "{shown}");
         terminal.wait_for("the host reads: echo typed");
     }
     assert!(terminal.wait().success());
 }
 
 #[test]
-#[ignore = "needs root, whom no setting of the kernel keeps from it"]
-fn a_real_root_types_into_the_hosts_shell_whatever_the_kernel_is_told() {
+#[ignore = "needs root, because only root is exempt from the setting"]
+fn real_root_types_into_the_hosts_shell_despite_the_setting() {
     let mut terminal = typed_from_inside(&Host::new().as_root());
     // Not even a session of its own stops it; the `x` comes first.
     terminal.wait_for("in a session of its own: 0");

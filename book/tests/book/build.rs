@@ -81,9 +81,15 @@ fn the_measured_table_is_a_table() {
     small.write("xtask/grader/tests/grader/snapshots/grader__compare__table.snap", SNAPSHOT);
     refused_in(&small, "does not begin with `$ cargo xtask compare`");
     let table = |text: &str| format!("---\nsource: x\n---\n$ cargo xtask compare\n{text}");
-    small.write("xtask/grader/tests/grader/snapshots/grader__compare__table.snap", &table("      host  step01\npid 11  12\n"));
+    small.write(
+        "xtask/grader/tests/grader/snapshots/grader__compare__table.snap",
+        &table("      host  step01\npid 11  12\n"),
+    );
     refused_in(&small, "`pid 11  12` does not fit");
-    small.write("xtask/grader/tests/grader/snapshots/grader__compare__table.snap", &table("      host  step01\npid   11    12\n"));
+    small.write(
+        "xtask/grader/tests/grader/snapshots/grader__compare__table.snap",
+        &table("      host  step01\npid   11    12\n"),
+    );
     let page = small.page();
     has(&page, "<kbd class=\"typed\">cargo xtask compare</kbd>\n</span></pre>\n<table class=\"compare\">");
     has(&page, "<tr><th scope=\"row\">pid</th><td>11</td><td>12</td></tr>");

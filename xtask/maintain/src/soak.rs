@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: thousands of runs of step 4, one after the other and many at once, and every step signalled at random
+//! `cargo xtask soak`: thousands of runs of step 4, one after the other and many at once, and signals to every step at random
 //! moments. Afterwards there must be as much of everything as before.
 //!
 //! ```text
@@ -24,17 +24,17 @@ use nix::unistd::geteuid;
 use crate::privilege::Privilege;
 use crate::{rootfs, steps};
 use lab::machine::Machine;
-use look::Look;
+use snapshot::Snapshot;
 
-/// Prints a line. Unlike println, does not panic when nobody reads on: `cargo xtask soak | head`.
+/// Prints a line. Unlike println, it doesn't panic when the reader has gone: `cargo xtask soak | head`.
 macro_rules! say {
     ($($what:tt)*) => {
         let _ = writeln!(io::stdout(), $($what)*);
     };
 }
 
-mod look;
-mod moments;
+mod signals;
+mod snapshot;
 
 /// The hidden first argument of the program that makes the load, on a throwaway host.
 pub const LOAD: &str = "--load";
@@ -42,28 +42,28 @@ pub const LOAD: &str = "--load";
 /// How long a run may take on a machine so busy that hundreds wait for its processors.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long what a run leaves to the kernel may take: a PID namespace is freed 30 to 80 ms after its last process.
+/// How long the kernel may take to clean up after a run: it frees a PID namespace 30 to 80 ms after the last process.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
-/// What `xtask soak` was asked for.
+/// The options of `xtask soak`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// So many runs one after the other, and as many again of which some are at once.
+    /// The number of runs one after the other, and of runs in parallel.
     pub runs: u32,
-    /// So many at once.
+    /// How many run in parallel.
     pub parallel: u32,
-    /// At so many moments each signal is sent to each process of each step.
+    /// How often each signal is sent to each process of each step.
     pub moments: u32,
-    /// Where the random moments begin; `None` takes another each time.
+    /// The seed of the random moments; `None` takes a new one each time.
     pub seed: Option<u64>,
-    /// [`Privilege::Root`] or [`Privilege::User`]; `None` is both for root, and the second for anyone else.
+    /// [`Privilege::Root`] or [`Privilege::User`]; `None` means both for root, and a user namespace for anyone else.
     pub privilege: Option<Privilege>,
 }
 
 impl Options {
-    /// What the numbers are unless named, and what CI has the time for.
+    /// Returns the default `runs`, `parallel` and `moments`. The short ones are for CI.
     pub fn default_numbers(short: bool) -> (u32, u32, u32) {
-        if short { (300, 64, 5) } else { (10_000, 64, 500) }
+        if short { (300, 64, 5) } else { (10_000, 64, 550) }
     }
 }
 
@@ -72,12 +72,12 @@ impl Options {
 /// Returns success only if every run had the right exit status and nothing leaked.
 ///
 /// # Errors
-/// When the steps can't be built, or there is no throwaway host to be had.
+/// When the steps can't be built, or this machine can't make a throwaway host.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let programs = release_programs()?;
     // Not the file that this process executes, which a build may have replaced since: `cargo xtask ci` builds.
     let tools = lab::cargo::steps_and(&["xtask", "maintain"])?;
-    let room = rootfs::test_directory()?;
+    let directory = rootfs::test_directory()?;
     // The steps make no files. Whoever makes temporary ones among what they start, makes them here.
     let temporary = lab::cargo::target_directory()?.join("soak");
     let _ = fs::remove_dir_all(&temporary);
@@ -89,13 +89,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     });
     say!("soak: --seed {seed}");
     let ways = match options.privilege {
-        Some(Privilege::Sudo) => bail!("soak: sudo would ask once for each run: become root, or use a user namespace"),
+        Some(Privilege::Sudo) => bail!("soak: sudo would ask at each run; become root, or use a user namespace"),
         Some(way) => vec![way],
         None if geteuid().is_root() => vec![Privilege::Root, Privilege::User],
         None => vec![Privilege::User],
     };
 
-    let (machine, before) = (Machine::observe()?, look::ours(&temporary)?);
+    let (machine, before) = (Machine::observe()?, Snapshot::of_machine(&temporary)?);
     let start = Instant::now();
     let mut passed = true;
     for way in ways {
@@ -103,7 +103,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         say!("\nsoak: on a throwaway host, as {way}");
         let mut load = Command::new(&tools["xtask"]);
         load.args(["host", "--die-with-parent", "--privilege", way, "--"])
-            // Whoever runs us in the background ignores INT, and so would all of this.
+            // A background job ignores INT, and its children inherit that.
             .args(["env", "--default-signal"])
             .arg(format!("TMPDIR={}", temporary.display()))
             .arg(&tools["maintain"])
@@ -111,13 +111,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             .args([options.runs, options.parallel, options.moments].map(|number| number.to_string()))
             .arg(seed.to_string())
             .arg(&programs)
-            .current_dir(&room)
+            .current_dir(&directory)
             .stdin(Stdio::null());
         passed &= wait(load.spawn().context("starting the throwaway host")?, options)?;
     }
     say!("\nsoak: on this machine, after {:.0} s", start.elapsed().as_secs_f64());
-    let after = look::settle(&before, || look::ours(&temporary))?;
-    passed &= look::compare(&before, &after);
+    let after = snapshot::settle(&before, || Snapshot::of_machine(&temporary))?;
+    passed &= snapshot::compare(&before, &after);
     let unchanged = Machine::observe()? == machine;
     say!("  {:<28} {}", "its name and mounts", if unchanged { "as before" } else { "CHANGED" });
     let _ = fs::remove_dir_all(&temporary);
@@ -125,13 +125,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         say!("soak: nothing leaked");
         return Ok(ExitCode::SUCCESS);
     }
-    say!("soak: FAILED, see above; the same moments again: --seed {seed}");
+    say!("soak: FAILED, see above; --seed {seed} repeats the same moments");
     Ok(ExitCode::FAILURE)
 }
 
-/// Waits for the load, for far longer than it should take. Was it well?
+/// Waits for the load, for far longer than it should take. Returns true if it found no fault.
 fn wait(mut load: Child, options: &Options) -> Result<bool> {
-    let signals = options.moments * moments::ROWS;
+    let signals = options.moments * signals::ROWS;
     let limit = Duration::from_secs(120) + Duration::from_millis(100) * (options.runs * 2 + signals);
     let start = Instant::now();
     loop {
@@ -158,29 +158,29 @@ fn release_programs() -> Result<PathBuf> {
     Ok(program.parent().context("a program is in a directory")?.to_owned())
 }
 
-/// On the throwaway host: the load, between two looks at it. The arguments are those that [`run`] gives.
+/// On the throwaway host: the load, between two snapshots. The arguments are those that [`run`] gives.
 ///
 /// # Errors
-/// When they are not, or /proc can't be read.
+/// When the arguments are wrong, or /proc can't be read.
 pub fn load(args: &[OsString]) -> Result<ExitCode> {
-    let [way, runs, parallel, moments, seed, programs] = args else { bail!("{LOAD} is for `soak` to start") };
+    let [way, runs, parallel, moments, seed, programs] = args else { bail!("{LOAD} is started by `soak`") };
     let number = |text: &OsStr| text.to_str().and_then(|text| text.parse::<u64>().ok()).context("a number");
     let (runs, parallel, moments) = (number(runs)?, number(parallel)?.max(1), number(moments)? as u32);
     let (is_user, programs) = (way == "user", Path::new(programs));
     let temporary = env::temp_dir();
 
-    // What this host was made with may still be on its way out.
-    let before = look::still(|| Look::new(&temporary, is_user))?;
+    // Programs that made this host may still be ending.
+    let before = snapshot::stable(|| Snapshot::of_host(&temporary, is_user))?;
     let mut passed = true;
     passed &= report("one after the other", runs, || many(programs, is_user, runs, 1))?;
     passed &= report(&format!("{parallel} at once"), runs, || many(programs, is_user, runs, parallel))?;
-    passed &= moments::all(programs, moments, number(seed)?)?;
-    let after = look::settle(&before, || Look::new(&temporary, is_user))?;
-    passed &= look::compare(&before, &after);
+    passed &= signals::all(programs, moments, number(seed)?)?;
+    let after = snapshot::settle(&before, || Snapshot::of_host(&temporary, is_user))?;
+    passed &= snapshot::compare(&before, &after);
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints what a part of the load took. Went all well?
+/// Prints how long a part of the load took. Returns true if it found no fault.
 fn report(what: &str, runs: u64, part: impl FnOnce() -> Result<Vec<String>>) -> Result<bool> {
     let start = Instant::now();
     let faults = part()?;
@@ -199,7 +199,7 @@ fn print_some(faults: &[String]) {
     }
 }
 
-/// Runs step 4 so many times, `parallel` at a time; every other run ends with a status of its own. What went wrong?
+/// Runs the last step `runs` times, `parallel` at a time. Every other run ends with status 7. Returns the faults.
 fn many(programs: &Path, is_user: bool, runs: u64, parallel: u64) -> Result<Vec<String>> {
     let step = steps::all()?.pop().context("there are no steps")?;
     let faults = Mutex::new(Vec::new());
@@ -207,7 +207,7 @@ fn many(programs: &Path, is_user: bool, runs: u64, parallel: u64) -> Result<Vec<
         let (script, status) = if number.is_multiple_of(2) { ("exit 0", 0) } else { ("exit 7", 7) };
         let program = programs.join(&step.name);
         let mut command = match is_user {
-            // As `cargo xtask run` does for an ordinary user: a user namespace for each.
+            // Each in a user namespace, as `cargo xtask run` does for an ordinary user.
             true => Command::new("unshare"),
             false => Command::new(&program),
         };
@@ -215,15 +215,15 @@ fn many(programs: &Path, is_user: bool, runs: u64, parallel: u64) -> Result<Vec<
             command.args(["--user", "--map-root-user"]).arg(&program);
         }
         command.args(["run", "sh", "-c", script]).stdin(Stdio::null());
-        // No pipe: whoever was left behind would hold it open, and we would wait for that.
+        // A file, because a process that was left behind would hold a pipe open, and we would wait for it.
         let log = env::temp_dir().join(format!("stderr-{number}"));
         let end = File::create(&log).and_then(|file| command.stderr(file).status());
-        let said = fs::read_to_string(&log).unwrap_or_default();
+        let stderr = fs::read_to_string(&log).unwrap_or_default();
         let _ = fs::remove_file(&log);
         let fault = match end {
             Err(error) => format!("run {number}: {error}"),
-            Ok(end) if end.code() == Some(status) && said.is_empty() => return,
-            Ok(end) => format!("run {number}: {end}, not {status}: {}", said.trim()),
+            Ok(end) if end.code() == Some(status) && stderr.is_empty() => return,
+            Ok(end) => format!("run {number}: {end}, not {status}: {}", stderr.trim()),
         };
         faults.lock().expect("no thread panics").push(fault);
     };

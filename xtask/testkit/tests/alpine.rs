@@ -1,21 +1,21 @@
-//! What the chapter on the rootfs shows of a real Alpine. `cargo xtask test` runs these where it has one, and says so where
-//! it has not; any release of 3.19 will do.
+//! What the chapter on the rootfs shows of a real Alpine, any release of 3.19. `cargo xtask test` runs these if it has one, and
+//! reports it if not.
 #![cfg(target_os = "linux")]
 
 mod on_alpine {
-    use xtask::host::Host;
-    use xtask::transcript::transcript;
+    use testkit::host::Host;
+    use testkit::transcript::transcript;
 
     #[test]
     #[ignore = "needs an Alpine rootfs: cargo xtask test --source alpine, or the path of a minirootfs"]
-    fn a_rootfs_is_folders_links_and_files() {
+    fn a_rootfs_is_directories_links_and_files() {
         let lines = [
-            // In whole MiB and without what a file system adds: it is the same on all of them, for each release of 3.19.
+            // In whole MiB and by apparent size, which is the same on every file system and in each release of 3.19.
             "du -s --block-size=M --apparent-size rootfs",
             "stat --format '%A %n' rootfs/*",
             "find rootfs -type d | wc -l",
             "find rootfs -type l | wc -l",
-            // Without the stamp that xtask adds.
+            // Without the stamp, which xtask adds.
             "find rootfs -type f ! -path '*/etc/mini-docker' | wc -l",
         ];
         insta::assert_snapshot!("files", transcript(&Host::new(), &lines));

@@ -1,8 +1,8 @@
-//! Programs that do harm: on purpose, or as a learner's does by mistake. Whatever one does, there is a verdict in time, and
-//! nothing of it is left on the real machine.
+//! Programs that do harm, on purpose or by a learner's mistake. Each gets a verdict in time, and leaves nothing on the real
+//! machine.
 //!
-//! They run on hosts in a user namespace only, also where other tests are root's: what a real root does there, such as to
-//! remount a file system, is done to the machine.
+//! They run only on hosts in a user namespace, because what a real root does on a host, such as remounting a file system, is
+//! done to the machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use grader::check::diagnosis::Diagnosis::{self, *};
 use grader::check::{Candidate, exam};
 use lab::{mountinfo, workspace};
 
-/// A fork bomb takes what CPU it can get: whoever is beside it, suffers, and may push it beyond its limit.
+/// A fork bomb takes all the CPU time that it can get, so the tests of this file take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// One at a time, for its neighbours would suffer.
+/// These run one at a time, because they slow down everything else.
 const ALONE: [(&str, &str, Diagnosis); 2] =
     [("fork-bomb.c", "run", ForksWithoutEnd), ("zombies.c", "run", ForksWithoutEnd)];
 
-/// The program, in `hostile/`, an exercise, and what it is told.
+/// The program in `hostile/`, an exercise, and the diagnosis.
 const TOGETHER: [(&str, &str, Diagnosis); 13] = [
     ("ignores-signals.sh", "run", TooLong),
     ("fills-stdin.sh", "run", TooLong),
@@ -39,10 +39,10 @@ const TOGETHER: [(&str, &str, Diagnosis); 13] = [
     ("unmounts.sh", "proc", MountsLeft),
 ];
 
-/// The time limit, and what a busy machine needs beyond.
+/// The time limit, and what a busy machine needs in addition.
 const IN_TIME: Duration = Duration::from_secs(exam::TIME_LIMIT.as_secs() + 5);
 
-/// What could have changed of the machine.
+/// What a program could have changed on the machine.
 #[derive(Debug, PartialEq, Eq)]
 struct Machine {
     name: String,
@@ -50,7 +50,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn look() -> Machine {
+    fn snapshot() -> Machine {
         let places =
             [workspace::root().to_owned(), lab::cargo::target_directory().unwrap(), "/proc".into(), "/tmp".into()];
         let mut mounts = mountinfo::own().unwrap().into_iter().map(|it| it.point).collect::<Vec<_>>();
@@ -59,7 +59,7 @@ impl Machine {
     }
 }
 
-/// The processes that have to do with `room`: each examiner has it on its command line, and each program starts in it.
+/// Returns the processes of `room`: each examiner has it on its command line, and each program starts in it.
 fn processes_of(room: &Path) -> Vec<String> {
     let room = room.to_str().unwrap();
     let mut found = Vec::new();
@@ -75,8 +75,8 @@ fn processes_of(room: &Path) -> Vec<String> {
     found
 }
 
-/// Is nobody left, when those who are ending have ended?
-fn wait_for_silence(room: &Path) -> Result<(), String> {
+/// Waits until no process of `room` is left.
+fn wait_for_no_process(room: &Path) -> Result<(), String> {
     let start = Instant::now();
     loop {
         let left = processes_of(room);
@@ -92,9 +92,9 @@ fn wait_for_silence(room: &Path) -> Result<(), String> {
 
 #[test]
 #[ignore = "slow: waits for time limits"]
-fn there_is_a_verdict_in_time_and_nothing_is_left() {
+fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = Machine::look();
+    let before = Machine::snapshot();
     let room = crate::checker::own_room("hostile");
     let folder = crate::checker::file("hostile");
     let compiled =
@@ -110,14 +110,14 @@ fn there_is_a_verdict_in_time_and_nothing_is_left() {
     };
     let mut results: Vec<_> = ALONE.iter().map(judge).collect();
     results.extend(some_at_a_time(&TOGETHER, judge));
-    results.push(("nothing left", wait_for_silence(&room).map(|()| crate::checker::Told::Right)));
+    results.push(("nothing left", wait_for_no_process(&room).map(|()| crate::checker::Told::Right)));
     tally("hostile programs that came to nothing", &results);
-    assert_eq!(before, Machine::look());
+    assert_eq!(before, Machine::snapshot());
 }
 
 #[test]
 #[ignore = "slow: waits for time limits"]
-fn sixty_four_at_once_all_pass() {
+fn sixty_four_checks_at_once_pass() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let exercise = crate::checker::exercise("proc");
     let room = crate::checker::own_room("many");
@@ -130,5 +130,5 @@ fn sixty_four_at_once_all_pass() {
         checks.into_iter().map(|check| ("one of them", check.join().unwrap())).collect()
     });
     tally(&format!("checks at once that pass, in {:.1} s", start.elapsed().as_secs_f32()), &results);
-    wait_for_silence(&room).unwrap();
+    wait_for_no_process(&room).unwrap();
 }

@@ -1,11 +1,11 @@
-//! A right program may have any shape: other system calls, another language, or somebody else's tool behind a small adapter.
-//! Each passes the exercises of the steps, and those beyond that it can: no tool answers every question as ours do.
+//! A right program may have any shape: other system calls, another language, or another tool behind a small adapter. Each
+//! passes the exercises of the steps, and as many of the later ones as its tool allows.
 
 use std::path::{Path, PathBuf};
 
 use crate::checker::{Outcome, must_pass, tally};
 
-/// Grades a program by each of some exercises, which ask for the steps' as well.
+/// Grades a program by each of these exercises, which include the ones before them.
 fn passes(name: &'static str, program: &Path, ids: &[&'static str]) -> Vec<(&'static str, Outcome)> {
     let room = crate::checker::own_room(&format!("shape-{name}"));
     let grade = |id: &&'static str| must_pass(&crate::checker::candidate(program, &room), crate::checker::exercise(id));
@@ -22,20 +22,20 @@ fn source(name: &str) -> PathBuf {
 
 #[test]
 #[ignore = "slow: grades programs in C and shell"]
-fn in_c_with_fork() {
+fn a_c_program_with_fork_passes() {
     all_pass("fork.c", &crate::checker::compile_c(&source("fork.c")), &["proc", "status", "reap", "die", "clean"]);
 }
 
 #[test]
 #[ignore = "slow: grades programs in C and shell"]
-fn in_c_with_clone() {
+fn a_c_program_with_clone_passes() {
     all_pass("clone.c", &crate::checker::compile_c(&source("clone.c")), &["proc", "status", "die"]);
 }
 
 #[test]
 #[ignore = "slow: grades programs in C and shell"]
-fn in_sh_with_unshare() {
-    // Of a child that SIGKILL ended it makes status 1, and no SIGTERM ends it: util-linux 2.38.
+fn a_shell_script_with_unshare_passes() {
+    // Not status and die: with util-linux 2.38, a child killed by SIGKILL becomes status 1, and SIGTERM doesn't end it.
     all_pass("unshare.sh", &source("unshare.sh"), &["proc"]);
 }
 
@@ -50,7 +50,7 @@ mod in_other_languages {
 
     #[test]
     #[ignore = "needs go"]
-    fn in_go() {
+    fn a_go_program_passes() {
         needs("go", "golang-go");
         let program = lab::cargo::target_directory().unwrap().join("test-programs/container-in-go");
         let mut go = Command::new("go");
@@ -61,16 +61,16 @@ mod in_other_languages {
 
     #[test]
     #[ignore = "needs python3"]
-    fn in_python() {
+    fn a_python_program_passes() {
         needs("python3", "python3");
         all_pass("container.py", &source("container.py"), &["proc", "status", "reap", "die"]);
     }
 
     #[test]
     #[ignore = "needs bwrap"]
-    fn in_sh_with_bwrap() {
+    fn a_shell_script_with_bwrap_passes() {
         needs("bwrap", "bubblewrap");
-        // It closes no descriptor that it was given, and ends with status 1 where there is no such command.
+        // Not clean and status: bwrap closes no descriptor that it inherits, and a missing command is status 1.
         all_pass("bwrap.sh", &source("bwrap.sh"), &["proc", "reap", "die", "pivot"]);
     }
 }

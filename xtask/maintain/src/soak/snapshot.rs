@@ -1,4 +1,4 @@
-//! What there is before and after a load, counted.
+//! Counts of everything that a load could leak, before and after it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,22 +22,22 @@ const KINDS: [(&str, &str, &str); 4] = [
     ("user", "--user", "max_user_namespaces"),
 ];
 
-/// A number of each thing that could leak, with a name for people.
+/// How many there are of each thing that could leak.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Look(Vec<(&'static str, usize)>);
+pub(super) struct Snapshot(Vec<(&'static str, usize)>);
 
-impl Look {
-    /// Looks at the throwaway host that we are on. In a user namespace it is told apart what the kernel still counts as in
-    /// use, even by nobody.
-    pub(super) fn new(temporary: &Path, is_user: bool) -> Result<Look> {
-        let processes = Processes::look(|_| true)?;
-        let mut look = vec![
+impl Snapshot {
+    /// Counts on this throwaway host. In a user namespace that includes the namespaces that the kernel hasn't freed yet,
+    /// although no process is in them.
+    pub(super) fn of_host(temporary: &Path, is_user: bool) -> Result<Snapshot> {
+        let processes = Processes::count(|_| true)?;
+        let mut counts = vec![
             ("mounts", mounts::own()?.len()),
             ("processes", processes.count),
             ("zombies", processes.zombies),
             ("namespaces in /proc/*/ns", processes.namespaces.len()),
             ("file descriptors of ours", fs::read_dir("/proc/self/fd")?.count()),
-            ("files in the room", count_files(Path::new("."))),
+            ("files next to the rootfs", count_files(Path::new("."))),
             ("temporary files", count_files(temporary)),
         ];
         if is_user {
@@ -48,39 +48,39 @@ impl Look {
                     "mnt" => "mount namespaces in use",
                     _ => "user namespaces in use",
                 };
-                look.push((name, in_use(option, limit)?));
+                counts.push((name, in_use(option, limit)?));
             }
         }
-        Ok(Look(look))
+        Ok(Snapshot(counts))
+    }
+
+    /// Counts on the real machine what belongs to this checkout's programs, because other programs come and go there.
+    pub(super) fn of_machine(temporary: &Path) -> Result<Snapshot> {
+        let target = lab::cargo::target_directory()?;
+        let myself = std::process::id().to_string();
+        let processes = Processes::count(|process| {
+            // A zombie has a name left, but no program.
+            let comm = fs::read_to_string(process.join("comm")).unwrap_or_default();
+            let is_ours = fs::read_link(process.join("exe")).is_ok_and(|exe| exe.starts_with(&target));
+            (is_ours || comm.starts_with("step0")) && !process.ends_with(&myself)
+        })?;
+        Ok(Snapshot(vec![
+            ("processes of this checkout", processes.count),
+            ("their zombies", processes.zombies),
+            ("their namespaces", processes.namespaces.len()),
+            ("mounts in this checkout", mounts::below(workspace::root())?.len() + mounts::below(&target)?.len()),
+            ("file descriptors of ours", fs::read_dir("/proc/self/fd")?.count()),
+            ("temporary files", count_files(temporary)),
+        ]))
     }
 }
 
-/// Looks at the real machine: what belongs to this checkout's programs, for others come and go there.
-pub(super) fn ours(temporary: &Path) -> Result<Look> {
-    let target = lab::cargo::target_directory()?;
-    let myself = std::process::id().to_string();
-    let processes = Processes::look(|process| {
-        // A zombie has a name left, but no program.
-        let comm = fs::read_to_string(process.join("comm")).unwrap_or_default();
-        let is_ours = fs::read_link(process.join("exe")).is_ok_and(|exe| exe.starts_with(&target));
-        (is_ours || comm.starts_with("step0")) && !process.ends_with(&myself)
-    })?;
-    Ok(Look(vec![
-        ("processes of this checkout", processes.count),
-        ("their zombies", processes.zombies),
-        ("their namespaces", processes.namespaces.len()),
-        ("mounts in this checkout", mounts::below(workspace::root())?.len() + mounts::below(&target)?.len()),
-        ("file descriptors of ours", fs::read_dir("/proc/self/fd")?.count()),
-        ("temporary files", count_files(temporary)),
-    ]))
-}
-
-/// Looks until nothing changes any more.
-pub(super) fn still(mut look: impl FnMut() -> Result<Look>) -> Result<Look> {
-    let mut last = look()?;
+/// Repeats a snapshot until two in a row are equal.
+pub(super) fn stable(mut take: impl FnMut() -> Result<Snapshot>) -> Result<Snapshot> {
+    let mut last = take()?;
     loop {
         thread::sleep(Duration::from_millis(300));
-        let now = look()?;
+        let now = take()?;
         if now == last {
             return Ok(now);
         }
@@ -88,11 +88,11 @@ pub(super) fn still(mut look: impl FnMut() -> Result<Look>) -> Result<Look> {
     }
 }
 
-/// Looks until it is as before, for the kernel takes its time; bounded.
-pub(super) fn settle(before: &Look, mut look: impl FnMut() -> Result<Look>) -> Result<Look> {
+/// Repeats a snapshot until it equals `before`, because the kernel cleans up in its own time. Gives up after [`CLEAN_UP`].
+pub(super) fn settle(before: &Snapshot, mut take: impl FnMut() -> Result<Snapshot>) -> Result<Snapshot> {
     let start = Instant::now();
     loop {
-        let now = look()?;
+        let now = take()?;
         if now == *before || start.elapsed() > CLEAN_UP {
             return Ok(now);
         }
@@ -100,8 +100,8 @@ pub(super) fn settle(before: &Look, mut look: impl FnMut() -> Result<Look>) -> R
     }
 }
 
-/// Prints both. Is it the same?
-pub(super) fn compare(before: &Look, after: &Look) -> bool {
+/// Prints both snapshots. Returns true if they are equal.
+pub(super) fn compare(before: &Snapshot, after: &Snapshot) -> bool {
     say!("  {:<28} {:>8} {:>8}", "", "before", "after");
     for ((name, before), (_, after)) in before.0.iter().zip(&after.0) {
         let verdict = if before == after { "" } else { "  LEAK" };
@@ -118,7 +118,7 @@ struct Processes {
 }
 
 impl Processes {
-    fn look(is_wanted: impl Fn(&Path) -> bool) -> Result<Processes> {
+    fn count(is_wanted: impl Fn(&Path) -> bool) -> Result<Processes> {
         let mut found = Processes { count: 0, zombies: 0, namespaces: BTreeSet::new() };
         for entry in fs::read_dir("/proc").context("reading /proc")?.flatten() {
             let process = entry.path();
@@ -138,16 +138,15 @@ impl Processes {
     }
 }
 
-/// Beyond this it is a leak, however many.
+/// Counting stops here: this many is a leak anyway.
 const MOST: usize = 200;
 
-/// How many namespaces of a kind the kernel counts in our user namespace: one less than the smallest limit at which
+/// Returns how many namespaces of a kind the kernel counts in our user namespace: one less than the smallest limit at which
 /// one more can be made.
 fn in_use(option: &str, limit: &str) -> Result<usize> {
     let file = Path::new("/proc/sys/user").join(limit);
     let usual = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
     let set = |number: &str| fs::write(&file, number).with_context(|| format!("writing {}", file.display()));
-    // So many or more.
     let mut smallest = Ok(MOST);
     for number in 1..=MOST {
         set(&number.to_string())?;
@@ -163,8 +162,8 @@ fn in_use(option: &str, limit: &str) -> Result<usize> {
     smallest.context("starting unshare(1)")
 }
 
-/// All that lies in a folder, and in the folders in it.
-fn count_files(folder: &Path) -> usize {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+/// Counts the files and directories below a directory.
+fn count_files(directory: &Path) -> usize {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.map(|it| 1 + if it.file_type().is_ok_and(|kind| kind.is_dir()) { count_files(&it.path()) } else { 0 }).sum()
 }
