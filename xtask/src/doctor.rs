@@ -143,7 +143,7 @@ fn traces() {
 }
 
 fn programs() {
-    let needed = [("curl", "downloads Alpine"), ("tar", "unpacks Alpine"), ("sha512sum", "verifies Alpine")];
+    let needed = [("curl", "downloads Alpine"), ("gzip", "unpacks Alpine"), ("sha512sum", "verifies Alpine")];
     for (program, use_) in needed {
         match on_path(program) {
             Some(path) => ok(program, &path.display().to_string()),
@@ -180,8 +180,9 @@ fn places() -> bool {
         }
     }
     let ours = workspace::rootfs();
-    let flaw = rootfs::flaw(&ours);
-    match (flaw, ours.symlink_metadata().is_ok(), rootfs::stamp(&ours)) {
+    let is_there = !rootfs::is_missing(&ours);
+    let flaw = rootfs::flaw(&ours).filter(|_| is_there);
+    match (&flaw, is_there, rootfs::stamp(&ours)) {
         (Some(flaw), ..) => fail("rootfs", &format!("{flaw}: `cargo xtask rootfs --force` makes it anew")),
         (None, false, _) => {
             ok("rootfs", "not there yet: `cargo xtask rootfs` makes it, and so does the first run of step 3")

@@ -30,8 +30,8 @@ mod linux {
     use xtask::compare::Color;
     use xtask::exercises::{self, Exercise};
     use xtask::privilege::Privilege;
+    use xtask::rootfs::LIMITS;
     use xtask::rootfs::Source;
-    use xtask::rootfs::untrusted::LIMITS;
     use xtask::run::Program;
     use xtask::steps;
     use xtask::{bench, book, check, ci, compare, doctor, host, privilege, rootfs, run, soak, test, workshop};
@@ -261,9 +261,8 @@ mod linux {
                             .help("Make it here [default: rootfs, beside the steps]"),
                     )
                     .after_help(format!(
-                        "A tarball or a folder may come from anybody: nothing of it is written outside of the rootfs, and \
-                         set-user-ID bits and devices are taken away. It may have {} files and folders, and {} MiB; {} MiB of \
-                         the disk stay free.",
+                        "Nothing of a tarball or a directory is written outside the rootfs, and set-user-ID bits and devices \
+                         are left out. The limits are {} files and directories and {} MiB; {} MiB of the disk stay free.",
                         LIMITS.entries,
                         LIMITS.bytes >> 20,
                         LIMITS.spare >> 20

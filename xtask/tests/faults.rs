@@ -240,7 +240,7 @@ const PLACES: &[Place] = &[
     Place { what: "no environment at all, so no HOME and no PATH", script: "exec env -i \"$(command -v step04-proc)\" run sh -c 'exit 7'",
         status: 7, says: &[] },
     Place { what: "no HOME to keep a download in: it is kept in target/", script: "env -u HOME -u XDG_CACHE_HOME \"$xtask\" rootfs --source alpine --mirror http://127.0.0.1:1/alpine --to /mnt/rootfs",
-        status: 1, says: &["curl: (7)"] },
+        status: 1, says: &["rootfs: downloading http://127.0.0.1:1/alpine", "curl: (7)"] },
     Place { what: "no folder for temporary files", script: "export TMPDIR=/no/such; \"$xtask\" rootfs --source host --to /mnt/rootfs && cd /mnt && step04-proc run sh -c 'exit 7'",
         status: 7, says: &["rootfs: made /mnt/rootfs from this machine's own programs"] },
     Place { what: "a read-only rootfs", script: "mount --bind \"$PWD\" \"$PWD\" && mount -o remount,bind,ro \"$PWD\" && cd \"$PWD\" && step04-proc run sh -c 'exit 7'",
