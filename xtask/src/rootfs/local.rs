@@ -9,26 +9,9 @@ use duct::cmd;
 
 use super::not_started;
 
-/// Alpine's top-level directories and their modes, which every other source copies.
-const DIRECTORIES: [(&str, u32); 17] = [
-    ("bin", 0o755),
-    ("dev", 0o755),
-    ("etc", 0o755),
-    ("home", 0o755),
-    ("lib", 0o755),
-    ("media", 0o755),
-    ("mnt", 0o755),
-    ("opt", 0o755),
-    ("proc", 0o555),
-    ("root", 0o700),
-    ("run", 0o755),
-    ("sbin", 0o755),
-    ("srv", 0o755),
-    ("sys", 0o555),
-    ("tmp", 0o1777),
-    ("usr", 0o755),
-    ("var", 0o755),
-];
+/// Alpine's directories, and the modes of those that don't have 755.
+const DIRECTORIES: &str = "bin dev etc home lib media mnt opt run sbin srv usr usr/bin usr/lib usr/sbin var";
+const MODES: [(&str, u32); 4] = [("proc", 0o555), ("root", 0o700), ("sys", 0o555), ("tmp", 0o1777)];
 
 /// The programs that are copied from this machine, if it has them.
 const PROGRAMS: &str = "awk basename cat chmod chroot clear cp cut date dd df dirname du echo env expr false find free \
@@ -40,12 +23,9 @@ const NEEDED: [&str; 12] =
 
 /// A rootfs of Alpine's shape: the directories, and the user root.
 fn lay_out(new: &Path) -> Result<()> {
-    for (name, mode) in DIRECTORIES {
-        fs::create_dir_all(new.join(name))?;
+    for (name, mode) in DIRECTORIES.split(' ').map(|name| (name, 0o755)).chain(MODES) {
+        fs::create_dir(new.join(name))?;
         fs::set_permissions(new.join(name), Permissions::from_mode(mode))?;
-    }
-    for name in ["usr/bin", "usr/sbin", "usr/lib"] {
-        fs::create_dir_all(new.join(name))?;
     }
     fs::write(new.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n")?;
     fs::write(new.join("etc/group"), "root:x:0:root\nnobody:x:65534:\n")?;
