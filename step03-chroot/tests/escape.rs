@@ -37,17 +37,21 @@ fn pivot_root_leaves_nothing_to_climb_to() {
     assert_eq!(attack_in(chroot), (Some(0), "secret\nescape\nhole\n".into()));
 }
 
-#[test]
-#[ignore = "needs root, because only root can become another user"]
-fn an_ordinary_user_does_not_get_out() {
-    let attack_as = |user: &str| {
-        let set_up = escape::SET_UP.join(" && ");
-        let script = format!("{set_up} && chroot --userspec={user} rootfs /tmp/escape ls /mnt");
-        let output = escape::host().as_root().sh(&script).output().unwrap();
-        (output.stdout, String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    let (shown, why) = attack_as("65534:65534");
-    assert!(shown.is_empty() && why.contains("Operation not permitted"), "{why}");
-    // The control.
-    assert_eq!(attack_as("0:0"), (b"secret\n".to_vec(), String::new()));
+mod as_root {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs root, because only root can become another user"]
+    fn an_ordinary_user_does_not_get_out() {
+        let attack_as = |user: &str| {
+            let set_up = escape::SET_UP.join(" && ");
+            let script = format!("{set_up} && chroot --userspec={user} rootfs /tmp/escape ls /mnt");
+            let output = escape::host().as_root().sh(&script).output().unwrap();
+            (output.stdout, String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let (shown, why) = attack_as("65534:65534");
+        assert!(shown.is_empty() && why.contains("Operation not permitted"), "{why}");
+        // The control.
+        assert_eq!(attack_as("0:0"), (b"secret\n".to_vec(), String::new()));
+    }
 }

@@ -81,12 +81,16 @@ fn a_program_that_shares_the_terminal_types_into_the_hosts_shell_unless_the_kern
     assert!(terminal.wait().success());
 }
 
-#[test]
-#[ignore = "needs root, because only root is exempt from the setting"]
-fn real_root_types_into_the_hosts_shell_despite_the_setting() {
-    let mut terminal = typed_from_inside(&Host::new().as_root());
-    // Not even a session of its own stops it; the `x` comes first.
-    terminal.wait_for("in a session of its own: 0");
-    terminal.wait_for("the host reads: xecho typed");
-    assert!(terminal.wait().success());
+mod as_root {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs root, because only root is exempt from the setting"]
+    fn real_root_types_into_the_hosts_shell_despite_the_setting() {
+        let mut terminal = typed_from_inside(&Host::new().as_root());
+        // Not even a session of its own stops it; the `x` comes first.
+        terminal.wait_for("in a session of its own: 0");
+        terminal.wait_for("the host reads: xecho typed");
+        assert!(terminal.wait().success());
+    }
 }

@@ -78,29 +78,6 @@ fn proc_is_read_only_and_without_devices_or_programs() {
     Command::from_std(Host::new().sh(rename)).assert().success();
 }
 
-/// In a user namespace the kernel allows a new /proc only with the atime flags of the old one.
-#[test]
-#[ignore = "needs root, because only root can change the atime flags of the host's /proc"]
-fn proc_gets_the_atime_flags_of_the_hosts_in_a_user_namespace() {
-    // WSL 2 has noatime.
-    for flags in ["noatime", "nodiratime", "strictatime", "noatime,nodiratime", "strictatime,nodiratime"] {
-        let inside = |command: &str| {
-            // The kernel would accept the flags of any other visible proc, such as this one at /mnt. Hide them all.
-            let script = format!(
-                "mount -t proc proc /mnt
-                 findmnt --list --noheadings --types proc --output TARGET | grep -vx /proc |
-                     while read -r other; do mount -t tmpfs tmpfs \"$other\"; done
-                 mount -o remount,{flags} /proc && unshare --user --map-root-user --mount {command}"
-            );
-            Command::from_std(Host::new().as_root().sh(&script)).assert()
-        };
-        inside("step04-proc run ps -o pid").success();
-        // The control: the default, relatime, is refused.
-        inside("--pid --fork mount -t proc proc rootfs/proc").failure();
-        inside(&format!("--pid --fork mount -t proc -o {flags} proc rootfs/proc")).success();
-    }
-}
-
 #[test]
 fn a_mount_leaks_from_a_namespace_that_is_not_made_private() {
     let lines = [
@@ -136,4 +113,31 @@ fn the_exit_status_is_the_commands_own() {
         "step04-proc; echo $?",
     ];
     insta::assert_snapshot!("exit-status", transcript(&Host::new(), &lines));
+}
+
+mod as_root {
+    use super::*;
+
+    /// In a user namespace the kernel allows a new /proc only with the atime flags of the old one.
+    #[test]
+    #[ignore = "needs root, because only root can change the atime flags of the host's /proc"]
+    fn proc_gets_the_atime_flags_of_the_hosts_in_a_user_namespace() {
+        // WSL 2 has noatime.
+        for flags in ["noatime", "nodiratime", "strictatime", "noatime,nodiratime", "strictatime,nodiratime"] {
+            let inside = |command: &str| {
+                // The kernel would accept the flags of any other visible proc, such as this one at /mnt. Hide them all.
+                let script = format!(
+                    "mount -t proc proc /mnt
+                     findmnt --list --noheadings --types proc --output TARGET | grep -vx /proc |
+                         while read -r other; do mount -t tmpfs tmpfs \"$other\"; done
+                     mount -o remount,{flags} /proc && unshare --user --map-root-user --mount {command}"
+                );
+                Command::from_std(Host::new().as_root().sh(&script)).assert()
+            };
+            inside("step04-proc run ps -o pid").success();
+            // The control: the default, relatime, is refused.
+            inside("--pid --fork mount -t proc proc rootfs/proc").failure();
+            inside(&format!("--pid --fork mount -t proc -o {flags} proc rootfs/proc")).success();
+        }
+    }
 }

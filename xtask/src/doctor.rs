@@ -15,7 +15,7 @@ use lab::process::on_path;
 use lab::{cargo, mountinfo, output, rootfs, steps, workspace};
 use nix::sys::statvfs::statvfs;
 use nix::sys::utsname::uname;
-use nix::unistd::{AccessFlags, access, geteuid};
+use nix::unistd::geteuid;
 
 use crate::{readiness, run};
 
@@ -60,7 +60,7 @@ pub fn run() -> Result<ExitCode> {
     let all_run = rights(&mut report)?;
     traces(&mut report);
     programs(&mut report);
-    let all_run = places(&mut report)? && all_run;
+    places(&mut report)?;
     report.text.push_str(match all_run {
         true => "\nEvery step can run here: `cargo xtask run step01`.\n",
         false => "\nNot every step can run here; the lines marked FAIL say why.\n",
@@ -147,7 +147,9 @@ fn traces(report: &mut Report) {
 }
 
 fn programs(report: &mut Report) {
-    for (program, purpose) in [("curl", "downloads Alpine"), ("sha512sum", "verifies Alpine")] {
+    for (program, purpose) in
+        [("curl", "downloads Alpine"), ("gzip", "unpacks Alpine"), ("sha512sum", "verifies Alpine")]
+    {
         match on_path(program) {
             Some(path) => report.ok(program, &path.display().to_string()),
             None => report.note(
@@ -174,8 +176,8 @@ fn programs(report: &mut Report) {
     }
 }
 
-/// The disk, the rootfs, and files that get in the way. False if there is no rootfs to run in, and none can be made.
-fn places(report: &mut Report) -> Result<bool> {
+/// The disk, the rootfs, and files that get in the way.
+fn places(report: &mut Report) -> Result<()> {
     let root = workspace::root();
     if let Ok(disk) = statvfs(root) {
         // f_bavail counts in fragments, statvfs(3). Some machines have both as u32.
@@ -188,19 +190,14 @@ fn places(report: &mut Report) -> Result<bool> {
         }
     }
     let ours = workspace::rootfs();
-    let (flaw, exists) = (rootfs::flaw(&ours), ours.symlink_metadata().is_ok());
-    let can_make = access(root, AccessFlags::W_OK).is_ok();
-    match (&flaw, rootfs::stamp(&ours)) {
-        (Some(flaw), _) => report.fail("rootfs", &format!("{flaw}: `cargo xtask rootfs --force` makes it again")),
-        (None, Some(stamp)) => report.ok("rootfs", &format!("made from {stamp}")),
-        (None, None) if exists => report.note("rootfs", "not made by xtask; `cargo xtask rootfs --force` replaces it"),
-        (None, None) if can_make => {
+    let obstacle = readiness::rootfs_obstacle();
+    match (&obstacle, rootfs::is_missing(&ours), rootfs::stamp(&ours)) {
+        (Some(obstacle), ..) => report.fail("rootfs", obstacle),
+        (None, true, _) => {
             report.ok("rootfs", "not made yet: `cargo xtask rootfs` makes it, and so does the first run of step 3");
         }
-        (None, None) => report.fail(
-            "rootfs",
-            &format!("missing, and {} can't be written to: copy the repository to a place of yours", root.display()),
-        ),
+        (None, false, Some(stamp)) => report.ok("rootfs", &format!("made from {stamp}")),
+        (None, false, None) => report.note("rootfs", "not made by xtask; `cargo xtask rootfs --force` replaces it"),
     }
     let target = cargo::target_directory()?;
     if !geteuid().is_root()
@@ -209,7 +206,7 @@ fn places(report: &mut Report) -> Result<bool> {
         let cure = format!("`sudo chown -R \"$(id -u):$(id -g)\" '{}' rootfs`", target.display());
         report.note("root's files", &format!("such as {}: {cure}", file.display()));
     }
-    Ok(flaw.is_none() && (exists || can_make))
+    Ok(())
 }
 
 /// Returns a file of root's in a directory of ours, which a later build couldn't replace: the mark of a `sudo cargo`.

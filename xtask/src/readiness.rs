@@ -4,26 +4,35 @@ use anyhow::{Result, bail};
 use lab::privilege::{self, Choice, Privilege};
 use lab::steps::Step;
 use lab::{rootfs, workspace};
-use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, access};
 
 /// Decides how a step gets its rights here. `request` leaves only that way.
 ///
 /// # Errors
 /// When the step can't run: the error names the cause, and what to do.
 pub fn of(step: &Step, request: Option<Privilege>) -> Result<Choice> {
-    if step.needs_rootfs() {
-        let rootfs = workspace::rootfs();
-        if let Some(flaw) = rootfs::flaw(&rootfs) {
-            bail!("./rootfs {flaw}: `cargo xtask rootfs --force` makes it again");
-        }
-        // Before it is made, its directory tells.
-        let place = if rootfs.exists() { rootfs.as_path() } else { workspace::root() };
-        if statvfs(place).is_ok_and(|it| it.flags().contains(FsFlags::ST_NOEXEC)) {
-            bail!(
-                "no program in ./rootfs can run, because {} is mounted noexec: copy the repository elsewhere",
-                place.display()
-            );
-        }
+    if step.needs_rootfs()
+        && let Some(obstacle) = rootfs_obstacle()
+    {
+        bail!("{obstacle}");
     }
     privilege::choose(&privilege::ways_to_run(), request, step.number)
+}
+
+/// Returns what keeps a step from running in ./rootfs, and what to do: something is wrong with it, or it is missing and can't
+/// be made.
+pub fn rootfs_obstacle() -> Option<String> {
+    let (rootfs, root) = (workspace::rootfs(), workspace::root());
+    let elsewhere = "copy the repository elsewhere";
+    if !rootfs::is_missing(&rootfs) {
+        let flaw = rootfs::flaw(&rootfs)?;
+        let cure = if rootfs::is_noexec(&rootfs) { elsewhere } else { "`cargo xtask rootfs --force` rebuilds it" };
+        return Some(format!("./rootfs {flaw}: {cure}"));
+    }
+    let why = match () {
+        () if rootfs::is_noexec(root) => "is on a file system that is mounted noexec",
+        () if access(root, AccessFlags::W_OK).is_err() => "can't be written to",
+        () => return None,
+    };
+    Some(format!("./rootfs can't be made, because {} {why}: {elsewhere}", root.display()))
 }

@@ -9,6 +9,7 @@
 //!   progress.txt         what was passed, and which hints were read
 //! ```
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -237,19 +238,21 @@ pub fn is_untouched(exercise: &Exercise) -> bool {
     exercise.starter(workspace::root()).is_ok_and(|starter| starter == mine)
 }
 
-/// What changes when a file at `path`, or below it, does.
+/// Returns a number that changes when a file at `path` or below it does. What links lead to and what is mounted there doesn't count:
+/// a rootfs is made without it, and it may be this machine's /proc, which always changes.
 pub fn fingerprint(path: &Path) -> u64 {
-    fn add(path: &Path, hasher: &mut DefaultHasher) {
+    fn add(path: &Path, mount: Option<u64>, hasher: &mut DefaultHasher) {
         path.hash(hasher);
-        let metadata = path.symlink_metadata();
-        metadata.and_then(|it| Ok((it.modified()?, it.len(), it.ino()))).ok().hash(hasher);
-        let mut entries: Vec<_> =
-            fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        entries.sort();
-        entries.iter().for_each(|entry| add(entry, hasher));
+        let Ok(metadata) = path.symlink_metadata() else { return };
+        (metadata.modified().ok(), metadata.len(), metadata.ino(), metadata.mode()).hash(hasher);
+        if metadata.is_dir() && mount.is_none_or(|device| device == metadata.dev()) {
+            let entries = fs::read_dir(path).into_iter().flatten().flatten();
+            let paths: BTreeSet<_> = entries.map(|entry| entry.path()).collect();
+            paths.iter().for_each(|path| add(path, Some(metadata.dev()), hasher));
+        }
     }
     let mut hasher = DefaultHasher::new();
-    add(path, &mut hasher);
+    add(&path.canonicalize().unwrap_or(path.to_owned()), None, &mut hasher);
     hasher.finish()
 }
 
@@ -332,6 +335,29 @@ fn write(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fingerprint_counts_files_and_links_but_not_what_links_lead_to() {
+        let place = std::env::temp_dir().join(format!("mini-docker-fingerprint-{}", std::process::id()));
+        let (inside, outside) = (place.join("inside"), place.join("outside"));
+        fs::create_dir_all(inside.join("dev")).unwrap();
+        fs::create_dir_all(&outside).unwrap();
+        let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, inside.join(name)).unwrap();
+        link(Path::new("/proc/self/fd"), "dev/fd");
+        link(&outside, "directory");
+        link(&outside.join("file"), "file");
+        let before = fingerprint(&inside);
+        fs::write(outside.join("file"), "new").unwrap();
+        // Another descriptor in /proc/self/fd.
+        let _open = fs::File::open(outside.join("file")).unwrap();
+        assert_eq!(fingerprint(&inside), before);
+        link(&outside, "dev/new");
+        let with_link = fingerprint(&inside);
+        assert_ne!(with_link, before);
+        fs::write(inside.join("dev/null"), "").unwrap();
+        assert_ne!(fingerprint(&inside), with_link);
+        fs::remove_dir_all(place).unwrap();
+    }
 
     #[test]
     fn the_manifest_is_built_like_the_workspace() {

@@ -59,7 +59,7 @@ fn a_noexec_mount_is_named_by_both() {
     lab::rootfs::ensure().unwrap();
     let rootfs = rootfs.display();
     let change = format!("mount --bind '{rootfs}' '{rootfs}' && mount -o remount,bind,noexec '{rootfs}'");
-    both_name(host_shell(&Host::new().as_user()), &change, "is mounted noexec");
+    both_name(host_shell(&Host::new().as_user()), &change, "is mounted noexec: copy the repository elsewhere");
 }
 
 #[test]

@@ -5,12 +5,12 @@ mod command_line;
 mod doctor;
 mod environment;
 mod host;
+mod rootfs;
 mod target_directory;
 
 use std::env;
 use std::process::{Command, Output};
 
-use lab::rootfs;
 use testkit::host::Host;
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
@@ -37,7 +37,8 @@ fn host_shell(host: &Host) -> Command {
     let mut shell = host.command("env");
     shell.arg("CARGO_TERM_QUIET=true");
     // CARGO names the cargo that runs this test; it needs its home, and a rustc, which is where this PATH leads.
-    for name in ["HOME", "PATH", "CARGO", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", rootfs::TEST_DIRECTORY] {
+    for name in ["HOME", "PATH", "CARGO", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", lab::rootfs::TEST_DIRECTORY]
+    {
         if let Some(value) = env::var_os(name) {
             shell.arg(format!("{name}={}", value.to_string_lossy()));
         }

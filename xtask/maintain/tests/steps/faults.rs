@@ -2,7 +2,6 @@
 //!
 //! strace(1) makes a call fail: `--inject=chroot:error=EIO:when=1`. It does so in every process that it follows, so a row
 //! contains what singles out the right one.
-#![cfg(target_os = "linux")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -186,7 +185,9 @@ fn soak(script: &str) -> (Option<i32>, String) {
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let mut load = Host::new().as_user().command("env");
-    load.arg(format!("TMPDIR={}/tmp", directory.display())).arg(env!("CARGO_BIN_EXE_xtask")).args(["--load", "user"]);
+    load.arg(format!("TMPDIR={}/tmp", directory.display()))
+        .arg(env!("CARGO_BIN_EXE_maintain"))
+        .args(["--load", "user"]);
     let output = load.args(["4", "2", "0", "1"]).arg(&directory).output().unwrap();
     fs::remove_dir_all(&directory).unwrap();
     (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
@@ -271,7 +272,8 @@ const PLACES: &[Place] = &[
 fn a_bad_machine_gets_the_command_or_the_cause() {
     let mut faults = Vec::new();
     for place in PLACES {
-        let script = format!("mount -t tmpfs none /mnt; xtask='{}'\n({})\n", env!("CARGO_BIN_EXE_xtask"), place.script);
+        let script =
+            format!("mount -t tmpfs none /mnt; xtask='{}'\n({})\n", testkit::host::xtask().display(), place.script);
         let output = Host::new().as_user().sh(&script).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = stderr.lines().collect();

@@ -1,0 +1,212 @@
+//! Reads tarballs: tar(5), compressed or not.
+//!
+//! The tar programs of different machines differ in their options, in their messages and in what they can't create. Reading a
+//! tarball here makes the result the same on all of them.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::target::Target;
+
+/// What a tarball consists of, in bytes.
+const BLOCK: u64 = 512;
+
+/// The longest extended header, in bytes: one is kept in memory.
+const LONGEST_HEADER: u64 = 1 << 20;
+
+const CUT_SHORT: &str = "it was cut short: its end is missing";
+
+/// Unpacks a tarball without owners, which a user namespace with one user can't have, and without devices.
+pub fn unpack(tarball: &Path, target: &mut Target<'_>) -> Result<()> {
+    let mut file = File::open(tarball).with_context(|| format!("opening {}", tarball.display()))?;
+    let mut start = [0; 6];
+    let length = file.read(&mut start)?;
+    ensure!(length > 0, "it is empty");
+    file.rewind()?;
+    let Some(packer) = packer(&start) else { return read(&mut BufReader::new(file), target) };
+    let mut unpacker = piped(Command::new(packer).arg("-dc").stdin(file).stderr(Stdio::piped()))?;
+    let mut from = BufReader::new(unpacker.stdout.take().context("is piped")?);
+    let result = read(&mut from, target);
+    if result.is_err() && !from.fill_buf().is_ok_and(<[u8]>::is_empty) {
+        unpacker.kill()?;
+    }
+    let output = unpacker.wait_with_output()?;
+    match (result, output.status.code()) {
+        (result, Some(0)) => result,
+        // We ended it.
+        (Err(error), None) => Err(error),
+        // Its failure is the cause of ours.
+        _ => bail!("{}", last_line(&output.stderr).unwrap_or_else(|| format!("{packer}: {}", output.status))),
+    }
+}
+
+/// Returns what a program said last before it failed.
+pub fn last_line(said: &[u8]) -> Option<String> {
+    String::from_utf8_lossy(said).lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
+}
+
+/// Starts a program whose output we read.
+pub fn piped(command: &mut Command) -> Result<Child> {
+    let child = command.stdout(Stdio::piped()).spawn();
+    child.map_err(|error| super::not_started(error, &command.get_program().to_string_lossy()))
+}
+
+/// Returns the program that compressed a file with this start.
+fn packer(start: &[u8]) -> Option<&'static str> {
+    let magics: [(&[u8], &str); 5] = [
+        (b"\x1f\x8b", "gzip"),
+        (b"BZh", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"LZIP", "lzip"),
+    ];
+    magics.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, packer)| *packer)
+}
+
+/// Reads to the end of the file. One tarball may follow another.
+fn read(from: &mut impl Read, target: &mut Target<'_>) -> Result<()> {
+    let mut extended = Extended::default();
+    let mut has_end = false;
+    let mut block = Vec::new();
+    for index in 0.. {
+        block.clear();
+        from.by_ref().take(BLOCK).read_to_end(&mut block)?;
+        if block.is_empty() {
+            break;
+        }
+        target.spend(BLOCK)?;
+        let is_zero = block.iter().all(|byte| *byte == 0);
+        ensure!(index > 0 || is_zero || is_header(&block), "it is not a tarball");
+        ensure!(block.len() as u64 == BLOCK, CUT_SHORT);
+        has_end = is_zero;
+        if is_zero {
+            continue;
+        }
+        ensure!(is_header(&block), "it is damaged: a header is wrong");
+        let kind = block[156];
+        // Links, devices and directories have no content, whatever their size says.
+        let size = if matches!(kind, b'1'..=b'6') { 0 } else { number(&block[124..136])? };
+        target.spend(size)?;
+        let mut content = from.by_ref().take(size);
+        if !extended.add(kind, &mut content)? {
+            unpack_entry(&block, kind, std::mem::take(&mut extended), &mut content, target)?;
+        }
+        let rest = content.limit() + size.next_multiple_of(BLOCK) - size;
+        ensure!(io::copy(&mut from.by_ref().take(rest), &mut io::sink())? == rest, CUT_SHORT);
+    }
+    ensure!(has_end, CUT_SHORT);
+    Ok(())
+}
+
+fn unpack_entry(
+    header: &[u8],
+    kind: u8,
+    extended: Extended,
+    content: &mut impl Read,
+    target: &mut Target<'_>,
+) -> Result<()> {
+    // GNU tar has other things in place of POSIX's prefix.
+    let prefix = if header[257..].starts_with(b"ustar\0") { until_nul(&header[345..500]) } else { b"" };
+    let name = extended.name.unwrap_or_else(|| path(prefix).join(path(until_nul(&header[..100]))));
+    let link = extended.link.unwrap_or_else(|| path(until_nul(&header[157..257])));
+    ensure!(
+        !extended.is_sparse && kind != b'S',
+        "{name:?} is a sparse file: unpack it with tar(1), and name the directory"
+    );
+    let mode = number(&header[100..108])? as u32;
+    match kind {
+        b'5' => target.directory(&name, mode),
+        // Older than directories of their own.
+        0 if name.as_os_str().as_bytes().ends_with(b"/") => target.directory(&name, mode),
+        0 | b'0' | b'7' => {
+            let time = number(&header[136..148]).unwrap_or_default();
+            let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time));
+            target.file(&name, mode, modified.unwrap_or(SystemTime::UNIX_EPOCH), content)
+        }
+        b'1' => target.hard_link(&name, &link),
+        b'2' => target.symlink(&name, &link),
+        // Devices and FIFOs.
+        b'3' | b'4' | b'6' => Ok(()),
+        // A volume's label, and what POSIX says of all entries.
+        b'V' | b'g' => Ok(()),
+        other => bail!("{name:?} is of an unknown kind: {:?}", char::from(other)),
+    }
+}
+
+/// What headers of their own say of the next entry, because it doesn't fit into that entry's header.
+#[derive(Debug, Default)]
+struct Extended {
+    name: Option<PathBuf>,
+    link: Option<PathBuf>,
+    is_sparse: bool,
+}
+
+impl Extended {
+    /// Takes the content of an extended header, and returns false for every other kind of entry.
+    fn add(&mut self, kind: u8, content: &mut io::Take<impl Read>) -> Result<bool> {
+        if !matches!(kind, b'L' | b'K' | b'x') {
+            return Ok(false);
+        }
+        ensure!(content.limit() <= LONGEST_HEADER, "it has a header of more than {LONGEST_HEADER} bytes");
+        let mut text = Vec::new();
+        content.read_to_end(&mut text)?;
+        match kind {
+            b'L' => self.name = Some(path(until_nul(&text))),
+            b'K' => self.link = Some(path(until_nul(&text))),
+            _ => self.add_records(&text).context("it is damaged: an extended header is wrong")?,
+        }
+        Ok(true)
+    }
+
+    /// Takes POSIX's records: `LENGTH KEY=VALUE` and a newline, where the length counts everything.
+    fn add_records(&mut self, mut text: &[u8]) -> Option<()> {
+        while !text.is_empty() {
+            let digits = text.iter().position(|byte| *byte == b' ')?;
+            let length: usize = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
+            let record = text.get(digits + 1..length.checked_sub(1)?)?;
+            let (key, value) = record.split_at(record.iter().position(|byte| *byte == b'=')?);
+            match key {
+                b"path" => self.name = Some(path(&value[1..])),
+                b"linkpath" => self.link = Some(path(&value[1..])),
+                _ => self.is_sparse |= key.starts_with(b"GNU.sparse."),
+            }
+            text = text.get(length..)?;
+        }
+        Some(())
+    }
+}
+
+/// True if the sum over the header is right, with blanks in place of the sum itself.
+fn is_header(block: &[u8]) -> bool {
+    let Some(stated) = block.get(148..156) else { return false };
+    let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+    let own: u64 = stated.iter().map(|byte| u64::from(*byte)).sum();
+    number(stated).is_ok_and(|stated| stated == sum - own + 8 * u64::from(b' '))
+}
+
+/// Returns a number in octal digits, or in GNU's binary format, which begins with a set bit.
+fn number(field: &[u8]) -> Result<u64> {
+    if field[0] & 0x80 != 0 {
+        return Ok(field[field.len() - 8..].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
+    }
+    let digits = std::str::from_utf8(field).ok().map(|text| text.trim_matches(['\0', ' ']));
+    match digits.map(|digits| if digits.is_empty() { Ok(0) } else { u64::from_str_radix(digits, 8) }) {
+        Some(Ok(number)) => Ok(number),
+        _ => bail!("it is damaged: {:?} is not a number", field.escape_ascii().to_string()),
+    }
+}
+
+fn until_nul(field: &[u8]) -> &[u8] {
+    field.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+fn path(name: &[u8]) -> PathBuf {
+    OsStr::from_bytes(name).into()
+}

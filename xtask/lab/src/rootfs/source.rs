@@ -1,0 +1,169 @@
+//! What a rootfs is made from.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::inspect::{flaw, has_shell, is_directory};
+use super::target::{LIMITS, Target};
+use super::{Options, alpine, archive, directory, local, remove::remove};
+
+/// Where a rootfs can come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Alpine's minirootfs, downloaded once and kept.
+    Alpine,
+    /// A busybox on this machine.
+    Busybox,
+    /// This machine's own programs with the libraries they need.
+    Host,
+    /// A tarball or a directory.
+    Path(PathBuf),
+}
+
+impl From<OsString> for Source {
+    fn from(name: OsString) -> Self {
+        match name.to_str() {
+            Some("alpine") => Source::Alpine,
+            Some("busybox") => Source::Busybox,
+            Some("host") => Source::Host,
+            // Absolute, because the stamp holds it, which is read in any directory.
+            _ => Source::Path(std::path::absolute(&name).unwrap_or(name.into())),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Alpine => write!(f, "Alpine {}", alpine::RELEASE),
+            Source::Busybox => write!(f, "this machine's busybox"),
+            Source::Host => write!(f, "this machine's own programs"),
+            Source::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl Source {
+    /// Returns a word that a directory can be named by.
+    pub fn short(&self) -> &'static str {
+        match self {
+            Source::Alpine => "alpine",
+            Source::Busybox => "busybox",
+            Source::Host => "host",
+            Source::Path(_) => "path",
+        }
+    }
+
+    /// Makes a rootfs at `new`, which doesn't exist yet.
+    fn fill(&self, new: &Path, options: &Options) -> Result<()> {
+        fs::create_dir(new).with_context(|| format!("creating {}", new.display()))?;
+        match self {
+            Source::Alpine => unpack(&alpine::tarball(options)?, new)?,
+            Source::Busybox => local::fill_with_busybox(new)?,
+            Source::Host => local::fill_with_programs(new)?,
+            Source::Path(path) if path.is_dir() => {
+                eprintln!("rootfs: copying {}", path.display());
+                fill(new, |target| directory::copy(path, target))?;
+            }
+            Source::Path(path) => {
+                ensure!(
+                    path.exists(),
+                    "there is no such file or directory (sources: alpine, busybox, host, a tarball, a directory)"
+                );
+                ensure!(path.is_file(), "it is neither a file nor a directory");
+                if let Some(sum) = &options.sha512 {
+                    alpine::verify(path, sum)?;
+                }
+                unpack(path, new)?;
+            }
+        }
+        complete(new)
+    }
+}
+
+/// Fills `new` from the source that was named, or from the first one that is available, and returns that.
+pub fn fill_from_first(new: &Path, options: &Options) -> Result<Source> {
+    if let Some(source) = &options.source {
+        source.fill(new, options).with_context(|| format!("no rootfs from {source}"))?;
+        return Ok(source.clone());
+    }
+    for source in [Source::Alpine, Source::Busybox, Source::Host] {
+        match source.fill(new, options) {
+            Ok(()) => return Ok(source),
+            Err(error) => {
+                eprintln!("rootfs: no rootfs from {source}: {error:#}; trying the next source");
+                remove(new)?;
+            }
+        }
+    }
+    bail!(
+        "no source for a rootfs. Install a static busybox (Debian: `sudo apt install busybox-static`), or download \
+         {} on another machine and name it: `cargo xtask rootfs --source FILE`",
+        alpine::url(options).unwrap_or_else(|_| "Alpine's minirootfs".into())
+    )
+}
+
+fn unpack(tarball: &Path, new: &Path) -> Result<()> {
+    eprintln!("rootfs: unpacking {}", tarball.display());
+    fill(new, |target| archive::unpack(tarball, target))
+}
+
+fn fill(new: &Path, write: impl FnOnce(&mut Target<'_>) -> Result<()>) -> Result<()> {
+    let mut target = Target::new(new, LIMITS)?;
+    write(&mut target)?;
+    target.finish()
+}
+
+/// Makes a rootfs of what was copied or unpacked, and refuses what can't be one.
+fn complete(new: &Path) -> Result<()> {
+    if !has_shell(new) {
+        use_only_directory(new)?;
+    }
+    // As `docker save` and skopeo(1) name them.
+    let image = ["manifest.json", "oci-layout"].into_iter().find(|name| new.join(name).symlink_metadata().is_ok());
+    if let Some(name) = image.filter(|_| !has_shell(new)) {
+        bail!(
+            "it is a container image in layers (it has {name}), not a root file system: \
+             `docker export \"$(docker create IMAGE)\" >rootfs.tar` makes a tarball of one"
+        );
+    }
+    fs::set_permissions(new, Permissions::from_mode(0o755))?;
+    // Where step 4 mounts, and where the stamp goes.
+    for name in ["proc", "etc"] {
+        // A link may lead out of it.
+        match new.join(name).symlink_metadata() {
+            Ok(metadata) => ensure!(metadata.is_dir(), "its /{name} is not a directory"),
+            Err(_) => fs::create_dir(new.join(name)).with_context(|| format!("creating {name}/ in it"))?,
+        }
+    }
+    // Only root can create devices, so it is empty from every source.
+    remove(&new.join("dev"))?;
+    fs::create_dir(new.join("dev")).context("creating dev/ in it")?;
+    match flaw(new) {
+        Some(flaw) => bail!("it {flaw}"),
+        None => Ok(()),
+    }
+}
+
+/// Replaces `new` by its only directory if that is a rootfs: some tarballs, such as Arch Linux's, have everything in one.
+fn use_only_directory(new: &Path) -> Result<()> {
+    let entries = fs::read_dir(new)?.collect::<Result<Vec<_>, _>>()?;
+    let mut directories = entries.iter().map(|entry| entry.path()).filter(|path| is_directory(path));
+    if let (Some(only), None) = (directories.next(), directories.next())
+        && has_shell(&only)
+    {
+        eprintln!("rootfs: using its only directory, {:?}", only.file_name().unwrap_or_default());
+        let inner = new.with_file_name("inner");
+        // The owner of a directory can only move it if it is writable.
+        fs::set_permissions(&only, Permissions::from_mode(0o755))?;
+        fs::rename(&only, &inner)?;
+        remove(new)?;
+        fs::rename(inner, new)?;
+    }
+    Ok(())
+}
