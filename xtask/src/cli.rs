@@ -105,7 +105,8 @@ Options:
   --to DIRECTORY     Make it here [default: rootfs, next to the steps]
 
 Nothing from a tarball or directory is written outside the rootfs, and
-set-user-ID bits and devices are left out.
+set-user-ID bits and devices are left out. The limits are 200000 files and
+directories and 2048 MiB; 64 MiB of the disk stay free.
 ";
 
 const DOCTOR: &str = "\

@@ -85,7 +85,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let before = Machine::observe()?;
     let mut cargo = Command::new(cargo::program());
-    cargo.arg("test").current_dir(workspace::root()).env(rootfs::TEST_DIRECTORY, &directory);
+    cargo.args(["test", "--no-fail-fast"]).current_dir(workspace::root()).env(rootfs::TEST_DIRECTORY, &directory);
     match &options.step {
         Some(step) => _ = cargo.args(["--package", &step.name]),
         None if options.all => _ = cargo.arg("--workspace"),

@@ -133,24 +133,6 @@ fn real(host: &Host, before: &str, args: &str) -> Output {
 }
 
 #[test]
-fn the_real_machine_can_be_asked_with_or_without_a_user_namespace() {
-    for (args, user) in [("--json", "shared"), ("--json --privilege user", "new")] {
-        let output = real(&Host::new(), "", args);
-        let (json, errors) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{errors}");
-        assert!(json.contains("\"host\": \"real\""), "{json}");
-        let step = values(&json, "step04-proc");
-        let found = ["ns.user", "root", "processes_in_reach"].map(|key| step[key].as_str());
-        assert_eq!(found, [user, "rootfs", "0"], "{json}");
-        // In a user namespace made by another, its mounts are copies that don't lead back: user_namespaces(7).
-        let reach = if user == "new" { "false" } else { "true" };
-        assert_eq!(values(&json, "step02-pid")["mounts_reach_host"], reach, "{json}");
-        assert_eq!(values(&json, "host")["ns.user"], "shared", "{json}");
-        assert_eq!(errors.contains("in a user namespace"), user == "new", "{errors}");
-    }
-}
-
-#[test]
 fn where_it_can_not_run_one_line_says_why() {
     let output = real(&Host::new().as_user(), "echo 0 >/proc/sys/user/max_pid_namespaces;", "");
     let error = text(&output.stderr);
@@ -158,4 +140,27 @@ fn where_it_can_not_run_one_line_says_why() {
     assert!(error.contains("unshare(CLONE_NEWPID|CLONE_NEWNS): ENOSPC") && error.lines().count() == 1, "{error}");
     let output = Command::new(GRADER).args(["compare", "--privilege", "sudo"]).output().unwrap();
     assert_eq!(text(&output.stderr), "xtask: --privilege sudo is for --real\n");
+}
+
+mod slow {
+    use super::*;
+
+    #[test]
+    #[ignore = "slow: compares twice"]
+    fn the_real_machine_can_be_asked_with_or_without_a_user_namespace() {
+        for (args, user) in [("--json", "shared"), ("--json --privilege user", "new")] {
+            let output = real(&Host::new(), "", args);
+            let (json, errors) = (text(&output.stdout), text(&output.stderr));
+            assert!(output.status.success(), "{errors}");
+            assert!(json.contains("\"host\": \"real\""), "{json}");
+            let step = values(&json, "step04-proc");
+            let found = ["ns.user", "root", "processes_in_reach"].map(|key| step[key].as_str());
+            assert_eq!(found, [user, "rootfs", "0"], "{json}");
+            // In a user namespace made by another, its mounts are copies that don't lead back: user_namespaces(7).
+            let reach = if user == "new" { "false" } else { "true" };
+            assert_eq!(values(&json, "step02-pid")["mounts_reach_host"], reach, "{json}");
+            assert_eq!(values(&json, "host")["ns.user"], "shared", "{json}");
+            assert_eq!(errors.contains("in a user namespace"), user == "new", "{errors}");
+        }
+    }
 }

@@ -260,25 +260,6 @@ fn reset_keeps_what_it_replaces() {
 }
 
 #[test]
-fn an_attack_is_a_program_of_its_own() {
-    let workshop = Workshop::new("attack");
-    workshop.write("src/main.rs", "mine\n");
-    let (status, report, _) = workshop.run("check escape");
-    assert!(status == Some(1) && report.contains("(no-escape)"), "{report}");
-    assert!(report.contains("then change workshop/src/bin/escape.rs"), "{report}");
-    workshop.write("src/bin/escape.rs", &solution("escape"));
-    workshop.says("check escape");
-    assert_eq!(workshop.says("diff escape"), "They are the same.\n");
-    assert!(workshop.says("reset escape").contains("kept/escape-1.rs"));
-    assert_eq!(workshop.read("src/bin/escape.rs"), starter("escape"));
-    assert_eq!(workshop.read("src/main.rs"), "mine\n");
-    // From a workshop that is older than the exercise.
-    fs::remove_file(workshop.path("src/bin/escape.rs")).unwrap();
-    workshop.says("workshop start");
-    assert!(workshop.path("src/bin/escape.rs").exists());
-}
-
-#[test]
 fn diff_shows_mine_beside_the_solution() {
     let workshop = Workshop::new("diff");
     let said = workshop.says("diff uts");
@@ -298,50 +279,6 @@ fn diff_without_a_name_does_not_give_the_next_solution_away() {
     workshop.says("reset uts");
     let (_, stdout, stderr) = workshop.run("diff");
     assert!(stdout.contains("+++ the solution of uts") && stderr.is_empty(), "{stdout}{stderr}");
-}
-
-#[test]
-fn what_was_passed_is_kept_over_updates() {
-    let workshop = Workshop::new("status");
-    workshop.says("check run");
-    let progress = workshop.read("progress.txt");
-    assert!(progress.lines().any(|line| line.starts_with("passed run ")), "{progress}");
-    assert!(workshop.says("status").contains("1 of"), "passed");
-
-    // A newer version's line, an exercise that is no more, and one that asked something else.
-    let other = "passed run 0123456789abcdef\npassed gone 0123456789abcdef\nbadge 3 of 4 in gold\n\u{7}\n";
-    workshop.write("progress.txt", other);
-    let status = workshop.says("status");
-    let row = status.lines().find(|line| line.contains(" run ")).unwrap();
-    assert!(row.ends_with("changed since you passed") && status.contains("\n0 of "), "{status}");
-    workshop.says("check run");
-    let progress = workshop.read("progress.txt");
-    for line in ["passed gone 0123456789abcdef", "badge 3 of 4 in gold", "\u{7}"] {
-        assert!(progress.lines().any(|it| it == line), "{line:?} is lost: {progress}");
-    }
-    assert!(workshop.says("status").contains("\n1 of "), "passed again");
-
-    fs::write(workshop.path("progress.txt"), b"\xff\xfe passed uts\n").unwrap();
-    assert!(workshop.says("status").contains("\n0 of "));
-}
-
-#[test]
-fn the_exit_status_tells_the_four_cases_apart() {
-    let workshop = Workshop::none("exit-status");
-    let (status, _, why) = workshop.run("check");
-    assert!(status == Some(2) && why.contains("`cargo xtask workshop start` makes it"), "{status:?} {why}");
-    assert_eq!(workshop.run("check no-such-exercise").0, Some(2));
-    let (status, report, _) = workshop.run("check run --cmd /bin/true");
-    assert!(status == Some(1) && report.contains("(never-ran)"), "a program needs no workshop: {report}");
-    let (status, report, _) = workshop.run("check run --cmd /no/such/program");
-    assert!(status == Some(1) && report.contains("(not-a-program)"), "{report}");
-
-    workshop.says("workshop start");
-    assert_eq!(workshop.run("check run").0, Some(0));
-    assert_eq!(workshop.run("check uts").0, Some(1));
-    workshop.write("src/main.rs", "fn main() { it_does_not_compile }\n");
-    let (status, report, why) = workshop.run("check run");
-    assert!(status == Some(1) && report.is_empty() && why.contains("it_does_not_compile"), "{report}{why}");
 }
 
 /// Where the kernel refuses a throwaway host, nothing was wrong with the program.
@@ -377,67 +314,6 @@ fn json_is_json() {
     }
     let json = workshop.says("check run --json");
     assert!(is_json(&json) && json.contains("\"verdict\": \"pass\""), "{json}");
-}
-
-#[test]
-fn watching_ends_with_the_input() {
-    let workshop = Workshop::new("watch");
-    let (status, report, _) = workshop.run("check uts --watch");
-    assert_eq!((status, report.matches("(isolated-nothing)").count()), (Some(1), 1), "{report}");
-
-    let mut child = workshop.command("check uts --watch").stdin(Stdio::piped()).spawn().unwrap();
-    let input = child.stdin.take().unwrap();
-    let lines = lines_of(child.stdout.take().unwrap());
-    let wait_for = |part: &str| {
-        while let Ok(line) = lines.recv_timeout(PATIENCE) {
-            if line.contains(part) {
-                return;
-            }
-        }
-        panic!("it never said {part}");
-    };
-    wait_for("That is as it should be");
-    // In two writes, as some editors do.
-    let mut file = fs::File::create(workshop.path("src/main.rs")).unwrap();
-    thread::sleep(Duration::from_millis(50));
-    file.write_all(solution("uts").as_bytes()).unwrap();
-    drop(file);
-    wait_for("All as it should be");
-    drop(input);
-    assert_eq!(end_of(&mut child, "check uts --watch"), Some(0));
-}
-
-#[test]
-fn no_command_waits_for_somebody_to_type() {
-    let workshop = Workshop::none("nobody");
-    for made in [false, true] {
-        for line in
-            ["workshop", "check", "check --watch", "hint", "diff", "reset", "catch-up uts", "status", "workshop start"]
-        {
-            // `run` sees that it ends.
-            let (status, stdout, stderr) = workshop.run(line);
-            assert!(status.is_some_and(|it| it <= 2), "{line}: {status:?} {stdout}{stderr}");
-            assert!(!(stdout + &stderr).contains("panicked"), "{line}");
-            assert!(made || line == "workshop start" || !workshop.folder.exists(), "`{line}` made a folder");
-        }
-    }
-}
-
-#[test]
-fn the_workshop_is_built_without_a_network_anywhere_in_it_and_changes_no_tracked_file() {
-    let workshop = Workshop::new("offline");
-    workshop.says("check run");
-    workshop.says("catch-up pid");
-    workshop.says("check uts");
-    // As a learner does who builds it by hand.
-    let mut cargo = Command::new(lab::cargo::program());
-    cargo.args(["build", "--quiet", "--offline"]).current_dir(&workshop.folder);
-    assert!(cargo.status().unwrap().success());
-    // And the commands work wherever the learner is.
-    let mut xtask = Command::new(lab::cargo::program());
-    xtask.args(["xtask", "help"]).current_dir(workshop.path("src")).env("CARGO_TERM_QUIET", "true");
-    assert!(xtask.output().unwrap().status.success());
-    assert_eq!(changes(), *BEFORE.get().unwrap(), "the tests before this one count, too");
 }
 
 #[test]
@@ -527,5 +403,143 @@ mod slow {
         fs::write(source.join("etc/motd"), "new").unwrap();
         workshop.says(&check);
         assert_eq!(fs::read_to_string(made.join("etc/motd")).unwrap(), "new");
+    }
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn the_workshop_is_built_without_a_network_anywhere_in_it_and_changes_no_tracked_file() {
+        let workshop = Workshop::new("offline");
+        workshop.says("check run");
+        workshop.says("catch-up pid");
+        workshop.says("check uts");
+        // As a learner does who builds it by hand.
+        let mut cargo = Command::new(lab::cargo::program());
+        cargo.args(["build", "--quiet", "--offline"]).current_dir(&workshop.folder);
+        assert!(cargo.status().unwrap().success());
+        // And the commands work wherever the learner is.
+        let mut xtask = Command::new(lab::cargo::program());
+        xtask.args(["xtask", "help"]).current_dir(workshop.path("src")).env("CARGO_TERM_QUIET", "true");
+        assert!(xtask.output().unwrap().status.success());
+        assert_eq!(changes(), *BEFORE.get().unwrap(), "the tests before this one count, too");
+    }
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn watching_ends_with_the_input() {
+        let workshop = Workshop::new("watch");
+        let (status, report, _) = workshop.run("check uts --watch");
+        assert_eq!((status, report.matches("(isolated-nothing)").count()), (Some(1), 1), "{report}");
+
+        let mut child = workshop.command("check uts --watch").stdin(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        let lines = lines_of(child.stdout.take().unwrap());
+        let wait_for = |part: &str| {
+            while let Ok(line) = lines.recv_timeout(PATIENCE) {
+                if line.contains(part) {
+                    return;
+                }
+            }
+            panic!("it never said {part}");
+        };
+        wait_for("That is as it should be");
+        // In two writes, as some editors do.
+        let mut file = fs::File::create(workshop.path("src/main.rs")).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        file.write_all(solution("uts").as_bytes()).unwrap();
+        drop(file);
+        wait_for("All as it should be");
+        drop(input);
+        assert_eq!(end_of(&mut child, "check uts --watch"), Some(0));
+    }
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn the_exit_status_tells_the_four_cases_apart() {
+        let workshop = Workshop::none("exit-status");
+        let (status, _, why) = workshop.run("check");
+        assert!(status == Some(2) && why.contains("`cargo xtask workshop start` makes it"), "{status:?} {why}");
+        assert_eq!(workshop.run("check no-such-exercise").0, Some(2));
+        let (status, report, _) = workshop.run("check run --cmd /bin/true");
+        assert!(status == Some(1) && report.contains("(never-ran)"), "a program needs no workshop: {report}");
+        let (status, report, _) = workshop.run("check run --cmd /no/such/program");
+        assert!(status == Some(1) && report.contains("(not-a-program)"), "{report}");
+
+        workshop.says("workshop start");
+        assert_eq!(workshop.run("check run").0, Some(0));
+        assert_eq!(workshop.run("check uts").0, Some(1));
+        workshop.write("src/main.rs", "fn main() { it_does_not_compile }\n");
+        let (status, report, why) = workshop.run("check run");
+        assert!(status == Some(1) && report.is_empty() && why.contains("it_does_not_compile"), "{report}{why}");
+    }
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn an_attack_is_a_program_of_its_own() {
+        let workshop = Workshop::new("attack");
+        workshop.write("src/main.rs", "mine\n");
+        let (status, report, _) = workshop.run("check escape");
+        assert!(status == Some(1) && report.contains("(no-escape)"), "{report}");
+        assert!(report.contains("then change workshop/src/bin/escape.rs"), "{report}");
+        workshop.write("src/bin/escape.rs", &solution("escape"));
+        workshop.says("check escape");
+        assert_eq!(workshop.says("diff escape"), "They are the same.\n");
+        assert!(workshop.says("reset escape").contains("kept/escape-1.rs"));
+        assert_eq!(workshop.read("src/bin/escape.rs"), starter("escape"));
+        assert_eq!(workshop.read("src/main.rs"), "mine\n");
+        // From a workshop that is older than the exercise.
+        fs::remove_file(workshop.path("src/bin/escape.rs")).unwrap();
+        workshop.says("workshop start");
+        assert!(workshop.path("src/bin/escape.rs").exists());
+    }
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn what_was_passed_is_kept_over_updates() {
+        let workshop = Workshop::new("status");
+        workshop.says("check run");
+        let progress = workshop.read("progress.txt");
+        assert!(progress.lines().any(|line| line.starts_with("passed run ")), "{progress}");
+        assert!(workshop.says("status").contains("1 of"), "passed");
+
+        // A newer version's line, an exercise that is no more, and one that asked something else.
+        let other = "passed run 0123456789abcdef\npassed gone 0123456789abcdef\nbadge 3 of 4 in gold\n\u{7}\n";
+        workshop.write("progress.txt", other);
+        let status = workshop.says("status");
+        let row = status.lines().find(|line| line.contains(" run ")).unwrap();
+        assert!(row.ends_with("changed since you passed") && status.contains("\n0 of "), "{status}");
+        workshop.says("check run");
+        let progress = workshop.read("progress.txt");
+        for line in ["passed gone 0123456789abcdef", "badge 3 of 4 in gold", "\u{7}"] {
+            assert!(progress.lines().any(|it| it == line), "{line:?} is lost: {progress}");
+        }
+        assert!(workshop.says("status").contains("\n1 of "), "passed again");
+
+        fs::write(workshop.path("progress.txt"), b"\xff\xfe passed uts\n").unwrap();
+        assert!(workshop.says("status").contains("\n0 of "));
+    }
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn no_command_waits_for_somebody_to_type() {
+        let workshop = Workshop::none("nobody");
+        for made in [false, true] {
+            for line in [
+                "workshop",
+                "check",
+                "check --watch",
+                "hint",
+                "diff",
+                "reset",
+                "catch-up uts",
+                "status",
+                "workshop start",
+            ] {
+                // `run` sees that it ends.
+                let (status, stdout, stderr) = workshop.run(line);
+                assert!(status.is_some_and(|it| it <= 2), "{line}: {status:?} {stdout}{stderr}");
+                assert!(!(stdout + &stderr).contains("panicked"), "{line}");
+                assert!(made || line == "workshop start" || !workshop.folder.exists(), "`{line}` made a folder");
+            }
+        }
     }
 }
