@@ -127,7 +127,8 @@ fn the_doctor_says_that_every_step_can_run() {
     let output = xtask(&["doctor"]);
     let report = text(&output.stdout);
     assert!(output.status.success(), "{report}");
-    for part in ["kernel", "user namespace", "step01-uts", "step04-proc", "mount of /", "curl", "tar", "disk", "rootfs"]
+    for part in
+        ["kernel", "user namespace", "step01-uts", "step04-proc", "mount of /", "curl", "gzip", "disk", "rootfs"]
     {
         assert!(report.contains(part), "no {part}: {report}");
     }
