@@ -254,6 +254,8 @@ fn a_pending_snapshot_anywhere_is_refused() {
     // What cargo makes is not part of the workspace.
     let small = Small::new("# First\n");
     small.write("target/x.snap.new", "");
+    small.write("elsewhere/CACHEDIR.TAG", "");
+    small.write("elsewhere/debug/x.snap.new", "");
     small.page();
 }
 
