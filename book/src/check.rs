@@ -70,9 +70,7 @@ pub fn pages(directory: &Path, chapters: &HashMap<String, Chapter>, site: &str) 
             report(message, chapter.map(|it| it.lines_with(text)).unwrap_or_default());
         }
         for id in &page.repeated_ids {
-            let mut lines = chapter.map(|it| it.lines_of(id)).unwrap_or_default();
-            // The first one is in its place.
-            lines.drain(..lines.len().saturating_sub(1).min(1));
+            let lines = chapter.map(|it| it.lines_of(id)).unwrap_or_default();
             report(&format!("the id `{id}` is twice on the page"), lines);
         }
         for (kind, link) in &page.links {

@@ -91,10 +91,7 @@ fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String, 
         "include" | "rustdoc_include" | "playground" | "title" => {
             Err(format!("mdBook's own `{name}` doesn't report what it can't find; use `listing`"))
         }
-        _ => Err(format!(
-            "there is no directive `{name}`; there are listing, transcript, stepdiff, diagram, compare, exercises, solution, \
-             exercise-table and diagnoses"
-        )),
+        _ => Err(format!("there is no directive `{name}`; CONTRIBUTING.md lists them")),
     }
 }
 

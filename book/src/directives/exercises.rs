@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Error;
 use exercises::{DIAGNOSES, EXERCISES, Exercise};
 
 use crate::directives::{diff, listing};
@@ -33,25 +34,26 @@ pub fn render(workspace: &Workspace, chapter: &str) -> Result<String, String> {
     Ok(block)
 }
 
-/// Returns the solution of an exercise, folded: the complete program, and the difference from the program that it starts from.
+/// Returns the solution of an exercise, folded: the complete program, and the difference from the starter if there is one.
 pub fn render_solution(workspace: &Workspace, id: &str) -> Result<String, String> {
     let all = all(workspace)?;
     let exercise = all.iter().find(|it| it.id == id).ok_or_else(|| format!("there is no exercise `{id}`"))?;
-    let base = workspace.read(&exercise.starter_base)?;
-    let solution = exercise.solution(&workspace.root).map_err(|error| format!("{error:#}"))?.replace("\r\n", "\n");
+    let source = |it: Result<String, Error>| it.map(|it| it.replace("\r\n", "\n")).map_err(|it| format!("{it:#}"));
+    let starter = source(exercise.starter(&workspace.root))?;
+    let solution = source(exercise.solution(&workspace.root))?;
+    let code = listing::code_block("rust", &solution);
+    let mut block = format!("<details><summary>A solution of <code>{id}</code></summary>\n\n{code}\n\n</details>\n");
     // The headers differ because they introduce different programs.
     let body = |source| {
         let body = exercises::without_header(source);
         (body, source.lines().count() - body.lines().count())
     };
-    let names = [exercise.starter_base.clone(), format!("the solution of {id}")];
-    let difference = diff::block(&names, "", &diff::hunks(body(&base), body(&solution)))?;
-    Ok(format!(
-        "<details><summary>A solution of <code>{id}</code></summary>\n\n{}\n\n</details>\n\n\
-         <details><summary>The same as a difference from <code>{}</code></summary>\n\n{difference}\n\n</details>\n",
-        listing::code_block("rust", &solution),
-        escape(&exercise.starter_base),
-    ))
+    let (names, hunks) = (["starter", "solution"], diff::hunks(body(&starter), body(&solution)));
+    if let Ok(difference) = diff::block(&names.map(|name| format!("the {name} of {id}")), "", &hunks) {
+        let summary = format!("The difference from the starter of <code>{id}</code>");
+        let _ = write!(block, "\n<details><summary>{summary}</summary>\n\n{difference}\n\n</details>\n");
+    }
+    Ok(block)
 }
 
 /// Returns a table of all exercises, with links to their chapters.

@@ -149,11 +149,8 @@ fn a_solution_is_complete_and_a_difference() {
         "<details><summary>A solution of <code>two</code></summary>\n<pre><code class=\"language-rust\">//! Exercise 1, solved: The second one.",
     );
     has(&page, "fn say() {\n    println!(\"2\");\n");
-    has(
-        &page,
-        "<summary>The same as a difference from <code>step01-a/src/main.rs</code></summary>\n<div class=\"diff-box\">",
-    );
-    has(&page, "@@ -2,9 +4,15 @@\n</span><span> \n</span><del>-/// Says one.\n</del>");
+    has(&page, "<summary>The difference from the starter of <code>two</code></summary>\n<div class=\"diff-box\">");
+    has(&page, "@@ -6,9 +4,15 @@\n</span><span> \n</span><del>-/// Says one.\n</del>");
     has(&page, "<del>-    println!(\"one\");\n</del>");
     has(&page, "<ins>+    println!(\"2\");\n</ins>");
     refused_in(&Small::with_exercises(&text.replace("two", "three")), "there is no exercise `three`");
@@ -263,6 +260,8 @@ fn a_pending_snapshot_anywhere_is_refused() {
     // What cargo makes is not part of the workspace.
     let small = Small::new("# First\n");
     small.write("target/x.snap.new", "");
+    small.write("elsewhere/CACHEDIR.TAG", "");
+    small.write("elsewhere/debug/x.snap.new", "");
     small.page();
 }
 
@@ -300,7 +299,8 @@ fn a_diagram_with_a_fault_is_refused() {
 #[test]
 fn an_id_twice_on_a_page_is_refused() {
     let small = Small::new("# First\n\n{{#diagram diagrams/box.svg}}\n\n{{#diagram diagrams/box.svg}}\n");
-    assert_eq!(small.problems(), "book/text/first.md:5: the id `box` is twice on the page\n");
+    let problem = |line| format!("book/text/first.md:{line}: the id `box` is twice on the page\n");
+    assert_eq!(small.problems(), problem(3) + &problem(5));
     refused("<a id=\"x\"></a><a id=\"x\"></a>", "the id `x` is twice");
 }
 
