@@ -39,6 +39,8 @@ pub fn run(tool: &Tool, command: &str, args: &[OsString]) -> Result<ExitCode> {
     // Otherwise the compiler has said why not.
     let Some(mut programs) = built else { return Ok(ExitCode::FAILURE) };
     let program = programs.remove(tool.package).with_context(|| format!("cargo built no {}", tool.package))?;
-    let error = Command::new(&program).arg(command).args(args).exec();
+    // A tool with one command is that command.
+    let command = (tool.commands.len() > 1).then_some(command);
+    let error = Command::new(&program).args(command).args(args).exec();
     Err(error).with_context(|| format!("execve({program:?})"))
 }

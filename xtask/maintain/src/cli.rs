@@ -121,7 +121,7 @@ fn command_line() -> Command {
                     [
                         ("runs", "So many runs one after the other, and as many again at once [default: 10000; short: 300]"),
                         ("parallel", "So many at once [default: 64]"),
-                        ("moments", "Signals of each kind to each process of each step [default: 500; short: 5]"),
+                        ("moments", "Signals of each kind to each process of each step [default: 550; short: 5]"),
                     ]
                     .map(|(name, help)| {
                         Arg::new(name).long(name).value_name("N").value_parser(value_parser!(u32)).help(help)
