@@ -14,7 +14,6 @@
 mod contenders;
 mod page;
 mod races;
-mod statistics;
 
 use std::fs;
 use std::path::Path;
@@ -22,14 +21,12 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use lab::privilege::{self, Privilege};
 use lab::probe::probe;
-use lab::rootfs::{self, Source};
-use lab::{cargo, output, process, steps, workspace};
+use lab::{cargo, output, process, rootfs, workspace};
 use nix::unistd::geteuid;
 
-use self::contenders::{FLOOR, GLIBC, GO};
+use self::contenders::{FLOOR, GO};
 use self::races::Measurements;
 use crate::cli::on_host;
 use crate::soak::release_programs;
@@ -48,21 +45,6 @@ pub struct Options {
     /// Write the tables into the book, as book/text/measured.md
     #[arg(long, conflicts_with = "short")]
     write: bool,
-    /// The source of the rootfs: alpine, busybox, host, a tarball or a directory [default: the first that is available]
-    #[arg(long, value_name = "SOURCE", value_parser = OsStringValueParser::new().map(Source::from))]
-    source: Option<Source>,
-}
-
-/// Everything that the page shows.
-#[derive(Debug)]
-struct Results {
-    runs: u32,
-    load: String,
-    contenders: Vec<contenders::Contender>,
-    /// What each place, such as `as root`, gave.
-    places: Vec<(&'static str, Measurements)>,
-    /// Lines about what is missing here, with a cure.
-    missing: Vec<String>,
 }
 
 /// Builds, races, and prints the tables.
@@ -78,9 +60,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let programs = release_programs()?;
     build_fixtures(&directory)?;
     let rootfs = directory.join("rootfs");
-    if options.source.is_some() || !rootfs.join("proc").exists() {
-        rootfs::make(&rootfs, &rootfs::Options { source: options.source.clone(), ..Default::default() })?;
-    }
+    rootfs::make(&rootfs, &rootfs::Options::default())?;
     if directory.join(FLOOR).exists() {
         fs::copy(directory.join(FLOOR), rootfs.join("nothing")).context("copying a program into the bench's rootfs")?;
     }
@@ -112,8 +92,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         eprintln!("bench: left out: {line}");
     }
     ensure!(!places.is_empty(), "this machine has no throwaway host for the races");
-    let load = format!("{load_before}, {}", load());
-    let page = page::render(&Results { runs, load, contenders, places, missing })?;
+    let machine = [
+        ("pairs of runs in each race", runs.to_string()),
+        ("load before and after", format!("{load_before}, {}", load())),
+    ];
+    let machine = machine.map(|(name, value)| [name.to_owned(), value]).to_vec();
+    let page = page::render(machine, &places, &missing);
     output::write(&page)?;
     if options.write {
         let path = workspace::root().join("book/text/measured.md");
@@ -129,8 +113,8 @@ fn load() -> String {
     text.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// Builds what the bench races against: the floor in C, the same design in Go, and the last step with glibc if `--release`
-/// doesn't. What can't be built is removed, so that the races leave it out.
+/// Builds what the bench races against: the floor in C, and the same design in Go. What can't be built is removed, so that
+/// the races leave it out.
 fn build_fixtures(directory: &Path) -> Result<()> {
     let sources = workspace::root().join("xtask/maintain/bench");
     let mut cc = Command::new("cc");
@@ -143,23 +127,12 @@ fn build_fixtures(directory: &Path) -> Result<()> {
         .env("GOPATH", directory.join("go-path"))
         .env("GOFLAGS", "-buildvcs=false");
     for (file, mut build) in [(FLOOR, cc), (GO, go)] {
-        remove_file(&directory.join(file))?;
+        if fs::exists(directory.join(file))? {
+            fs::remove_file(directory.join(file))?;
+        }
         if process::on_path(&build.get_program().to_string_lossy()).is_some() {
             build.stdin(Stdio::null()).status()?;
         }
     }
-    remove_file(&directory.join(GLIBC))?;
-    if cargo::static_target().is_some() {
-        let step = steps::all()?.pop().context("there are no steps")?.name;
-        let built = cargo::build(None, &["build", "--release", "--package", &step])?;
-        fs::copy(&built.context("the last step can't be built")?[&step], directory.join(GLIBC))?;
-    }
     Ok(())
-}
-
-fn remove_file(file: &Path) -> Result<()> {
-    match file.exists() {
-        true => fs::remove_file(file).with_context(|| format!("removing {}", file.display())),
-        false => Ok(()),
-    }
 }

@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::procfs::{Pid, Proc, id_of};
-use lab::{process, steps};
+use lab::steps;
 use nix::mount::{MsFlags, mount};
 use serde::{Deserialize, Serialize};
 
-use super::contenders::{self, Contender, FLOOR, OBSERVED, TIMED};
-use super::statistics::Race;
+use super::contenders::{self, Contender, FLOOR, OBSERVED, TIMED, muted};
 use crate::soak::wait;
 
 /// How long a contender may take to show its container.
@@ -35,23 +34,45 @@ pub struct HostOptions {
 /// What was measured on one throwaway host.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Measurements {
-    /// By contender.
-    pub observations: BTreeMap<String, Observation>,
-    /// Why a contender is left out.
+    /// The last step with each contender, then each step with the one before.
+    pub races: Vec<Race>,
+    /// By contender: why it is left out.
     pub failures: BTreeMap<String, String>,
-    /// The last step with each peer.
-    pub races: BTreeMap<String, Race>,
-    /// Each step with the one before, and the first with a process without a container.
-    pub steps: BTreeMap<String, Race>,
 }
 
-/// What a contender's container costs apart from time.
+/// Two programs that ran in turn.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Observation {
-    /// The peak resident size of each process except the command's, in KiB, the parent's first.
+pub struct Race {
+    /// Their names, such as `step04 / unshare`.
+    pub programs: String,
+    /// The milliseconds of both, for each pair of runs.
+    pub pairs: Vec<(f64, f64)>,
+    /// The peak resident size of each process of the second except the command's, in KiB, the parent's first.
     pub memory: Vec<u64>,
-    /// The system calls of one run, the command's included. `None` without strace.
-    pub calls: Option<u64>,
+}
+
+impl Race {
+    /// Returns the first's time by the second's.
+    pub fn ratio(&self) -> String {
+        median(self.pairs.iter().map(|(first, second)| first / second))
+    }
+
+    /// Returns the milliseconds of the second.
+    pub fn second(&self) -> String {
+        median(self.pairs.iter().map(|(_, second)| *second))
+    }
+}
+
+/// Returns the median of some values, and their quartiles, with straight lines between neighbours: `0.91 (0.88–0.95)`.
+fn median(values: impl Iterator<Item = f64>) -> String {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let at = |part: f64| {
+        let place = part * (values.len() - 1) as f64;
+        let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
+        below + (above - below) * place.fract()
+    };
+    format!("{:.2} ({:.2}–{:.2})", at(0.5), at(0.25), at(0.75))
 }
 
 /// Observes all contenders, and runs all races.
@@ -64,53 +85,33 @@ pub fn run(options: &HostOptions) -> Result<ExitCode> {
     let mut found = Measurements::default();
     let mut contenders = contenders::all(directory, programs)?;
     contenders.retain(|it| it.program.is_file());
-    for contender in &contenders {
-        match observe(contender, directory, LIMIT) {
-            Ok(observation) => drop(found.observations.insert(contender.name.into(), observation)),
-            Err(error) if contender.is_built(directory) => return Err(error.context(contender.name)),
-            Err(error) => drop(found.failures.insert(contender.name.into(), format!("{error:#}"))),
-        }
-    }
-    contenders.retain(|it| found.observations.contains_key(it.name));
-    let (ours, peers) = contenders.split_first().context("there are no contenders")?;
-    for peer in peers {
-        let [mut first, mut second] = [ours, peer].map(|it| it.command(TIMED, directory));
-        match race(&mut first, &mut second, *runs) {
-            Ok(race) => drop(found.races.insert(peer.name.into(), race)),
-            Err((program, why)) if program == second.get_program() && !peer.is_built(directory) => {
-                found.failures.insert(peer.name.into(), why);
+    let ours = contenders[0].clone();
+    for peer in contenders {
+        let [mut first, mut second] = [&ours, &peer].map(|it| it.command(TIMED, directory));
+        let memory = observe(&peer, directory, LIMIT);
+        match memory.and_then(|memory| Ok((memory, race(&mut first, &mut second, *runs)?))) {
+            Ok((memory, pairs)) => {
+                found.races.push(Race { programs: format!("{} / {}", ours.name, peer.name), pairs, memory });
             }
-            Err((program, why)) => bail!("{}: {why}", program.display()),
+            Err(error) if peer.is_built(directory) => return Err(error.context(peer.name)),
+            Err(error) => drop(found.failures.insert(peer.name.into(), format!("{error:#}"))),
         }
     }
-    found.steps = race_steps(options)?;
-    serde_json::to_writer(io::stdout(), &found)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Races each step with the one before. All start the same program: one that needs no library, if it could be built, because
-/// that runs in every root.
-fn race_steps(options: &HostOptions) -> Result<BTreeMap<String, Race>> {
-    let HostOptions { directory, programs, runs } = options;
+    // All steps start the same program: one that needs no library, if it could be built, because that runs in every root.
     let (outside, inside) = match directory.join(FLOOR).exists() {
         true => (directory.join("rootfs/nothing"), Path::new("/nothing")),
         false => ("/bin/true".into(), Path::new("/bin/true")),
     };
-    let mute = |mut command: Command| {
-        command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    };
-    let mut races = BTreeMap::new();
-    let mut before = mute(Command::new(&outside));
+    let mut before = ("no container".to_owned(), muted(Command::new(&outside), directory));
     for step in steps::all()? {
-        let mut command = Command::new(programs.join(&step.name));
+        let mut command = muted(Command::new(programs.join(&step.name)), directory);
         command.arg("run").arg(if step.needs_rootfs() { inside } else { &outside });
-        let mut this = mute(command);
-        let race = race(&mut this, &mut before, *runs);
-        races.insert(step.name, race.map_err(|(program, why)| anyhow::anyhow!("{}: {why}", program.display()))?);
-        before = this;
+        let pairs = race(&mut command, &mut before.1, *runs)?;
+        found.races.push(Race { programs: format!("{} / {}", step.short(), before.0), pairs, memory: Vec::new() });
+        before = (step.short().to_owned(), command);
     }
-    Ok(races)
+    serde_json::to_writer(io::stdout(), &found)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Covers the second of two kinds of cgroups, on this throwaway host. crun needs none here, but refuses to work when both
@@ -124,7 +125,7 @@ fn show_cgroups_of_one_kind() {
 
 /// Starts a contender with a command that waits, and observes from outside that it is in a container of its own. Otherwise a
 /// contender that fails at once would pass as fast. One that takes longer than `limit` to answer, or to end, has failed.
-fn observe(contender: &Contender, directory: &Path, limit: Duration) -> Result<Observation> {
+fn observe(contender: &Contender, directory: &Path, limit: Duration) -> Result<Vec<u64>> {
     let proc = Proc::open(Path::new("/proc"))?;
     let before = proc.pids()?;
     // Files, because a read from a pipe has no time limit.
@@ -148,7 +149,7 @@ fn observe(contender: &Contender, directory: &Path, limit: Duration) -> Result<O
         let errors = fs::read_to_string(&stderr)?;
         bail!("{status} instead of the command's own 7: {}", errors.lines().collect::<Vec<_>>().join("; "));
     }
-    Ok(Observation { memory: memory?, calls: count_calls(&contender.command(TIMED, directory), directory)? })
+    memory
 }
 
 /// Checks the container while its command waits, and returns the peak memory of the processes that made it.
@@ -186,59 +187,24 @@ fn status_kb(status: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Runs two commands in turn, each the first of a pair as often as the other.
-///
-/// Returns the program that failed, and why, if one of them can't be started or does not end with status 0.
-fn race(first: &mut Command, second: &mut Command, runs: u32) -> Result<Race, (PathBuf, String)> {
-    for _ in 0..runs.div_ceil(10) {
-        time(first)?;
-        time(second)?;
-    }
-    let mut pairs = Vec::new();
-    for run in 0..runs {
-        pairs.push(if run % 2 == 0 {
-            let left = time(first)?;
-            (left, time(second)?)
-        } else {
-            let right = time(second)?;
-            (time(first)?, right)
-        });
-    }
-    Ok(Race(pairs))
+/// Runs two commands in turn, each the first of a pair as often as the other, after a warm-up. Returns the milliseconds.
+fn race(first: &mut Command, second: &mut Command, runs: u32) -> Result<Vec<(f64, f64)>> {
+    let warm_up = runs.div_ceil(10);
+    let pair = |run| match run % 2 {
+        0 => Ok((time(first)?, time(second)?)),
+        _ => time(second).and_then(|second| Ok((time(first)?, second))),
+    };
+    let mut pairs = (0..warm_up + runs).map(pair).collect::<Result<Vec<_>>>()?;
+    Ok(pairs.split_off(warm_up as usize))
 }
 
 /// Returns the milliseconds of one run.
-fn time(command: &mut Command) -> Result<f64, (PathBuf, String)> {
+fn time(command: &mut Command) -> Result<f64> {
     let start = Instant::now();
-    let result = command.status();
-    let elapsed = start.elapsed().as_secs_f64() * 1000.0;
-    let failure = match result {
-        Ok(status) if status.success() => return Ok(elapsed),
-        Ok(status) => status.to_string(),
-        Err(error) => error.to_string(),
-    };
-    Err((command.get_program().into(), failure))
-}
-
-/// Counts the system calls of one run with strace, if that is installed.
-fn count_calls(command: &Command, directory: &Path) -> Result<Option<u64>> {
-    let Some(strace) = process::on_path("strace") else { return Ok(None) };
-    let table = directory.join("strace");
-    let mut traced = Command::new(strace);
-    traced.args(["-f", "-c", "-o"]).arg(&table).arg(command.get_program()).args(command.get_args());
-    traced.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let succeeded = traced.status()?.success();
-    Ok(if succeeded { strace_total(&fs::read_to_string(&table)?) } else { None })
-}
-
-/// Adds up the table of `strace -c`: `% time`, `seconds`, `usecs/call`, `calls`, `errors` (or nothing), `syscall`.
-fn strace_total(text: &str) -> Option<u64> {
-    // Neither the heading nor the sum, in which versions of strace differ.
-    let calls = |line: &str| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-        [_, _, _, calls, .., name] if *name != "total" => calls.parse::<u64>().ok(),
-        _ => None,
-    };
-    Some(text.lines().filter_map(calls).sum()).filter(|total| *total > 0)
+    let status = command.status().with_context(|| format!("execve({:?})", command.get_program()))?;
+    let elapsed = start.elapsed();
+    ensure!(status.success(), "{:?}: {status}", command.get_program());
+    Ok(elapsed.as_secs_f64() * 1000.0)
 }
 
 #[cfg(test)]
@@ -271,25 +237,25 @@ mod tests {
     #[test]
     fn a_race_has_as_many_pairs_as_asked_for_and_names_the_program_that_failed() {
         let (mut yes, mut no) = (Command::new("true"), Command::new("false"));
-        assert_eq!(race(&mut yes, &mut Command::new("true"), 3).unwrap().0.len(), 3);
-        let failure = Err(("false".into(), "exit status: 1".into()));
-        assert_eq!(race(&mut yes, &mut no, 3), failure);
-        assert_eq!(race(&mut no, &mut yes, 3), failure);
+        assert_eq!(race(&mut yes, &mut Command::new("true"), 3).unwrap().len(), 3);
+        for result in [race(&mut yes, &mut no, 3), race(&mut no, &mut yes, 3)] {
+            assert_eq!(result.unwrap_err().to_string(), "\"false\": exit status: 1");
+        }
     }
 
     #[test]
-    fn the_table_of_strace_is_added_up() {
-        let text = "\
-% time     seconds  usecs/call     calls    errors syscall
------- ----------- ----------- --------- --------- ------------------
- 59.33    0.000747         373         2           wait4
-  4.53    0.000057           0       252           rt_sigaction
-  0.32    0.000004           2         2         2 ioctl
------- ----------- ----------- --------- --------- ------------------
-100.00    0.001259           4       256         2 total
-";
-        assert_eq!(strace_total(text), Some(256));
-        assert_eq!(strace_total("strace: ptrace(PTRACE_TRACEME): EPERM\n"), None);
+    fn the_median_and_the_quartiles_whatever_the_order() {
+        assert_eq!(median([5.0, 1.0, 4.0, 2.0, 3.0].into_iter()), "3.00 (2.00–4.00)");
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), "2.50 (1.75–3.25)");
+        assert_eq!(median([7.0].into_iter()), "7.00 (7.00–7.00)");
+    }
+
+    #[test]
+    fn a_ratio_is_taken_pair_by_pair() {
+        // A machine that became three times as slow in between: each pair says 2, and the medians of the sides would not.
+        let pairs = vec![(2.0, 1.0), (6.0, 3.0), (6.0, 3.0), (2.0, 1.0), (20.0, 10.0)];
+        let race = Race { programs: String::new(), pairs, memory: Vec::new() };
+        assert_eq!((race.ratio().as_str(), race.second().as_str()), ("2.00 (2.00–2.00)", "3.00 (1.00–3.00)"));
     }
 
     #[test]
