@@ -117,13 +117,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for privilege in privileges {
         say!("\nsoak: on a throwaway host, as {}", privilege.name());
         // A background job ignores INT, and its children inherit that.
-        let before = ["env", "--default-signal", &temporary_variable].map(OsStr::new);
-        let mut load = on_host(privilege, &before, "soak-host")?;
+        let env = ["env", "--default-signal", &temporary_variable].map(OsStr::new);
+        let mut load = on_host(privilege, &env, "soak-host")?;
         load.arg(privilege.name()).args([runs, options.parallel, moments].map(|number| number.to_string()));
         load.arg(seed.to_string()).arg(&programs).current_dir(rootfs::test_directory()?).stdin(Stdio::null());
         let mut load = load.spawn().context("starting the throwaway host")?;
-        // Far longer than it should take.
-        let limit = Duration::from_secs(120) + Duration::from_millis(100) * (runs * 2 + moments * signals::ROWS);
+        // Far longer than it should take: each step gets five signals to three processes at each moment.
+        let number = 2 * runs + 15 * moments * steps::all()?.len() as u32;
+        let limit = Duration::from_secs(120) + Duration::from_millis(100) * number;
         match signals::wait(&mut load, limit, || ())? {
             Some(status) => passed &= status.success(),
             None => {

@@ -42,7 +42,7 @@ pub const GO: &str = "go-program";
 #[derive(Clone, Debug)]
 pub struct Contender {
     /// Its name in the tables.
-    pub name: &'static str,
+    pub name: String,
     /// Its file. There is none if the program is missing.
     pub program: PathBuf,
     /// How to get it if it is missing.
@@ -78,7 +78,13 @@ impl Contender {
     #[cfg(test)]
     pub fn pretender(args: &[&str]) -> Contender {
         let args = args.iter().map(OsString::from).collect();
-        Contender { name: "unshare", program: "/usr/bin/env".into(), cure: String::new(), args, takes_bundle: false }
+        Contender {
+            name: "unshare".into(),
+            program: "/usr/bin/env".into(),
+            cure: String::new(),
+            args,
+            takes_bundle: false,
+        }
     }
 }
 
@@ -94,17 +100,17 @@ pub fn muted(mut command: Command, directory: &Path) -> Command {
 /// When there are no steps.
 pub fn all(directory: &Path, programs: &Path) -> Result<Vec<Contender>> {
     let last = steps::all()?.pop().context("there are no steps")?;
-    let contender = |name, program: PathBuf, args: &str, cure: &str| {
+    let contender = |name: &str, program: PathBuf, args: &str, cure: &str| {
         let args =
             args.split_whitespace().map(|it| it.replace("DIRECTORY", &directory.to_string_lossy()).into()).collect();
-        Contender { name, program, cure: cure.to_owned(), args, takes_bundle: false }
+        Contender { name: name.to_owned(), program, cure: cure.to_owned(), args, takes_bundle: false }
     };
-    let installed = |name, args: &str, package: &str| {
+    let installed = |name: &str, args: &str, package: &str| {
         contender(name, on_path(name).unwrap_or_default(), args, &format!("`sudo apt install {package}`"))
     };
     let bundle = |name, args| Contender { takes_bundle: true, ..installed(name, args, name) };
     Ok(vec![
-        contender("step04", programs.join(last.name), "run", ""),
+        contender(last.short(), programs.join(&last.name), "run", ""),
         contender(
             "C floor",
             directory.join(FLOOR),
@@ -162,7 +168,7 @@ mod tests {
     #[test]
     fn a_missing_peer_is_named_with_a_cure() {
         let all = all(Path::new("/no/such/directory"), Path::new("/no/such/programs")).unwrap();
-        let names: Vec<_> = all.iter().filter(|it| !it.program.is_file()).map(|it| it.name).collect();
+        let names: Vec<_> = all.iter().filter(|it| !it.program.is_file()).map(|it| it.name.as_str()).collect();
         assert!(["C floor", "Go program"].iter().all(|name| names.contains(name)), "{names:?}");
         assert!(all.iter().skip(1).all(|it| it.cure.contains("`sudo apt install ")), "{all:?}");
     }

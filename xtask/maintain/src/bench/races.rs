@@ -94,7 +94,7 @@ pub fn run(options: &HostOptions) -> Result<ExitCode> {
                 found.races.push(Race { programs: format!("{} / {}", ours.name, peer.name), pairs, memory });
             }
             Err(error) if peer.is_built(directory) => return Err(error.context(peer.name)),
-            Err(error) => drop(found.failures.insert(peer.name.into(), format!("{error:#}"))),
+            Err(error) => drop(found.failures.insert(peer.name, format!("{error:#}"))),
         }
     }
     // All steps start the same program: one that needs no library, if it could be built, because that runs in every root.

@@ -45,7 +45,7 @@ impl Counts {
         let target = cargo::target_directory()?;
         let mut counts = count_processes(|proc, pid| {
             // A zombie has a name left, but no program.
-            let is_step = proc.read(pid, "comm").is_ok_and(|comm| comm.starts_with(b"step0"));
+            let is_step = proc.read(pid, "comm").is_ok_and(|comm| comm.starts_with(b"step"));
             is_step || proc.link(pid, "exe").is_ok_and(|exe| Path::new(&exe).starts_with(&target))
         })?;
         let mounts = mountinfo::below(workspace::root())?.len() + mountinfo::below(&target)?.len();

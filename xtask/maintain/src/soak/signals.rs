@@ -25,9 +25,6 @@ const LONGEST_MOMENT: Duration = Duration::from_millis(12);
 const START: Duration = Duration::from_millis(4);
 const LONGEST_STOP: Duration = Duration::from_millis(3);
 
-/// The number of signals at each moment: five to the one process of step 1, and to each of the three of steps 2 to 4.
-pub(super) const ROWS: u32 = 50;
-
 /// A row stops after this many faults, because each may have taken seconds.
 const MOST_FAULTS: usize = 10;
 
