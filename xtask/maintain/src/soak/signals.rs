@@ -93,7 +93,7 @@ fn row(proc: &Proc, programs: &Path, step: &Step, target: Target, moments: u32, 
                 break;
             }
             if gone.elapsed() > CLEAN_UP {
-                faults.push(fault(format!("left behind: {:?}", now.symmetric_difference(&before))));
+                faults.push(fault(format!("left behind or missing: {:?}", &now ^ &before)));
                 break;
             }
             thread::sleep(Duration::from_micros(200));
