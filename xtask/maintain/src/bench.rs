@@ -95,6 +95,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let machine = [
         ("pairs of runs in each race", runs.to_string()),
         ("load before and after", format!("{load_before}, {}", load())),
+        ("rootfs", rootfs::stamp(&rootfs).unwrap_or_default()),
+        ("target of --release", cargo::static_target().unwrap_or_else(|| "the host's".into())),
     ];
     let machine = machine.map(|(name, value)| [name.to_owned(), value]).to_vec();
     let page = page::render(machine, &places, &missing);

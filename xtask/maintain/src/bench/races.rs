@@ -87,6 +87,7 @@ pub fn run(options: &HostOptions) -> Result<ExitCode> {
     contenders.retain(|it| it.program.is_file());
     let ours = contenders[0].clone();
     for peer in contenders {
+        eprintln!("bench: {} / {}", ours.name, peer.name);
         let [mut first, mut second] = [&ours, &peer].map(|it| it.command(TIMED, directory));
         let memory = observe(&peer, directory, LIMIT);
         match memory.and_then(|memory| Ok((memory, race(&mut first, &mut second, *runs)?))) {
