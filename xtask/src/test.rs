@@ -110,21 +110,40 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     eprintln!("test: every test that ran passed");
-    report_left_out(options);
+    for line in left_out(options, |group| (group.missing)()) {
+        eprintln!("test: left out: {line}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what was not tested, why, and which command tests it.
-fn report_left_out(options: &Options) {
+/// Returns what was not tested, and why or by which command it is. `missing` tells what a group needs and this machine lacks.
+fn left_out(options: &Options, missing: impl Fn(&Group) -> Option<&'static str>) -> Vec<String> {
     let everyday = !options.all && options.cargo_args.is_empty();
+    let mut lines = Vec::new();
     for group in GROUPS {
-        match (group.missing)() {
-            Some(missing) => eprintln!("test: left out: {}; needs {missing}", group.what),
-            None if everyday => eprintln!("test: left out: {}; `cargo xtask test --all`", group.what),
+        match missing(group) {
+            Some(missing) => lines.push(format!("{}; needs {missing}", group.what)),
+            None if everyday => lines.push(format!("{}; `cargo xtask test --all`", group.what)),
             None => {}
         }
     }
     if everyday && options.step.is_none() {
-        eprintln!("test: left out: the book's builder; `cargo xtask test --all`");
+        lines.push("the book's builder; `cargo xtask test --all`".into());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_out_is_told_with_its_reason_or_command() {
+        let lines = left_out(&Options::default(), |group| (group.module == "as_root::").then_some("root"));
+        assert_eq!(lines.len(), GROUPS.len() + 1);
+        assert!(lines.contains(&"hosts without a user namespace; needs root".to_owned()), "{lines:?}");
+        assert!(lines.iter().filter(|line| line.ends_with("; `cargo xtask test --all`")).count() == GROUPS.len());
+        let all = Options { all: true, ..Options::default() };
+        assert!(left_out(&all, |_| None).is_empty());
     }
 }

@@ -1,8 +1,9 @@
 //! Help, typos, and the names of steps.
 
 use std::fs;
+use std::process::Command;
 
-use lab::{steps, workspace};
+use lab::{cargo, steps, workspace};
 
 use crate::{XTASK, on_host, text, xtask};
 
@@ -58,6 +59,21 @@ fn a_reader_may_stop_at_the_first_line() {
         assert!(output.status.success() && !text(&output.stdout).is_empty(), "{command}");
         assert_eq!(text(&output.stderr), "", "{command}");
     }
+}
+
+#[test]
+fn a_clone_with_core_autocrlf_has_the_same_lines() {
+    let clone = cargo::target_directory().unwrap().join("test-autocrlf");
+    let _ = fs::remove_dir_all(&clone);
+    let mut git = Command::new("git");
+    git.args(["-c", "safe.directory=*", "-c", "core.autocrlf=true", "clone", "--quiet"])
+        .arg(workspace::root())
+        .arg(&clone);
+    assert!(git.status().unwrap().success());
+    for file in ["step01-uts/src/main.rs", "xtask/exercises/uts/text.md", "xtask/exercises/diagnoses.md"] {
+        assert!(!fs::read_to_string(clone.join(file)).unwrap().contains('\r'), "{file}");
+    }
+    fs::remove_dir_all(clone).unwrap();
 }
 
 #[test]
