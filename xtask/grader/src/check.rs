@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use exercises::Exercise;
 
-use crate::compare::{Color, is_colored};
 use crate::privilege::{self, Privilege};
 use crate::rootfs::Source;
+use crate::text::{Color, Request};
 use crate::{catalog, stdout, steps, workshop, workspace};
 
 pub mod behaviour;
@@ -42,22 +42,35 @@ use verdict::Verdict;
 pub const EXAM: &str = "--exam";
 
 /// What `xtask check` was asked for.
-#[derive(Debug, Default)]
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Status 0: all pass. 1: one fails, or yours does not compile. 77: this machine can't tell. 2: nothing to \
+                        grade."
+)]
 pub struct Options {
-    /// Grade by this exercise; `None` means the first that was not passed yet.
+    /// Its number or name [default: the one that you are at]
+    #[arg(value_parser = catalog::exercise)]
     pub exercise: Option<&'static Exercise>,
-    /// Grade this program; `None` means the learner's, which is built first.
+    /// Grade this program, in any language; it must take `run COMMAND [ARG...]` [default: the one in workshop/]
+    #[arg(long = "cmd", value_name = "PROGRAM")]
     pub program: Option<OsString>,
-    /// Grade again whenever the program changes, until stdin ends.
+    /// Check again whenever it changes, until Ctrl-D
+    #[arg(long)]
     pub watch: bool,
-    /// Print JSON instead of a report.
+    /// Print JSON instead of a report
+    #[arg(long)]
     pub json: bool,
-    /// When to colour the report.
+    /// When to colour the report: auto means on a terminal
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
-    /// What the rootfs is made from; `None` takes the first source that can be had.
+    /// Make its rootfs from alpine (downloaded, verified and kept), busybox or host (this machine's programs), or from the tarball
+    /// or directory of that path [default: the first of alpine, busybox and host that works]
+    #[arg(long)]
     pub source: Option<Source>,
-    /// On a throwaway host in a user namespace, or of root's own; `None` takes the first where it can be had.
-    pub privilege: Option<Privilege>,
+    /// Grade on a throwaway host in a user namespace (user), or as root (root); auto tries them in this order
+    #[arg(long, value_name = "HOW", default_value = "auto",
+          value_parser = |way: &str| Privilege::parse(way, &[Privilege::User, Privilege::Root]))]
+    pub privilege: Request,
 }
 
 /// The exit status of `check`, by what it came to.
@@ -103,7 +116,7 @@ fn once(options: &Options) -> Result<u8> {
     }
     let text = match options.json {
         true => report::json(exercise, &graded)?,
-        false => report::text(exercise, &graded, options.program.as_deref(), is_colored(options.color))?,
+        false => report::text(exercise, &graded, options.program.as_deref(), options.color.is_on())?,
     };
     stdout::write(&text)?;
     Ok(outcome)

@@ -4,7 +4,7 @@
 pub mod catalog;
 pub mod check;
 pub mod compare;
-mod json;
+pub mod text;
 pub mod workshop;
 
 pub(crate) use lab::mountinfo as mounts;
