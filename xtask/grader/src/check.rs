@@ -60,8 +60,8 @@ pub struct Options {
     /// Print JSON instead of a report
     #[arg(long)]
     pub json: bool,
-    /// When to colour the report: auto means on a terminal
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    /// When to colour the report: auto (on a terminal), always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
     /// Make its rootfs from alpine (downloaded, verified and kept), busybox or host (this machine's programs), or from the tarball
     /// or directory of that path [default: the first of alpine, busybox and host that works]

@@ -37,8 +37,8 @@ pub struct Options {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
-    /// When to colour the table: auto means on a terminal
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    /// When to colour the table: auto (on a terminal), always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
     /// Compare with this machine, instead of with a throwaway host for each step
     #[arg(long)]

@@ -85,12 +85,12 @@ pub fn start() -> Result<ExitCode> {
         }
     }
     let what = if is_new { "is ready" } else { "is there already" };
-    let mut out = format!("workshop/ {what}. Your program is workshop/src/main.rs.\n\n");
+    let mut out = markdown(&format!("workshop/ {what}. Your program is workshop/src/main.rs.")) + "\n";
     for (command, does) in [
-        ("check", "grade it by the next exercise, and those that it builds on"),
-        ("check --watch", "do that whenever you save"),
+        ("check", "grade it by the next exercise"),
+        ("check --watch", "grade it whenever you save"),
         ("hint", "show what to do; each call adds a hint"),
-        ("host", "open a throwaway host, where you can try it: `mine run sh`"),
+        ("host", "open a throwaway host to try it on: `mine run sh`"),
         ("status", "list what you have passed"),
     ] {
         out += &hanging(&format!("cargo xtask {command:<15} "), 28, does);
@@ -99,7 +99,7 @@ pub fn start() -> Result<ExitCode> {
         Some(Exercise { order, id, title, .. }) => format!("Next is exercise {order} ({id}): {title}."),
         None => "You have passed them all.".into(),
     };
-    output::write(&format!("{out}\n{next}\n"))?;
+    output::write(&format!("{out}\n{}", markdown(&next)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -259,7 +259,7 @@ pub struct Reset {
 pub fn reset(options: &Reset) -> Result<ExitCode> {
     let begun = known(Progress::read()?.begun())?;
     let Some(exercise) = options.exercise.or(begun) else {
-        bail!("reset which exercise? for example `cargo xtask reset {}`, the next one", meant(None)?.id)
+        bail!("which exercise? the next one is `cargo xtask reset {}`", meant(None)?.id)
     };
     begin(exercise, "is back to the start of exercise")
 }

@@ -61,9 +61,17 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
         out += &format!("\nHint {} of {}. {heading}\n\n{body}\n", index + 1, hints.len());
     }
     if !options.statement && !options.all {
-        out += &match shown < hints.len() {
-            true => format!("\n`cargo xtask hint {id}` again gives hint {} of {}.", shown + 1, hints.len()),
-            false => "\nThere are no more hints.".into(),
+        let next = catalog::exercises()?.iter().find(|it| it.order == order + 1 && exercise.is_step());
+        out += &match next {
+            _ if shown < hints.len() => {
+                format!("\n`cargo xtask hint {id}` again gives hint {} of {}.", shown + 1, hints.len())
+            }
+            Some(next) => format!(
+                "\nThere are no more hints. `cargo xtask catch-up {}` goes on from our solution, and keeps a copy of your \
+                 program in workshop/kept/.",
+                next.id
+            ),
+            None => "\nThere are no more hints.".into(),
         };
         if workspace::workshop().is_dir() {
             progress.read_hint(exercise, (shown + 1).min(hints.len()));
