@@ -7,8 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use grader::{check, compare, workshop};
+use exercises::Exercise;
 use lab::output;
+
+use crate::{catalog, check, compare, workshop};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", term_width = output::width())]
@@ -25,9 +27,17 @@ enum Command {
     /// Show the difference from your program to an exercise's solution
     Diff(workshop::Diff),
     /// Put your program back to what an exercise starts from, and keep a copy in workshop/kept/
-    Reset(workshop::Reset),
+    Reset {
+        /// Its number or name [default: the one that you began with `reset` or `catch-up`]
+        #[arg(value_parser = catalog::exercise)]
+        exercise: Option<&'static Exercise>,
+    },
     /// Go on from the solution of the exercises before this one, and keep a copy in workshop/kept/
-    CatchUp(workshop::CatchUp),
+    CatchUp {
+        /// Its number or name [default: the one that you are at]
+        #[arg(value_parser = catalog::exercise)]
+        exercise: Option<&'static Exercise>,
+    },
     /// List the exercises, and which of them you have passed
     Status,
 }
@@ -63,8 +73,8 @@ pub fn run() -> Result<ExitCode> {
         Command::Check(options) => Ok(check::run(&options)),
         Command::Hint(options) => workshop::hint(&options),
         Command::Diff(options) => workshop::diff(&options),
-        Command::Reset(options) => workshop::reset(&options),
-        Command::CatchUp(options) => workshop::catch_up(&options),
+        Command::Reset { exercise } => workshop::reset(exercise),
+        Command::CatchUp { exercise } => workshop::catch_up(exercise),
         Command::Status => workshop::status(),
     }
 }

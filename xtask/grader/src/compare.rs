@@ -24,7 +24,7 @@ use crate::text::{Color, GREEN, Request, YELLOW, paint};
 mod observe;
 
 use observe::{Column, ENTER, HOST};
-pub use observe::{OBSERVE, observe};
+pub(crate) use observe::{OBSERVE, observe};
 
 /// What `xtask compare` was asked for.
 #[derive(Debug, clap::Args)]
@@ -51,10 +51,7 @@ pub struct Options {
 
 /// Observes the host and every step, and prints a table, or JSON: an object with `host` (`throwaway` or `real`) and
 /// `columns`, an array of [`Column`].
-///
-/// # Errors
-/// When the steps can't be built or run, or the kernel refuses the rights. The error says what a step said.
-pub fn run(options: &Options) -> Result<ExitCode> {
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     ensure!(options.real || options.privilege != Some(Privilege::Sudo), "--privilege sudo needs --real");
     let programs = cargo::steps_and(&["xtask", "grader"])?;
     let steps = steps::all()?;
@@ -104,40 +101,36 @@ fn column(name: &str, programs: &BTreeMap<String, PathBuf>, real: bool, rights: 
 /// The text of a cell, and its colour, which only repeats what the text says.
 type Cell = (String, Option<&'static str>);
 
-/// What the host has as well.
-const HOSTS: &str = "host's";
-
-fn cell(text: impl ToString, is_shared: bool) -> Cell {
-    (text.to_string(), Some(if is_shared { YELLOW } else { GREEN }))
-}
-
 /// The label of each row, and its cell in a column.
-const ROWS: [(&str, fn(&Column) -> Cell); 9] = [
+type Row = (&'static str, fn(&Column) -> Cell);
+
+const ROWS: [Row; 9] = [
     ("hostname", |it| cell(&it.hostname, it.shares("uts"))),
     ("own PID", |it| cell(it.pid, it.shares("pid"))),
     ("processes it sees", |it| cell(count(it.processes_visible), it.proc == HOST)),
     ("host's it can kill", |it| {
         cell(format!("{} of {}", it.processes_in_reach, it.processes_on_host), it.processes_in_reach > 0)
     }),
-    ("/", |it| cell(hosts_or(&it.root, HOST), it.root == HOST)),
-    ("/proc", |it| {
-        let suffix = if it.proc_read_only { " (ro)" } else { "" };
-        cell(format!("{}{suffix}", hosts_or(&it.proc, HOST)), it.proc == HOST)
-    }),
+    ("/", |it| cell(word(&it.root), it.root == HOST)),
+    ("/proc", |it| cell(word(&it.proc).to_owned() + if it.proc_read_only { " (ro)" } else { "" }, it.proc == HOST)),
     ("mounts it sees", |it| match it.mounts == HOST {
-        true => cell(HOSTS, true),
+        true => cell(word(HOST), true),
         false => cell(count(it.mounts_visible), false),
     }),
     ("mounts reach host", |it| cell(if it.mounts_reach_host { "yes" } else { "no" }, it.mounts_reach_host)),
     ("status of `exit 7`", |it| (it.exit_status.to_string(), None)),
 ];
 
+fn cell(text: impl ToString, is_shared: bool) -> Cell {
+    (text.to_string(), Some(if is_shared { YELLOW } else { GREEN }))
+}
+
 fn count(number: usize) -> String {
     if number == 0 { "none".into() } else { number.to_string() }
 }
 
-fn hosts_or<'a>(word: &'a str, shared: &str) -> &'a str {
-    if word == shared { HOSTS } else { word }
+fn word(answer: &str) -> &str {
+    if [HOST, "shared"].contains(&answer) { "host's" } else { answer }
 }
 
 fn table(columns: &[Column], colored: bool) -> String {
@@ -149,7 +142,7 @@ fn table(columns: &[Column], colored: bool) -> String {
     lines.extend(ROWS.iter().map(|(label, of)| line((*label).to_owned(), of)));
     lines.push(Vec::new());
     for kind in namespaces::KINDS {
-        let of = |it: &Column| cell(hosts_or(it.namespace(kind), "shared"), it.shares(kind));
+        let of = |it: &Column| cell(word(it.namespace(kind)), it.shares(kind));
         lines.push(line(format!("{kind} namespace"), &of));
     }
     let width = |at: usize| lines.iter().filter_map(|line| line.get(at)).map(|(text, _)| text.chars().count()).max();

@@ -3,8 +3,9 @@
 
 pub mod catalog;
 pub mod check;
-pub mod compare;
-pub mod text;
+pub mod cli;
+mod compare;
+mod text;
 pub mod workshop;
 
 pub(crate) use lab::mountinfo as mounts;

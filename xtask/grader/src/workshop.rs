@@ -14,7 +14,6 @@ use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
 use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,26 +28,11 @@ use crate::text::{hanging, markdown};
 mod hint;
 mod progress;
 
-pub use hint::{Diff, Hint, diff, hint};
+pub(crate) use hint::{Diff, Hint, diff, hint};
 use progress::Progress;
 
 /// The learner's package, and the program of all exercises that are about the container.
 const NAME: &str = "mine";
-
-/// The libraries' features are those that xtask is built with, so that cargo doesn't build them again.
-const MANIFEST: &str = r#"# Yours. `cargo xtask workshop start` made it; it belongs to no workspace but its own.
-[package]
-name = "mine"
-version = "0.1.0"
-edition = "2024"
-publish = false
-
-[dependencies]
-anyhow = "1"
-nix = { version = "0.31", features = FEATURES }
-
-[workspace]
-"#;
 
 /// Returns cargo's configuration there. Its paths are complete, because an alias is run in the directory where it is typed.
 fn config() -> Result<String> {
@@ -63,15 +47,12 @@ fn config() -> Result<String> {
 }
 
 /// Makes the directory, and prints what to do with it. What is there already stays.
-///
-/// # Errors
-/// When a file can't be written.
-pub fn start() -> Result<ExitCode> {
+pub(crate) fn start() -> Result<ExitCode> {
     let folder = workspace::workshop();
     let is_new = !folder.join("Cargo.toml").exists();
     if is_new {
         fs::create_dir_all(folder.join("src/bin")).with_context(|| format!("making {}", folder.display()))?;
-        write(&folder.join("Cargo.toml"), &manifest(NAME)?)?;
+        write(&folder.join("Cargo.toml"), &manifest(NAME))?;
         // The very versions that are here already, so that nothing is downloaded.
         fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
     }
@@ -104,35 +85,12 @@ pub fn start() -> Result<ExitCode> {
 }
 
 /// Returns the manifest of a package that is built as the workspace is: the learner's, or one of tests.
-///
-/// # Errors
-/// When the workspace's own manifest can't be read.
-pub fn manifest(name: &str) -> Result<String> {
-    let top = workspace::root().join("Cargo.toml");
-    let top = fs::read_to_string(&top).with_context(|| format!("reading {}", top.display()))?;
-    let features = features(&top).context("the workspace has no nix")?;
-    let manifest = MANIFEST.replace("FEATURES", features).replace("\"mine\"", &format!("{name:?}"));
-    Ok(format!("{manifest}\n{}", profiles(&top)))
-}
-
-/// Returns the features of nix in a manifest, as they are written there.
-fn features(manifest: &str) -> Option<&str> {
-    let line = manifest.lines().find(|line| line.starts_with("nix = "))?;
-    line.split_once("features = ").map(|(_, rest)| rest.trim_end_matches(" }"))
-}
-
-/// Returns the profiles of a manifest. With others, the libraries would be built once more.
-fn profiles(manifest: &str) -> String {
-    let mut is_inside = false;
-    let lines = manifest.lines().filter(|line| {
-        is_inside = if line.starts_with('[') { line.starts_with("[profile.") } else { is_inside };
-        is_inside && !line.starts_with('#')
-    });
-    lines.flat_map(|line| [line, "\n"]).collect()
+pub fn manifest(name: &str) -> String {
+    include_str!("../workshop.toml").replace("\"mine\"", &format!("{name:?}"))
 }
 
 /// Returns the path of an exercise's program, from the workshop directory.
-pub fn source_of(exercise: &Exercise) -> String {
+pub(crate) fn source_of(exercise: &Exercise) -> String {
     match exercise.program() {
         NAME => "src/main.rs".into(),
         other => format!("src/bin/{other}.rs"),
@@ -146,10 +104,7 @@ fn there() -> Result<PathBuf> {
 }
 
 /// Builds the learner's program for an exercise; `None` if the compiler has said why not.
-///
-/// # Errors
-/// When there is no workshop, or cargo doesn't start.
-pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
+pub(crate) fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
     let manifest = there()?.join("Cargo.toml");
     let name = exercise.program();
     let mut args: Vec<OsString> = ["rustc", "--quiet", "--bin", name, "--target-dir"].map(OsString::from).into();
@@ -163,10 +118,7 @@ pub fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
 }
 
 /// Returns the named exercise, otherwise the one that was begun, otherwise the next, otherwise the last.
-///
-/// # Errors
-/// When the progress can't be read.
-pub fn meant(named: Option<&'static Exercise>) -> Result<&'static Exercise> {
+pub(crate) fn meant(named: Option<&'static Exercise>) -> Result<&'static Exercise> {
     match named {
         Some(exercise) => Ok(exercise),
         None => open(&Progress::read()?)?.or(catalog::exercises()?.last()).context("there are no exercises"),
@@ -176,8 +128,8 @@ pub fn meant(named: Option<&'static Exercise>) -> Result<&'static Exercise> {
 /// Returns the exercise that was begun, whether it was passed before or not; otherwise the first that was not passed yet, from
 /// where the learner is, or of all.
 fn open(progress: &Progress) -> Result<Option<&'static Exercise>> {
-    let order = known(progress.at())?.map_or(0, |it| it.order);
-    Ok(known(progress.begun())?.or(first(order, |it| !progress.has_passed(it))?))
+    let order = known(progress.value("at", "exercise"))?.map_or(0, |it| it.order);
+    Ok(known(progress.value("begun", "exercise"))?.or(first(order, |it| !progress.has_passed(it))?))
 }
 
 fn known(id: Option<&str>) -> Result<Option<&'static Exercise>> {
@@ -185,18 +137,12 @@ fn known(id: Option<&str>) -> Result<Option<&'static Exercise>> {
 }
 
 /// True if the exercise was passed as it is now.
-///
-/// # Errors
-/// When the progress can't be read.
-pub fn has_passed(exercise: &Exercise) -> Result<bool> {
+pub(crate) fn has_passed(exercise: &Exercise) -> Result<bool> {
     Ok(Progress::read()?.has_passed(exercise))
 }
 
 /// Returns the first exercise after `exercise` that was not passed yet, or the first of all.
-///
-/// # Errors
-/// When the progress can't be read.
-pub fn next_after(exercise: &Exercise) -> Result<Option<&'static Exercise>> {
+pub(crate) fn next_after(exercise: &Exercise) -> Result<Option<&'static Exercise>> {
     let progress = Progress::read()?;
     first(exercise.order + 1, |it| !progress.has_passed(it) && it.id != exercise.id)
 }
@@ -208,10 +154,7 @@ fn first(order: u32, will_do: impl Fn(&Exercise) -> bool) -> Result<Option<&'sta
 }
 
 /// Notes what was passed, if there is a workshop to note it in.
-///
-/// # Errors
-/// When the progress can't be written.
-pub fn note_passed(passed: &[&'static Exercise]) -> Result<()> {
+pub(crate) fn note_passed(passed: &[&'static Exercise]) -> Result<()> {
     if !workspace::workshop().is_dir() {
         return Ok(());
     }
@@ -221,14 +164,14 @@ pub fn note_passed(passed: &[&'static Exercise]) -> Result<()> {
 }
 
 /// True if the learner's program is still what the exercise starts from.
-pub fn is_untouched(exercise: &Exercise) -> bool {
+pub(crate) fn is_untouched(exercise: &Exercise) -> bool {
     let mine = fs::read_to_string(workspace::workshop().join(source_of(exercise))).unwrap_or_default();
     exercise.starter(workspace::root()).is_ok_and(|starter| starter == mine)
 }
 
 /// Returns a number that changes when a file at `path` or below it does. What links lead to and what is mounted there doesn't count:
 /// a rootfs is made without it, and it may be this machine's /proc, which always changes.
-pub fn fingerprint(path: &Path) -> u64 {
+pub(crate) fn fingerprint(path: &Path) -> u64 {
     fn add(path: &Path, mount: Option<u64>, hasher: &mut DefaultHasher) {
         path.hash(hasher);
         let Ok(metadata) = path.symlink_metadata() else { return };
@@ -244,40 +187,18 @@ pub fn fingerprint(path: &Path) -> u64 {
     hasher.finish()
 }
 
-/// What `xtask reset` was asked for.
-#[derive(Debug, clap::Args)]
-pub struct Reset {
-    /// Its number or name [default: the one that you began with `reset` or `catch-up`]
-    #[arg(value_parser = catalog::exercise)]
-    pub exercise: Option<&'static Exercise>,
-}
-
-/// Puts the program back to what an exercise starts from.
-///
-/// # Errors
-/// When there is no workshop, a file can't be written, or it isn't known which exercise the program belongs to.
-pub fn reset(options: &Reset) -> Result<ExitCode> {
-    let begun = known(Progress::read()?.begun())?;
-    let Some(exercise) = options.exercise.or(begun) else {
+/// Puts the program back to what an exercise starts from: the named one, or the one that was begun, so that it isn't the program
+/// of another.
+pub(crate) fn reset(named: Option<&'static Exercise>) -> Result<ExitCode> {
+    let Some(exercise) = named.or(known(Progress::read()?.value("begun", "exercise"))?) else {
         bail!("which exercise? the next one is `cargo xtask reset {}`", meant(None)?.id)
     };
     begin(exercise, "is back to the start of exercise")
 }
 
-/// What `xtask catch-up` was asked for.
-#[derive(Debug, clap::Args)]
-pub struct CatchUp {
-    /// Its number or name [default: the one that you are at]
-    #[arg(value_parser = catalog::exercise)]
-    pub exercise: Option<&'static Exercise>,
-}
-
 /// Replaces the program by the solution of what an exercise builds on.
-///
-/// # Errors
-/// When there is no workshop, or a file can't be written.
-pub fn catch_up(options: &CatchUp) -> Result<ExitCode> {
-    begin(meant(options.exercise)?, "now solves everything before exercise")
+pub(crate) fn catch_up(named: Option<&'static Exercise>) -> Result<ExitCode> {
+    begin(meant(named)?, "now solves everything before exercise")
 }
 
 /// Writes the starter of an exercise, and keeps a copy of the learner's program.
@@ -305,28 +226,23 @@ fn keep(folder: &Path, file: &str) -> Result<String> {
     let name = mine.file_stem().unwrap_or_default().display();
     let kept = folder.join("kept");
     fs::create_dir_all(&kept).with_context(|| format!("making {}", kept.display()))?;
-    let (mut to, copy) = (1..)
-        .map(|number| format!("{name}-{number}.rs"))
-        .find_map(|it| Some((fs::File::create_new(kept.join(&it)).ok()?, it)))
-        .context("there is no free name in workshop/kept")?;
-    let mut from = fs::File::open(&mine).with_context(|| format!("reading {}", mine.display()))?;
-    io::copy(&mut from, &mut to).with_context(|| format!("writing workshop/kept/{copy}"))?;
+    let mut names = (1..10_000).map(|number| format!("{name}-{number}.rs"));
+    let copy =
+        names.find(|it| fs::File::create_new(kept.join(it)).is_ok()).context("workshop/kept takes no new file")?;
+    fs::copy(&mine, kept.join(&copy)).with_context(|| format!("copying {} to workshop/kept/{copy}", mine.display()))?;
     Ok(format!(
         "A copy of your program is in workshop/kept/{copy}. To get it back:\n\n    cp workshop/kept/{copy} workshop/{file}"
     ))
 }
 
 /// Prints each exercise and whether it was passed.
-///
-/// # Errors
-/// When the progress can't be read.
-pub fn status() -> Result<ExitCode> {
+pub(crate) fn status() -> Result<ExitCode> {
     let progress = Progress::read()?;
     let (mut out, mut passed, mut changed) = (String::new(), 0, false);
     let all = catalog::exercises()?;
     for exercise in all {
         let Exercise { order, id, title, minutes, .. } = exercise;
-        let (has_passed, has_passed_once) = (progress.has_passed(exercise), progress.has_passed_once(exercise));
+        let (has_passed, has_passed_once) = (progress.has_passed(exercise), progress.value("passed", id).is_some());
         let word = if has_passed {
             "passed"
         } else if has_passed_once {
@@ -388,11 +304,11 @@ mod tests {
 
     #[test]
     fn the_manifest_is_built_like_the_workspace() {
-        let top = "[a]\nx = 1\n\n# Why.\n[profile.dev]\ndebug = 0\n\n[profile.dev.package.\"*\"]\ndebug = false\n[b]\n";
-        assert_eq!(profiles(top), "[profile.dev]\ndebug = 0\n\n[profile.dev.package.\"*\"]\ndebug = false\n");
-        assert!(
-            features(include_str!("../../../Cargo.toml"))
-                .is_some_and(|it| it.starts_with("[\"") && it.ends_with("\"]"))
-        );
+        let workspace = include_str!("../../../Cargo.toml");
+        let (_, profiles) = workspace.split_once("[profile.dev]").unwrap();
+        let lines = workspace.lines().filter(|line| line.starts_with("nix = ")).chain(profiles.lines());
+        for line in lines.filter(|line| !line.starts_with('#')) {
+            assert!(manifest("mine").lines().any(|it| it == line), "workshop.toml has no line {line}");
+        }
     }
 }

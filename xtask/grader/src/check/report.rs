@@ -14,9 +14,6 @@ use crate::text::{BOLD, GREEN, RED, YELLOW, hanging, markdown, paint};
 use crate::workshop;
 
 /// Returns the report on `exercise` and those before it, of the program that `--cmd` named, or of the one in `workshop/`.
-///
-/// # Errors
-/// When the diagnoses or the progress can't be read.
 pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, colored: bool) -> Result<String> {
     let paint = |text: &str, style| paint(text, Some(style).filter(|_| colored));
     let mut out = String::new();
@@ -97,9 +94,6 @@ fn explanation(exercise: &Exercise, at: &Exercise, failure: &Failure) -> Result<
 /// Returns the same as JSON: `exercise`, `verdict` (`pass`, `fail` or `cannot`), and `checks`, an array of objects with
 /// `exercise`, `check`, `verdict` (also `none`: not checked), and of a failure `diagnosis`, `seen`, `expected`,
 /// `misconception` and `section`; of one that can't be run `why` and `cure`.
-///
-/// # Errors
-/// When the diagnoses can't be read.
 pub fn json(exercise: &Exercise, graded: &[Graded]) -> Result<String> {
     let mut checks = Vec::new();
     let mut worst = "pass";

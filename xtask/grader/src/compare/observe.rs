@@ -3,16 +3,16 @@
 //! The command, a shell, answers what only it can know: its hostname, its PID, what it sees and which processes it can signal.
 //! Then it waits, and is observed from outside, in /proc/PID, because what it says of itself need not be true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use lab::mountinfo::{self, Mount};
 use lab::procfs::{FileId, Pid, Proc, Process, id_of};
 use lab::{namespaces, output, privilege, workspace};
@@ -21,13 +21,13 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use serde::{Deserialize, Serialize};
 
 /// The hidden first argument with which this program observes, on the host.
-pub const OBSERVE: &str = "--observe";
+pub(crate) const OBSERVE: &str = "--observe";
 
 /// The hidden second argument with which it enters a user namespace and becomes a command; as the last one, it asks for that.
-pub(super) const ENTER: &str = "--enter";
+pub(crate) const ENTER: &str = "--enter";
 
 /// The column that is not a step.
-pub(super) const HOST: &str = "host";
+pub(crate) const HOST: &str = "host";
 
 /// The questions to the command: its hostname, its PID, how many processes it sees, and which of the given PIDs `kill`
 /// accepts. It uses no program except hostname, and no /dev/null, because from step 3 on /dev is empty.
@@ -75,20 +75,17 @@ pub struct Column {
 }
 
 impl Column {
-    pub(super) fn namespace(&self, kind: &str) -> &str {
+    pub(crate) fn namespace(&self, kind: &str) -> &str {
         self.namespaces.get(kind).map_or("", String::as_str)
     }
 
-    pub(super) fn shares(&self, kind: &str) -> bool {
+    pub(crate) fn shares(&self, kind: &str) -> bool {
         self.namespace(kind) == "shared"
     }
 }
 
 /// Runs on the host: observes a column, and prints it.
-///
-/// # Errors
-/// When the command doesn't answer, or isn't found in /proc.
-pub fn observe(args: &[OsString]) -> Result<ExitCode> {
+pub(crate) fn observe(args: &[OsString]) -> Result<ExitCode> {
     match args {
         [enter, program, args @ ..] if enter == ENTER => {
             privilege::enter_user_namespace()?;
@@ -118,12 +115,14 @@ fn column(name: &OsStr, enter: bool) -> Result<Column> {
         .args(&words[1..])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("execve({:?})", words[0]))?;
     let stdout = BufReader::new(child.stdout.take().context("is piped")?);
     let answers: Vec<String> = stdout.lines().take(4).collect::<io::Result<_>>()?;
-    let [hostname, own, visible, reached] = answers.as_slice() else { return Err(no_answer(child)) };
+    let [hostname, own, visible, reached] = answers.as_slice() else {
+        // The step has printed why.
+        bail!("no answer, but {}", child.wait()?)
+    };
 
     let family = family(&proc, child.id())?;
     let pid: Pid = own.parse().context("the command's own PID")?;
@@ -144,11 +143,8 @@ fn column(name: &OsStr, enter: bool) -> Result<Column> {
     let read_only = statvfs(&inner).context("statvfs")?.flags().contains(FsFlags::ST_RDONLY);
     let mounts = mounts_of(&proc, command)?;
     // A copy of a mount namespace may list them in another order.
-    let sorted = |mounts: &[Mount]| {
-        let mut places: Vec<_> =
-            mounts.iter().map(|it| (it.device.clone(), it.root.clone(), it.point.clone())).collect();
-        places.sort();
-        places
+    let places = |mounts: &[Mount]| -> BTreeSet<_> {
+        mounts.iter().map(|it| (it.device.clone(), it.root.clone(), it.point.clone())).collect()
     };
     let mut namespaces = BTreeMap::new();
     for kind in namespaces::KINDS {
@@ -173,7 +169,7 @@ fn column(name: &OsStr, enter: bool) -> Result<Column> {
         },
         proc: proc_is.into(),
         proc_read_only: proc_is != "empty" && read_only,
-        mounts: if sorted(&mounts) == sorted(&hosts_mounts) { HOST.into() } else { "own".into() },
+        mounts: if places(&mounts) == places(&hosts_mounts) { HOST.into() } else { "own".into() },
         mounts_visible: mounts.len(),
         mounts_reach_host: do_mounts_reach_host(&proc, command, &family, &hosts_mounts)?,
         exit_status: 0,
@@ -194,32 +190,11 @@ fn namespace(proc: &Proc, pid: Pid, kind: &str) -> Result<FileId> {
 /// still shared with the host's: mount_namespaces(7).
 fn do_mounts_reach_host(proc: &Proc, command: Pid, family: &[Process], hosts_mounts: &[Mount]) -> Result<bool> {
     let its = namespace(proc, command, "mnt")?;
-    if its == namespace(proc, std::process::id(), "mnt")? {
-        return Ok(true);
-    }
-    // A process in a chroot sees no mount outside it, but `run` is in the same namespace and not in the chroot.
     let group = |mounts: &[Mount]| mounts.iter().rfind(|it| it.point == Path::new("/")).and_then(|it| it.peers);
-    for member in family {
-        if namespace(proc, member.pid, "mnt")? == its
-            && let Some(inside) = group(&mounts_of(proc, member.pid)?)
-        {
-            return Ok(group(hosts_mounts) == Some(inside));
-        }
-    }
-    Ok(false)
-}
-
-/// Returns why there was no answer: the step printed it.
-fn no_answer(mut child: Child) -> anyhow::Error {
-    let mut text = String::new();
-    if let Some(mut stderr) = child.stderr.take() {
-        let _ = stderr.read_to_string(&mut text);
-    }
-    match child.wait() {
-        Ok(status) if text.is_empty() => anyhow!("no answer, but {status}"),
-        Ok(_) => anyhow!("no answer, but: {}", text.trim().replace('\n', "; ")),
-        Err(error) => error.into(),
-    }
+    // A process in a chroot sees no mount outside it, but `run` is in the same namespace and not in the chroot.
+    let members = family.iter().filter(|it| namespace(proc, it.pid, "mnt").is_ok_and(|mnt| mnt == its));
+    let inside = members.filter_map(|it| group(&mounts_of(proc, it.pid).ok()?)).next();
+    Ok(its == namespace(proc, std::process::id(), "mnt")? || inside.is_some() && inside == group(hosts_mounts))
 }
 
 /// Returns a process and its descendants, parents first.

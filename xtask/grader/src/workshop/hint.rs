@@ -28,10 +28,7 @@ pub struct Hint {
 }
 
 /// Prints the statement, and one hint more than last time.
-///
-/// # Errors
-/// When the exercise has no text, or the progress can't be written.
-pub fn hint(options: &Hint) -> Result<ExitCode> {
+pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
     let exercise = meant(options.exercise)?;
     let Exercise { order, id, title, minutes, chapter, statement, function, .. } = exercise;
     let page = chapter.replace(".md", ".html");
@@ -55,7 +52,7 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
     let shown = match () {
         () if options.statement => 0,
         () if options.all => hints.len(),
-        () => progress.hints_read(exercise),
+        () => progress.value("hints", id).and_then(|it| it.parse().ok()).unwrap_or(0),
     };
     for (index, (heading, body)) in hints.iter().take(shown).enumerate() {
         out += &format!("\nHint {} of {}. {heading}\n\n{body}\n", index + 1, hints.len());
@@ -74,7 +71,7 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
             None => "\nThere are no more hints.".into(),
         };
         if workspace::workshop().is_dir() {
-            progress.read_hint(exercise, (shown + 1).min(hints.len()));
+            progress.set("hints", id, &(shown + 1).min(hints.len()).to_string());
             progress.write()?;
         }
     }
@@ -95,14 +92,11 @@ pub struct Diff {
 }
 
 /// Prints the changes from the learner's program to the solution of an exercise.
-///
-/// # Errors
-/// When there is no workshop, or a file can't be read.
-pub fn diff(options: &Diff) -> Result<ExitCode> {
+pub(crate) fn diff(options: &Diff) -> Result<ExitCode> {
     let next = meant(None)?;
     let exercise = match options.exercise {
         Some(exercise) => exercise,
-        None => known(Progress::read()?.at())?.unwrap_or(next),
+        None => known(Progress::read()?.value("at", "exercise"))?.unwrap_or(next),
     };
     let Exercise { order, id, .. } = exercise;
     if options.solution {

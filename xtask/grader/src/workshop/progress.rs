@@ -14,8 +14,8 @@ use lab::workspace;
 
 const HEAD: &str = "# What `cargo xtask check` saw pass, and which hints were read. Remove a line to forget it.\n";
 
-/// The lines of the file, without its head.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The lines of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Progress {
     lines: Vec<String>,
 }
@@ -26,7 +26,7 @@ impl Progress {
         let path = path();
         match fs::read(&path) {
             Ok(bytes) => Ok(parse(&String::from_utf8_lossy(&bytes))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Progress::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(parse(HEAD)),
             Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
         }
     }
@@ -36,17 +36,12 @@ impl Progress {
     }
 
     fn text(&self) -> String {
-        HEAD.to_owned() + &self.lines.iter().flat_map(|line| [line, "\n"]).collect::<String>()
+        self.lines.iter().flat_map(|line| [line, "\n"]).collect()
     }
 
     /// True if the exercise was passed as it is now.
     pub(super) fn has_passed(&self, exercise: &Exercise) -> bool {
         self.value("passed", &exercise.id) == Some(&asked(exercise))
-    }
-
-    /// True if it was passed, even if it asked something else then.
-    pub(super) fn has_passed_once(&self, exercise: &Exercise) -> bool {
-        self.value("passed", &exercise.id).is_some()
     }
 
     /// Notes that it was passed. What was begun is passed, or left for another.
@@ -61,32 +56,15 @@ impl Progress {
         self.set("begun", "exercise", &exercise.id);
     }
 
-    /// Returns the id of the exercise that was last passed or begun.
-    pub(super) fn at(&self) -> Option<&str> {
-        self.value("at", "exercise")
-    }
-
-    /// Returns the id of the exercise that was begun, and hasn't been passed since.
-    pub(super) fn begun(&self) -> Option<&str> {
-        self.value("begun", "exercise")
-    }
-
-    pub(super) fn hints_read(&self, exercise: &Exercise) -> usize {
-        self.value("hints", &exercise.id).and_then(|it| it.parse().ok()).unwrap_or(0)
-    }
-
-    pub(super) fn read_hint(&mut self, exercise: &Exercise, count: usize) {
-        self.set("hints", &exercise.id, &count.to_string());
-    }
-
-    fn value(&self, key: &str, id: &str) -> Option<&str> {
+    /// Returns the last word of the line that begins with `key` and `id`.
+    pub(super) fn value(&self, key: &str, id: &str) -> Option<&str> {
         self.lines.iter().find_map(|line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
             [it, of, value] if *it == key && *of == id => Some(*value),
             _ => None,
         })
     }
 
-    fn set(&mut self, key: &str, id: &str, value: &str) {
+    pub(super) fn set(&mut self, key: &str, id: &str, value: &str) {
         let is_it = |line: &String| line.split_whitespace().take(2).eq([key, id]);
         let line = format!("{key} {id} {value}");
         match self.lines.iter_mut().find(|it| is_it(it)) {
@@ -101,7 +79,7 @@ fn path() -> PathBuf {
 }
 
 fn parse(text: &str) -> Progress {
-    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty() && *line != HEAD.trim_end());
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
     Progress { lines: lines.map(str::to_owned).collect() }
 }
 
@@ -130,7 +108,7 @@ mod tests {
         progress.set("hints", "pid", "2");
         progress.set("passed", "uts", "1");
         let text = progress.text();
-        assert_eq!(text, format!("{HEAD}# a note\nfuture thing 1 2 3\npassed uts 1\nhints pid 2\n"));
+        assert_eq!(text, "# a note\nfuture thing 1 2 3\npassed uts 1\nhints pid 2\n");
         assert_eq!(parse(&text), progress);
     }
 
@@ -139,7 +117,6 @@ mod tests {
         let progress = parse("passed\npassed uts\nhints uts many\n\u{fffd}\n");
         let uts = catalog::exercise("uts").unwrap();
         assert!(!progress.has_passed(uts));
-        assert_eq!(progress.hints_read(uts), 0);
     }
 
     #[test]
@@ -162,9 +139,9 @@ mod tests {
             prop_assert_eq!(progress.lines.len(), lines);
 
             let pid = catalog::exercise("pid").unwrap();
-            progress.read_hint(pid, count);
+            progress.set("hints", &pid.id, &count.to_string());
             let progress = parse(&progress.text());
-            prop_assert_eq!(progress.hints_read(pid), count);
+            prop_assert_eq!(progress.value("hints", &pid.id).unwrap(), count.to_string());
             prop_assert_eq!(kept(&progress), others);
         }
     }

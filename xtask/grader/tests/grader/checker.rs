@@ -40,7 +40,7 @@ pub fn build(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
 /// Writes a package of programs, which is built with the workspace's libraries, and returns its directory.
 pub fn write_package(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
     let folder = lab::cargo::target_directory().unwrap().join("test-programs").join(set);
-    let manifest = workshop::manifest(&format!("test-programs-{set}")).unwrap_or_else(|error| panic!("{error:#}"));
+    let manifest = workshop::manifest(&format!("test-programs-{set}"));
     package::write(&folder, &manifest, level, programs).unwrap_or_else(|error| panic!("{error:#}"));
     fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     folder
