@@ -22,7 +22,7 @@ pub fn run() -> Result<ExitCode> {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
     match args.split_first() {
         Some((first, rest)) if first == compare::LOOK => compare::look(rest),
-        Some((first, rest)) if first == check::EXAM => check::sit(rest),
+        Some((first, rest)) if first == check::SANDBOX => check::sandbox(rest),
         _ => dispatch(&command_line().get_matches()),
     }
 }

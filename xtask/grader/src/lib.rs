@@ -9,4 +9,4 @@ pub mod workshop;
 
 pub(crate) use lab::mountinfo as mounts;
 pub(crate) use lab::output as stdout;
-pub(crate) use lab::{host, namespaces, privilege, rootfs, steps, workspace};
+pub(crate) use lab::{namespaces, privilege, rootfs, steps, workspace};

@@ -1,13 +1,14 @@
 //! The diagnoses, by name. What each means is data, `xtask/exercises/diagnoses.md`, which the book shows as well.
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::catalog;
 
 macro_rules! diagnoses {
     ($($name:ident,)*) => {
         /// What may be wrong with a program. A diagnosis `NoUtsNamespace` has the id `no-uts-namespace`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[allow(missing_docs, reason = "diagnoses.md describes each")]
         pub enum Diagnosis {
             $($name,)*
