@@ -29,6 +29,7 @@ use crate::{catalog, workshop};
 
 pub mod diagnosis;
 mod directory;
+mod evidence;
 mod observation;
 mod probe;
 pub mod report;

@@ -1,7 +1,6 @@
 //! The directory that programs are checked in, with a `rootfs/`. It is kept, because making it takes longer than a check. A
 //! program may do anything to it, so it is made again when anything that was in it is gone.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -67,17 +66,17 @@ fn is_complete(directory: &Path, version: &str) -> bool {
 
 /// Returns the names of everything below a directory, each after a NUL byte.
 fn names(top: &Path) -> io::Result<Vec<u8>> {
-    let mut names = BTreeSet::new();
-    let mut directories = vec![top.to_owned()];
+    let mut names = Vec::new();
+    let mut directories = vec![PathBuf::new()];
     while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory)? {
+        for entry in fs::read_dir(top.join(&directory))? {
             let entry = entry?;
+            let name = directory.join(entry.file_name());
+            names.extend([b"\0", name.as_os_str().as_bytes()].concat());
             if entry.file_type()?.is_dir() {
-                directories.push(entry.path());
+                directories.push(name);
             }
-            names.insert(entry.path());
         }
     }
-    let below = |path: &PathBuf| path.strip_prefix(top).unwrap_or(path).as_os_str().as_bytes().to_owned();
-    Ok(names.iter().flat_map(|path| [vec![0], below(path)].concat()).collect())
+    Ok(names)
 }

@@ -21,15 +21,12 @@ use super::verdict::Checked;
 /// The waiting command.
 #[derive(Debug)]
 pub struct Observation {
-    /// The command's process.
     pub process: Process,
     /// The kinds of its namespaces that aren't the host's.
     pub new: Vec<&'static str>,
     /// True if its children will be born in another PID namespace than its own.
     pub children_elsewhere: bool,
-    /// The hostname that it sees.
     pub name: String,
-    /// The host's own name meanwhile.
     pub host_name: String,
     /// Its `/`, and the kernel's words for where that is on the host.
     pub root: (FileId, PathBuf),
@@ -37,7 +34,6 @@ pub struct Observation {
     pub is_overlay: bool,
     /// Its working directory, likewise.
     pub cwd: (FileId, PathBuf),
-    /// True if climbing from its working directory stops at its `/`.
     pub cwd_is_inside: bool,
     /// The ways out of its `/`.
     pub escapes: Vec<Escape>,
@@ -49,7 +45,6 @@ pub struct Observation {
     pub mounts: Vec<Mount>,
     /// The mounts in its `/`.
     pub own_mounts: Vec<Mount>,
-    /// Its /proc.
     pub proc: ProcView,
     /// True if it executes the shell of its root.
     pub is_the_shell: bool,
@@ -59,7 +54,6 @@ pub struct Observation {
 /// it: by the number itself if it is the command's own descriptor, otherwise by its own /proc.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Escape {
-    /// The process.
     pub process: Process,
     /// `fd/3`, `root`, `cwd`.
     pub link: String,
@@ -67,18 +61,12 @@ pub struct Escape {
     pub to: PathBuf,
 }
 
-/// What the command sees at /proc.
+/// What the command sees at /proc: a proc file system, of another PID namespace or its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcView {
-    /// No proc file system.
     None,
-    /// A proc file system of another PID namespace.
     Foreign,
-    /// A proc file system of its own PID namespace.
-    Own {
-        /// True if nothing can be written there.
-        read_only: bool,
-    },
+    Own { read_only: bool },
 }
 
 impl Observation {
@@ -121,7 +109,6 @@ impl Observation {
         })
     }
 
-    /// Returns the command's PID on the host.
     pub fn pid(&self) -> Pid {
         self.process.pid
     }
@@ -135,8 +122,8 @@ fn is_overlay_of_rootfs(sandbox: &Sandbox, pid: Pid) -> Checked<bool> {
         return Ok(false);
     }
     // If nobody may write there, there is no overlay to write to, either.
-    let Ok(marker) = sandbox.mark_rootfs() else { return Ok(false) };
-    Ok(sandbox.host.open_inside(pid, &marker.name(), OFlag::O_PATH).is_ok())
+    let is_there = sandbox.with_marker(|name| sandbox.host.open_inside(pid, name, OFlag::O_PATH).is_ok());
+    Ok(is_there.unwrap_or(false))
 }
 
 /// Returns the ways out of the command's root by what is open in its PID namespace. If that is the host's, only the command's

@@ -4,18 +4,16 @@
 //! end and ends with the status that it was told. What it writes only shows whether words pass through; everything else is
 //! what the kernel has in /proc/PID of that process.
 
-use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use lab::mountinfo::Mount;
 use lab::procfs::{Pid, Process};
 use nix::sys::signal::Signal;
 
+use super::evidence::Evidence;
 use super::observation::Observation;
-use super::sandbox::{Invocation, Remains, Run, Sandbox, hostname};
-use super::stderr::Stderr;
-use super::verdict::{Checked, Error, fail};
+use super::sandbox::{Invocation, Run, Sandbox, hostname};
+use super::verdict::{Checked, Error};
 
 /// What the command does. It uses only builtins, because from exercise 3 on the other programs are the rootfs's, and not
 /// /dev/null, which is missing there. It stays a moment even if it can't read. It writes `ready` last, because a shell that
@@ -44,69 +42,24 @@ pub fn nonce() -> String {
     format!("exam-{}", std::process::id())
 }
 
-/// Returns the first line that the command writes.
+/// Returns the line that the command writes to stdout.
 pub fn ready_line() -> String {
     format!("ready {}", nonce())
 }
 
-/// Where a line was written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// True if it arrived on stdout.
-    pub on_stdout: bool,
-    /// True if it arrived on stderr.
-    pub on_stderr: bool,
+/// Returns the line that the command writes to stderr.
+pub fn aside_line() -> String {
+    format!("aside {}", nonce())
 }
 
-/// One run of the program, from its start to what it left behind.
-#[derive(Debug)]
-pub struct Evidence<'a> {
-    /// The sandbox that it ran in.
-    pub sandbox: &'a Sandbox,
-    /// The command while it waited; `None` if it was never there.
-    pub observation: Option<Observation>,
-    /// If the command was never there: a process with its nonce or its first words, but not all of them.
-    other_words: Option<Process>,
-    /// Another process with all of the command's words, which isn't one of its own.
-    pub double: Option<Process>,
-    /// The command was there, and gone before it was let go.
-    vanished: bool,
-    /// The command wrote that it is there only after stdin had ended.
-    came_late: bool,
-    /// The program ended while the command was still there.
-    pub ended_early: bool,
-    /// How the program ended.
-    pub status: ExitStatus,
-    /// The user namespace that it ended in.
-    pub remains: Option<Remains>,
-    /// True if it wrote to its /proc/self/setgroups; `None` if that wasn't watched.
-    pub wrote_setgroups: Option<bool>,
-    /// What the command wrote arrived while it waited.
-    pub was_prompt: bool,
-    /// The command still read when stdin had ended, and was killed.
-    pub read_on: bool,
-    /// Where the line arrived that the command wrote to stderr.
-    pub aside: Arrival,
-    /// Where the line arrived that the command wrote to stdout.
-    pub ready: Arrival,
-    /// Everything that was written to stdout.
-    pub stdout: String,
-    /// Everything that was written to stderr, except the command's own line.
-    pub stderr: String,
-    /// The word that was typed.
-    pub typed: String,
-    /// The exit status that was typed behind it: a program that hasn't waited doesn't know it.
-    pub told: i32,
-    /// Another status that the command ended with, in another run, and how the program then ended, if that wasn't the same.
-    pub lost_status: Option<(i32, ExitStatus)>,
-    /// The host's name afterwards.
-    pub host_name: String,
-    /// The host's mounts that weren't there before.
-    pub mounts_left: Vec<Mount>,
-    /// The host's mounts that aren't there any more.
-    pub mounts_gone: Vec<Mount>,
-    /// The processes that weren't there before.
-    pub processes_left: Vec<Process>,
+/// Returns the word that is typed.
+pub fn typed() -> String {
+    format!("word-{}", std::process::id())
+}
+
+/// Returns the exit status that is typed behind it: a program that hasn't waited doesn't know it.
+pub fn told() -> i32 {
+    3 + (std::process::id() % 120).cast_signed()
 }
 
 /// Runs the program with the probe, and again with other statuses to end with.
@@ -115,7 +68,7 @@ pub fn observe(sandbox: &Sandbox) -> Checked<Evidence<'_>> {
     // On a host that was changed, another run means nothing.
     let is_unchanged =
         evidence.mounts_left.is_empty() && evidence.mounts_gone.is_empty() && evidence.processes_left.is_empty();
-    if is_unchanged && evidence.observation.is_some() && evidence.status.code() == Some(evidence.told) {
+    if is_unchanged && evidence.observation.is_some() && evidence.status.code() == Some(told()) {
         for told in SPECIAL_STATUSES {
             evidence.lost_status = evidence.lost_status.or(lost_status(sandbox, told)?);
         }
@@ -147,7 +100,7 @@ pub fn observe_more<'a, T: Default>(
     let nonce = nonce();
     let words = ["sh", "-c", SCRIPT, &nonce, ODD_ARGUMENTS[0], ODD_ARGUMENTS[1]];
     let mut run = sandbox.start(invocation, &words)?;
-    let (ready, aside) = (ready_line(), format!("aside {nonce}"));
+    let (ready, aside) = (ready_line(), aside_line());
     let (mut observation, mut more, mut double) = (None, T::default(), None);
     let (mut vanished, mut was_prompt, mut ended_early) = (false, false, false);
     let (command, other_words) = find(sandbox, &mut run, &words)?;
@@ -166,8 +119,7 @@ pub fn observe_more<'a, T: Default>(
         ended_early = run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
     }
     let was_there = run.stdout().contains(&ready);
-    let (typed, told) = (format!("word-{}", std::process::id()), any_status());
-    run.type_line(&format!("{typed} {told}"));
+    run.type_line(&format!("{} {}", typed(), told()));
     run.end_input();
     let read_on = match &observation {
         Some(observation) => kill_if_it_reads_on(sandbox, &mut run, &observation.process)?,
@@ -176,7 +128,6 @@ pub fn observe_more<'a, T: Default>(
     let status = run.wait()?;
     let processes_left = run.left_behind()?;
     let (stdout, stderr) = (run.stdout(), run.stderr());
-    let arrival = |line: &str| Arrival { on_stdout: stdout.contains(line), on_stderr: stderr.contains(line) };
     let evidence = Evidence {
         sandbox,
         other_words: other_words.filter(|_| observation.is_none() && !vanished),
@@ -190,12 +141,9 @@ pub fn observe_more<'a, T: Default>(
         wrote_setgroups: run.wrote_setgroups(),
         was_prompt,
         read_on,
-        aside: arrival(&aside),
-        ready: arrival(&ready),
+        aside_arrived: stderr.contains(&aside),
         stderr: stderr.replace(&format!("{aside}\n"), ""),
         stdout,
-        typed,
-        told,
         lost_status: None,
         host_name: hostname()?,
         mounts_left: sandbox.new_mounts()?,
@@ -203,11 +151,6 @@ pub fn observe_more<'a, T: Default>(
         processes_left,
     };
     Ok((evidence, more))
-}
-
-/// Returns a status to end with, another in each check.
-pub fn any_status() -> i32 {
-    3 + (std::process::id() % 120).cast_signed()
 }
 
 fn lives(sandbox: &Sandbox, process: &Process) -> bool {
@@ -259,112 +202,4 @@ fn find_double(sandbox: &Sandbox, command: &Process) -> Checked<Option<Process>>
         |from: Pid, to: Pid| std::iter::successors(Some(from), |pid| parent(*pid)).take(100).any(|pid| pid == to);
     let is_double = |it: &&Process| !descends(it.pid, command.pid) && !descends(command.pid, it.pid);
     Ok(guests.iter().find(is_double).cloned())
-}
-
-impl Evidence<'_> {
-    /// Returns the command, or fails because it never ran.
-    pub fn command(&self) -> Checked<&Observation> {
-        self.observation.as_ref().ok_or_else(|| self.never_ran())
-    }
-
-    fn never_ran(&self) -> Error {
-        let said = match self.stderr.trim() {
-            "" => "nothing on stderr".to_owned(),
-            text => format!("on stderr: {}", shorten(text)),
-        };
-        let seen = format!("`run` ended with {}, and said {said}", describe(self.status));
-        let words = Stderr::new(&self.stderr);
-        if let Some(remains) = self.remains.as_ref().filter(|it| !it.in_hosts_user_namespace && !it.is_mapped()) {
-            return if remains.allows_setgroups && remains.gid_map.trim().is_empty() && words.has("gid_map") {
-                let expected = "`deny` in setgroups, before gid_map is written";
-                let maps = "in its user namespace gid_map is empty, and setgroups still \"allow\"";
-                fail!(GroupsNotDenied, expected, "{seen}; {maps}")
-            } else {
-                not_mapped(&seen, &remains.uid_map, &remains.gid_map)
-            };
-        }
-        if let Some(other) = &self.other_words {
-            let expected = "the command's own words, each by itself";
-            return fail!(WordsLost, expected, "a process with the words {:?}", other.line());
-        }
-        if self.vanished {
-            let expected = "the command runs until it ends by itself";
-            return fail!(
-                DidNotWait,
-                expected,
-                "the command was there, and was gone before it had read a word; {seen}"
-            );
-        }
-        if self.came_late {
-            let expected = "the command reads what is typed, while it is typed";
-            return fail!(InputLost, expected, "the command was not started before stdin had ended");
-        }
-        if let Some(shell) = self.sandbox.host_only_shell.as_ref().filter(|it| words.misses(it)) {
-            let expected = "the command looked for in ./rootfs, where it is /bin/sh";
-            let shell = shell.display();
-            return fail!(FoundOnTheHost, expected, "{seen}; {shell} is on the host, and not in ./rootfs");
-        }
-        let expected = format!("the command that was given to `run`, a shell, `sh -c … {}`", nonce());
-        if self.status.code() == Some(2) && self.stderr.trim().is_empty() {
-            return fail!(NoContract, expected, "{seen}");
-        }
-        super::verdict::failure(words.meaning().unwrap_or(super::diagnosis::Diagnosis::NeverRan), seen, expected)
-    }
-
-    /// Says that the host has another name, or had one while the command ran.
-    pub fn renamed(&self) -> Option<String> {
-        let meanwhile = self.observation.as_ref().map(|it| it.host_name.as_str());
-        if self.host_name != lab::host::HOSTNAME {
-            return Some(format!("the throwaway host is now called {:?}", self.host_name));
-        }
-        let other = meanwhile.filter(|name| *name != lab::host::HOSTNAME)?;
-        Some(format!("while the command ran, the throwaway host was called {other:?}"))
-    }
-
-    /// Returns the host's `/` as it was mounted before the program ran.
-    pub fn host_root_mount(&self) -> Option<Mount> {
-        self.sandbox.mounts_before().into_iter().rfind(|mount| mount.point == Path::new("/"))
-    }
-}
-
-impl Remains {
-    /// True if both maps name root.
-    pub fn is_mapped(&self) -> bool {
-        maps_root(&self.uid_map) && maps_root(&self.gid_map)
-    }
-}
-
-/// True if a map of a user namespace names its root: user_namespaces(7), each line is the first number inside, the first
-/// outside, and a count.
-pub fn maps_root(map: &str) -> bool {
-    map.lines().any(|line| line.split_whitespace().next() == Some("0"))
-}
-
-/// Returns the failure of a user namespace without its maps.
-pub fn not_mapped(seen: &str, uid_map: &str, gid_map: &str) -> Error {
-    let expected = "both begin with 0: who was a user outside is root inside";
-    let (uid_map, gid_map) = (uid_map.trim(), gid_map.trim());
-    fail!(NotMapped, expected, "{seen}; in its user namespace uid_map is {uid_map:?}, gid_map {gid_map:?}")
-}
-
-/// Describes an exit status.
-pub fn describe(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("status {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => status.to_string(),
-    }
-}
-
-/// Quotes the beginning and the end of what a program wrote: the line of a traceback that counts is the first or the last.
-pub fn shorten(text: &str) -> String {
-    const LONGEST: usize = 300;
-    const BEGINNING: usize = 120;
-    let text = text.trim();
-    let from_end = |count| text.char_indices().rev().nth(count).map(|(at, _)| at);
-    match (from_end(LONGEST), text.char_indices().nth(BEGINNING), from_end(LONGEST - BEGINNING)) {
-        (Some(_), Some((begin, _)), Some(end)) => format!("{:?} … {:?}", &text[..begin], &text[end..]),
-        _ => format!("{text:?}"),
-    }
 }

@@ -11,8 +11,9 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::diagnosis::Diagnosis;
+use super::evidence::{Evidence, describe, shorten};
 use super::observation::{Observation, ProcView};
-use super::probe::{Evidence, describe, observe, observe_as, observe_more, shorten};
+use super::probe::{observe, observe_as, observe_more};
 use super::sandbox::{Invocation, Run, Sandbox};
 use super::stderr::Stderr;
 use super::verdict::{Checked, Error, Failure, Verdict, cannot_run, fail, failure, require};

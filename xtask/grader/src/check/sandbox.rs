@@ -19,7 +19,6 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::mountinfo::{self, Mount};
@@ -35,30 +34,21 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{close, setsid};
 
-use super::verdict::{Checked, fail};
-
+mod capture;
+mod limits;
 mod namespaces;
 mod run;
 mod scratch;
+mod setgroups;
 
+use limits::{Clock, MOST_PROCESSES, PROCESS_LIMIT};
+pub use limits::{TIME_LIMIT, WALL_LIMIT};
 pub use namespaces::{Place, hostname};
-pub use run::{Invocation, Remains, Run, STEP};
-
-/// How long one check may take, by the sandbox's own clock. A good program needs some hundredths of a second.
-pub const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// How long one check may take on the wall clock, however busy the machine is.
-pub const WALL_LIMIT: Duration = Duration::from_secs(60);
-/// The number of processes that a program may have.
-const MOST_PROCESSES: usize = 200;
-/// The number of processes with the same command line, above which a program that runs out of time is a fork bomb.
-const MOST_ALIKE: usize = 20;
-/// The kernel's limit on processes, because a fork bomb is faster than we count.
-const PROCESS_LIMIT: u64 = 300;
+pub use run::{Invocation, Remains, Run};
 
 /// A throwaway host, watched by this process.
 #[derive(Debug)]
 pub struct Sandbox {
-    /// The host's /proc.
     pub host: Proc,
     /// The real machine's /proc, the only one in which this process has an entry.
     pub machine: Proc,
@@ -66,17 +56,13 @@ pub struct Sandbox {
     pub program: Vec<OsString>,
     /// Where the program starts: a directory with a `rootfs/`.
     pub directory: PathBuf,
-    /// The program's variables.
     pub environment: Vec<(&'static str, OsString)>,
-    /// The rootfs, if there is one.
     pub rootfs: Option<FileId>,
-    /// The host's `/`.
     pub root: FileId,
     /// The host's shell, if the rootfs has none at that path.
     pub host_only_shell: Option<PathBuf>,
     /// The shells of the host and of the rootfs, each with its root.
     pub shells: Vec<(FileId, File)>,
-    /// What was mounted before the program ran.
     mounts: RefCell<Vec<Mount>>,
     processes: Vec<Pid>,
     init: RefCell<Child>,
@@ -132,7 +118,6 @@ impl Sandbox {
         })
     }
 
-    /// Returns the path of a program of that name, as the checked program finds it.
     pub fn on_path(&self, name: &str) -> Option<PathBuf> {
         find_program(&self.environment, name)
     }
@@ -155,7 +140,6 @@ impl Sandbox {
         Ok(self.host.pids()?.len().saturating_sub(self.processes.len()))
     }
 
-    /// Returns what is mounted on the host now.
     fn mounts_now(&self) -> Result<Vec<Mount>> {
         Ok(mountinfo::parse(&self.host.read(1, "mountinfo")?))
     }
@@ -219,30 +203,6 @@ impl Sandbox {
             }
         }
     }
-
-    /// Fails if the time is up, or there are too many processes.
-    fn enforce_limits(&self) -> Checked {
-        let count = self.count_guests()?;
-        if count > MOST_PROCESSES {
-            self.close();
-            let expected = format!("no more than {MOST_PROCESSES}");
-            return Err(fail!(ForksWithoutEnd, expected, "{count} processes on the host that were not there before"));
-        }
-        let seconds = self.clock.start.elapsed();
-        if self.clock.counted.get() <= TIME_LIMIT && seconds <= WALL_LIMIT {
-            return Ok(());
-        }
-        let guests = self.guests()?;
-        self.close();
-        let lines: Vec<_> = guests.iter().take(4).map(|it| format!("{} {} {}", it.pid, it.state, it.line())).collect();
-        let seen = format!("after {} s it still runs: {}", seconds.as_secs(), lines.join("; "));
-        // An interpreter forks too slowly to reach the limit on processes.
-        let alike = |it: &Process| guests.iter().filter(|other| other.args == it.args).count();
-        Err(match guests.iter().map(alike).max() {
-            Some(number) if number > MOST_ALIKE => fail!(ForksWithoutEnd, "an end", "{seen}"),
-            _ => fail!(TooLong, "an end", "{seen}"),
-        })
-    }
 }
 
 impl Drop for Sandbox {
@@ -259,30 +219,6 @@ fn difference(mut all: Vec<Mount>, others: &[Mount]) -> Vec<Mount> {
         }
     }
     all
-}
-
-/// A clock that doesn't count the time for which a busy machine keeps this process, and so the program, waiting.
-#[derive(Debug)]
-struct Clock {
-    start: Instant,
-    last: Cell<Instant>,
-    counted: Cell<Duration>,
-}
-
-impl Clock {
-    /// The most that one tick counts; they are about a millisecond apart.
-    const LONGEST: Duration = Duration::from_millis(10);
-
-    fn new() -> Clock {
-        let now = Instant::now();
-        Clock { start: now, last: Cell::new(now), counted: Cell::new(Duration::ZERO) }
-    }
-
-    fn tick(&self) {
-        let now = Instant::now();
-        let passed = now.duration_since(self.last.replace(now));
-        self.counted.set(self.counted.get() + passed.min(Clock::LONGEST));
-    }
 }
 
 fn find_program(environment: &[(&str, OsString)], name: &str) -> Option<PathBuf> {

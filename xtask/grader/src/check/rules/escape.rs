@@ -4,7 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::*;
-use crate::check::sandbox::STEP;
+
+/// The program that the attack is in, by its name on the PATH.
+const STEP: &str = "step04-proc";
 
 /// The attack's path in the container.
 const PLACE: &str = "/tmp/escape";
@@ -23,7 +25,7 @@ pub fn the_attack_gets_out(sandbox: &Sandbox) -> Checked {
     fs::copy(attack, &copy)
         .map_err(|error| fail!(NotAProgram, executable, "{}: {error}", Path::new(attack).display()))?;
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).context("chmod")?;
-    let evidence = observe_as(sandbox, &Invocation { attack: Some(PLACE), ..Default::default() })?;
+    let evidence = observe_as(sandbox, &Invocation { program: Some(STEP), flags: &[PLACE], ..Default::default() })?;
     let Ok(command) = evidence.command() else { return Err(why_it_never_ran(&evidence)) };
     let whose = if Some(command.root.0) == sandbox.rootfs { "./rootfs" } else { "neither ./rootfs nor the host's" };
     let seen = format!("/proc/{}/root is {whose}", command.pid());

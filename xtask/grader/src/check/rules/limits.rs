@@ -6,7 +6,7 @@ use super::*;
 
 mod cgroup;
 
-use cgroup::{Cgroup, START, Version};
+use cgroup::{Cgroup, START};
 
 const FLAG: &str = "--pids";
 /// A wrapper that moves itself to where the program starts in version 2, and becomes the program.
@@ -17,13 +17,12 @@ pub fn its_processes_are_limited(sandbox: &Sandbox) -> Checked {
     let top = Cgroup::make(sandbox)?;
     // Of three digits and odd, because the numbers in a source are small or round.
     let pids = 101 + 2 * (std::process::id() % 400);
-    let wrapper: &[&str] = if top.version == Version::Two { &MOVE_TO_START } else { &[] };
+    let wrapper: &[&str] = if top.tree.is_unified() { &MOVE_TO_START } else { &[] };
     let invocation = Invocation { flags: &[FLAG, &pids.to_string()], wrapper, ..Default::default() };
     let (evidence, (path, limit)) = observe_more(sandbox, &invocation, |command| {
         let table = sandbox.host.read(command.pid(), "cgroup")?;
-        let path = top.version.path_in(&String::from_utf8_lossy(&table)).unwrap_or_default();
-        let limit = top.limit_of(Path::new(&path));
-        Ok((path, limit))
+        let path = top.tree.path_in(&String::from_utf8_lossy(&table)).unwrap_or_default().to_owned();
+        Ok((path.clone(), top.limit_of(Path::new(&path))))
     })?;
     let left = top.made_by_others()?;
     let at = format!("/proc/{}/cgroup", evidence.command_with(FLAG)?.pid());

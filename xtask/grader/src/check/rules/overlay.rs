@@ -71,7 +71,7 @@ fn upper_layers(mounts: &[Mount]) -> impl Iterator<Item = &Path> {
 /// Tries to mount one.
 fn the_kernel_has_overlays(sandbox: &Sandbox) -> Checked {
     let scratch = sandbox.scratch()?;
-    let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| scratch.path().join(name));
+    let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| scratch.path.join(name));
     for directory in [&lower, &upper, &work, &merged] {
         fs::create_dir(directory).context("mkdir on the throwaway host")?;
     }

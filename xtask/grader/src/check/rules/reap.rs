@@ -4,7 +4,7 @@ use nix::sched::{CpuSet, sched_getaffinity};
 
 use super::run::require_status;
 use super::*;
-use crate::check::probe::any_status;
+use crate::check::probe::told;
 
 /// How many orphans end together.
 const TOGETHER: usize = 5;
@@ -44,11 +44,10 @@ pub fn orphans_are_reaped(sandbox: &Sandbox) -> Checked {
         require!(!is_over, EndedWithOrphan, "the command runs until it ends by itself", "{seen}");
     }
     orphans_may_end_together(sandbox, &mut run)?;
-    let told = any_status();
-    run.type_line(&told.to_string());
+    run.type_line(&told().to_string());
     run.end_input();
-    require_status(run.wait()?, told, "after orphans, ", &run.stderr())?;
-    for told in (0..SHORT_RUNS).map(|index| 3 + (told + index) % 120) {
+    require_status(run.wait()?, told(), "after orphans, ", &run.stderr())?;
+    for told in (0..SHORT_RUNS).map(|index| 3 + (told() + index) % 120) {
         let mut run = sandbox.start(&invocation, &["sh", "-c", &format!("echo ready; read word; exit {told}")])?;
         // By then everything waits that is going to.
         run.wait_until(PATIENCE, |run| Ok(run.stdout().contains("ready")))?;

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::catalog;
-use crate::check::probe::{maps_root, not_mapped};
+use crate::check::evidence::{maps_root, not_mapped};
 use crate::check::rules;
 
 /// A wrapper that writes in which user namespace it is, and becomes the program.

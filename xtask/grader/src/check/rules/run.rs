@@ -1,7 +1,7 @@
 //! Exercise `run`: start the command with its words, connect its streams, wait for it, and pass its status on.
 
 use super::*;
-use crate::check::probe::{END_PATIENCE, nonce, ready_line};
+use crate::check::probe::{END_PATIENCE, aside_line, ready_line, told, typed};
 
 pub fn the_command_runs(evidence: &Evidence<'_>) -> Checked {
     let command = evidence.command()?;
@@ -22,35 +22,31 @@ pub fn the_command_runs(evidence: &Evidence<'_>) -> Checked {
 
 pub fn input_and_output_pass_through(evidence: &Evidence<'_>) -> Checked {
     evidence.command()?;
-    let Evidence { ready, stdout, stderr, typed, .. } = evidence;
-    let (line, answer, out) = (ready_line(), format!("said {typed}"), shorten(stdout));
-    require!(ready.on_stdout || ready.on_stderr, OutputSwallowed, line, "on stdout: {out}");
+    let Evidence { stdout, stderr, .. } = evidence;
+    let (line, answer, out) = (ready_line(), format!("said {}", typed()), shorten(stdout));
+    let (on_stdout, on_stderr) = (stdout.contains(&line), stderr.contains(&line));
+    require!(on_stdout || on_stderr, OutputSwallowed, line, "on stdout: {out}");
     // If it was written to stderr, which is the next rule's concern, it isn't looked for in time.
     let late = "the command had written, and waited for an answer; nothing of it had arrived";
-    require!(!ready.on_stdout || evidence.was_prompt, OutputSwallowed, format!("the line `{line}` at once"), "{late}");
+    require!(!on_stdout || evidence.was_prompt, OutputSwallowed, format!("the line `{line}` at once"), "{late}");
     let has_answer = stdout.contains(&answer) || stderr.contains(&answer);
-    require!(has_answer, InputLost, answer, "after typing {typed:?}, on stdout: {out}");
-    let (expected, seconds) = ("the end of stdin reaches the command as well", END_PATIENCE.as_secs());
+    require!(has_answer, InputLost, answer, "after typing {:?}, on stdout: {out}", typed());
+    let seconds = END_PATIENCE.as_secs();
     let seen = format!("stdin had ended, and {seconds} s later the command still waited for more");
-    require!(!evidence.read_on, InputLost, expected, "{seen}");
+    require!(!evidence.read_on, InputLost, "the end of stdin reaches the command as well", "{seen}");
     Ok(())
 }
 
 pub fn stdout_and_stderr_are_two(evidence: &Evidence<'_>) -> Checked {
     evidence.command()?;
+    let (ready, aside) = (ready_line(), aside_line());
     let expected = "what the command writes to stdout on stdout, what it writes to stderr on stderr";
-    let (ready, aside, nonce) = (evidence.ready, evidence.aside, nonce());
-    let joined = |word, to, on| {
-        fail!(StreamsJoined, expected, "a line that the command wrote to {to}, `{word} {nonce}`, arrived on {on}")
-    };
-    if ready.on_stderr {
-        return Err(joined("ready", "stdout", "stderr"));
-    }
-    if aside.on_stdout {
-        return Err(joined("aside", "stderr", "stdout"));
-    }
-    let seen = format!("the command wrote `aside {nonce}` to stderr, and nothing of it arrived");
-    require!(aside.on_stderr, OutputSwallowed, expected, "{seen}");
+    let seen = format!("a line that the command wrote to stdout, `{ready}`, arrived on stderr");
+    require!(!evidence.stderr.contains(&ready), StreamsJoined, expected, "{seen}");
+    let seen = format!("a line that the command wrote to stderr, `{aside}`, arrived on stdout");
+    require!(!evidence.stdout.contains(&aside), StreamsJoined, expected, "{seen}");
+    let seen = format!("the command wrote `{aside}` to stderr, and nothing of it arrived");
+    require!(evidence.aside_arrived, OutputSwallowed, expected, "{seen}");
     Ok(())
 }
 
@@ -71,7 +67,7 @@ pub fn the_status_is_passed_on(evidence: &Evidence<'_>) -> Checked {
     if let Some((told, status)) = evidence.lost_status {
         return Err(status_lost(told, "", &describe(status), "", Diagnosis::StatusLost));
     }
-    require_status(evidence.status, evidence.told, "", &evidence.stderr)
+    require_status(evidence.status, told(), "", &evidence.stderr)
 }
 
 /// Requires that the program ended with the status that the command did.

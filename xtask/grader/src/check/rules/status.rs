@@ -32,19 +32,19 @@ pub fn signals_are_reported(sandbox: &Sandbox) -> Checked {
 pub fn not_found_is_127(sandbox: &Sandbox) -> Checked {
     // A program that looks on the host finds the first, and not the second.
     let scratch = sandbox.scratch()?;
-    let (outside, inside) = (scratch.path().join("only-outside"), sandbox.mark_rootfs()?);
+    let outside = scratch.path.join("only-outside");
     fs::write(&outside, "#!/bin/sh\nexit 3\n").context("writing on the throwaway host")?;
     fs::set_permissions(&outside, Permissions::from_mode(0o755)).context("chmod on the throwaway host")?;
-    for (program, expected, what) in [
-        ("/no/such/program", 127, "which is nowhere"),
-        ("no-such-program", 127, "which is nowhere"),
-        (&outside.display().to_string(), 127, "which is on the host, and not in ./rootfs"),
-        ("/etc", 126, "which is a folder"),
-        (&format!("/{}", inside.name()), 126, "which is in ./rootfs, without the permission to be executed"),
-    ] {
+    let check = |program: &str, expected, what| {
         let status = sandbox.start(&Invocation::default(), &[program])?.wait()?;
         let seen = format!("`run {program}`, {what}, ended with {}", describe(status));
         require!(status.code() == Some(expected), NotFoundStatus, format!("status {expected}"), "{seen}");
-    }
-    Ok(())
+        Ok(())
+    };
+    check("/no/such/program", 127, "which is nowhere")?;
+    check("no-such-program", 127, "which is nowhere")?;
+    check(&outside.display().to_string(), 127, "which is on the host, and not in ./rootfs")?;
+    check("/etc", 126, "which is a folder")?;
+    let what = "which is in ./rootfs, without the permission to be executed";
+    sandbox.with_marker(|name| check(&format!("/{name}"), 126, what))?
 }

@@ -52,10 +52,10 @@ fn observe_volume<'a>(sandbox: &'a Sandbox, number: usize, option: &str) -> Chec
     let places = PLACES.into_iter().filter(|it| is_directory(&sandbox.directory.join("rootfs").join(&it[1..])));
     let place = places.cycle().nth(number).context("./rootfs has none of the usual folders")?;
     let directory = sandbox.scratch()?;
-    let witness = directory.path().join(WITNESS);
+    let witness = directory.path.join(WITNESS);
     fs::write(&witness, "of the host").context("writing on the throwaway host")?;
-    let device = sandbox.mounts_before().into_iter().rfind(|it| it.point == directory.path()).map(|it| it.device);
-    let flag = format!("{}:{place}{option}", directory.path().display());
+    let device = sandbox.mounts_before().into_iter().rfind(|it| it.point == directory.path).map(|it| it.device);
+    let flag = format!("{}:{place}{option}", directory.path.display());
     let invocation = Invocation { flags: &["-v", &flag], ..Default::default() };
     let is_read_only = |file_system: Statvfs| file_system.flags().contains(FsFlags::ST_RDONLY);
     let (evidence, volume) = observe_more(sandbox, &invocation, |command| {

@@ -14,11 +14,7 @@ const MOST_DIRECTORIES: usize = 4096;
 const MOST_LAYERS: usize = 8;
 
 /// A directory and the mount that it is seen through: one directory may be mounted twice, and `..` leads elsewhere from each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    directory: FileId,
-    mount: u32,
-}
+pub type Place = (FileId, u32);
 
 /// Returns the hostname of the UTS namespace that this process is in, which is usually the host's.
 pub fn hostname() -> Result<String> {
@@ -78,7 +74,7 @@ impl Sandbox {
         let info = self.machine.read(None, &format!("fdinfo/{}", directory.as_raw_fd())).context("reading fdinfo")?;
         let info = String::from_utf8_lossy(&info);
         let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
-        Ok(Place { directory: fstat(directory)?.into(), mount: mount.context("fdinfo has no mnt_id")? })
+        Ok((fstat(directory)?.into(), mount.context("fdinfo has no mnt_id")?))
     }
 
     /// True if climbing from that directory by `..` stops at the root.

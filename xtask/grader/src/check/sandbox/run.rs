@@ -1,25 +1,21 @@
 //! One run of the program, supervised.
 
 use std::ffi::OsStr;
-use std::io::{PipeReader, Read, Write};
-use std::os::fd::AsFd;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
+use super::capture::{Capture, MOST_OUTPUT};
+use super::setgroups::SetgroupsWatch;
 use super::*;
+use crate::check::verdict::{Checked, fail};
 
-/// The step that an attack is put into, by its name on the PATH.
-pub const STEP: &str = "step04-proc";
-/// The number of bytes that a program may write.
-const MOST_OUTPUT: u64 = 16 << 20;
-/// The number of them that are kept.
-const KEPT_OUTPUT: usize = 64 << 10;
 /// The time between two observations of a program.
 const TICK: Duration = Duration::from_millis(1);
 /// A PID namespace outlives its last process by 30 to 80 ms, and by more on a busy machine.
@@ -32,7 +28,6 @@ const STOPPED: [&str; 4] = ["sh", "-c", r#"kill -STOP $$; exec "$@""#, "sh"];
 pub struct Invocation<'a> {
     /// Between `run` and the command: `["--hostname", "other"]`.
     pub flags: &'a [&'a str],
-    /// More variables for the program.
     pub variables: &'a [(&'a str, &'a str)],
     /// A program that starts it, such as `["unshare", "--user"]`.
     pub wrapper: &'a [&'a str],
@@ -40,22 +35,20 @@ pub struct Invocation<'a> {
     pub merged: bool,
     /// Notes whether the program writes to its own /proc/self/setgroups.
     pub watch_setgroups: bool,
-    /// The program is an attack, at this path in the rootfs: it is the COMMAND of step 4, and the command follows it.
-    pub attack: Option<&'a str>,
+    pub program: Option<&'a str>,
 }
 
 impl Sandbox {
-    /// Starts the program.
     pub fn start(&self, invocation: &Invocation<'_>, command: &[&str]) -> Checked<Run<'_>> {
         let mut words: Vec<&OsStr> = invocation.wrapper.iter().map(OsStr::new).collect();
         if invocation.watch_setgroups {
             words.extend(STOPPED.map(OsStr::new));
         }
-        match invocation.attack {
+        match invocation.program {
             None => words.extend(self.program.iter().map(OsString::as_os_str)),
-            Some(_) => words.push(OsStr::new(STEP)),
+            Some(program) => words.push(OsStr::new(program)),
         }
-        let rest = ["run"].iter().chain(&invocation.attack).chain(invocation.flags).chain(command);
+        let rest = ["run"].iter().chain(invocation.flags).chain(command);
         words.extend(rest.map(OsStr::new));
         let (stdout, out) = io::pipe()?;
         let (stderr, err) = match invocation.merged {
@@ -119,13 +112,9 @@ pub struct Run<'a> {
 /// What the kernel still has of a program that has ended, until its exit status is read: its user namespace.
 #[derive(Clone, Debug)]
 pub struct Remains {
-    /// True if that is the host's.
     pub in_hosts_user_namespace: bool,
-    /// Its maps, one range a line.
     pub uid_map: String,
-    /// See `uid_map`.
     pub gid_map: String,
-    /// True if setgroups(2) is still allowed in it.
     pub allows_setgroups: bool,
 }
 
@@ -208,7 +197,6 @@ impl Run<'_> {
         Ok(self.poll(patience, |run| Ok(holds(run)?.then_some(())))?.is_some())
     }
 
-    /// Waits for the end of the program.
     pub fn wait(&mut self) -> Checked<ExitStatus> {
         // The limit of the sandbox is over before this, and fails.
         let status = self.poll(2 * TIME_LIMIT, |run| Ok(run.status()))?;
@@ -232,7 +220,6 @@ impl Run<'_> {
         }
     }
 
-    /// Closes the program's stdin.
     pub fn end_input(&mut self) {
         self.stdin = None;
     }
@@ -247,7 +234,6 @@ impl Run<'_> {
         self.err.as_ref().unwrap_or(&self.out).text()
     }
 
-    /// Reads what the program has written.
     fn listen(&mut self) -> Checked {
         let total = self.out.read()? + self.err.as_mut().map_or(Ok(0), Capture::read)?;
         if total > MOST_OUTPUT {
@@ -256,70 +242,6 @@ impl Run<'_> {
             return Err(fail!(WritesWithoutEnd, expected, "more than {} MiB of output", MOST_OUTPUT >> 20));
         }
         Ok(())
-    }
-}
-
-/// A pipe that the program writes to, and the beginning of what it wrote.
-#[derive(Debug)]
-struct Capture {
-    pipe: PipeReader,
-    kept: Vec<u8>,
-    total: u64,
-}
-
-impl Capture {
-    fn new(pipe: PipeReader) -> Result<Capture> {
-        fcntl(pipe.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        Ok(Capture { pipe, kept: Vec::new(), total: 0 })
-    }
-
-    /// Reads what is there, but not for ever, because a program may write faster than this reads. Returns the total.
-    fn read(&mut self) -> io::Result<u64> {
-        let mut bytes = [0; 16 << 10];
-        for _ in 0..16 {
-            match self.pipe.read(&mut bytes) {
-                Ok(0) => break,
-                Ok(length) => {
-                    self.total += length as u64;
-                    let room = KEPT_OUTPUT.saturating_sub(self.kept.len());
-                    self.kept.extend_from_slice(&bytes[..length.min(room)]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(self.total)
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.kept).into_owned()
-    }
-}
-
-/// A watch on a process's setgroups file. In a user namespace where setgroups(2) is denied, such as that of an ordinary user's
-/// throwaway host, nested ones have it denied from the start. So the file says nothing, but inotify(7) reports a write.
-#[derive(Debug)]
-struct SetgroupsWatch {
-    events: Inotify,
-    /// Open, so that the kernel keeps the inodes that are watched.
-    _files: Vec<File>,
-}
-
-impl SetgroupsWatch {
-    /// Watches /proc/self and /proc/thread-self of a process. It has no other /proc to write to.
-    fn new(pid: Pid) -> Result<SetgroupsWatch> {
-        let events = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).context("inotify_init1")?;
-        let mut files = Vec::new();
-        for path in [format!("/proc/{pid}/setgroups"), format!("/proc/{pid}/task/{pid}/setgroups")] {
-            files.push(File::open(&path).with_context(|| format!("open({path:?})"))?);
-            let watched = events.add_watch(path.as_str(), AddWatchFlags::IN_MODIFY);
-            watched.with_context(|| format!("inotify_add_watch({path:?})"))?;
-        }
-        Ok(SetgroupsWatch { events, _files: files })
-    }
-
-    fn was_written(&self) -> bool {
-        self.events.read_events().is_ok_and(|events| !events.is_empty())
     }
 }
 

@@ -23,31 +23,26 @@ pub const START: &str = "start";
 const SANDBOX: &str = "examiner";
 const PREFIX: &str = "mini-docker-exam-";
 
-/// cgroups(7): in version 1 the pids controller has a tree, in version 2 all controllers share one.
+/// A tree of cgroups, by its controllers: cgroups(7). In version 1 `pids` has a tree, perhaps with others; in version 2 all
+/// share one, which is listed without any.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// With all the controllers of the tree, as they are mounted: `pids`.
-    One(String),
-    /// With none.
-    Two,
-}
+pub struct Tree(String);
 
-impl Version {
+impl Tree {
+    /// True if it is of version 2.
+    pub fn is_unified(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the path of the cgroup that a `/proc/PID/cgroup` has for this tree.
-    pub fn path_in(&self, table: &str) -> Option<String> {
-        let wanted = match self {
-            Version::One(controllers) => controllers.as_str(),
-            Version::Two => "",
-        };
-        lines(table).find(|(controllers, _)| *controllers == wanted).map(|(_, path)| path.to_owned())
+    pub fn path_in<'a>(&self, table: &'a str) -> Option<&'a str> {
+        lines(table).find(|(controllers, _)| *controllers == self.0).map(|(_, path)| path)
     }
 
     fn is_mounted_at(&self, mount: &Mount) -> bool {
         let has = |controller| mount.super_options.split(',').any(|option| option == controller);
-        match self {
-            Version::One(controllers) => mount.kind == "cgroup" && controllers.split(',').all(has),
-            Version::Two => mount.kind == "cgroup2",
-        }
+        mount.kind == if self.is_unified() { "cgroup2" } else { "cgroup" }
+            && (self.is_unified() || self.0.split(',').all(has))
     }
 }
 
@@ -57,17 +52,15 @@ fn lines(table: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Returns the directories in which a cgroup with the pids controller may be made: where this process is, and those above.
-fn places(table: &str, mounts: &[Mount]) -> Vec<(Version, PathBuf)> {
-    let one = lines(table).find(|(controllers, _)| controllers.split(',').any(|it| it == "pids"));
-    let two = lines(table).find(|(controllers, _)| controllers.is_empty());
-    let one = one.map(|(all, path)| (Version::One(all.to_owned()), path));
+fn places(table: &str, mounts: &[Mount]) -> Vec<(Tree, PathBuf)> {
     let mut places = Vec::new();
-    for (version, path) in one.into_iter().chain(two.map(|(_, path)| (Version::Two, path))) {
+    for (controllers, path) in lines(table).filter(|(all, _)| all.is_empty() || all.split(',').any(|it| it == "pids")) {
+        let tree = Tree(controllers.to_owned());
         // In a container only a part of the tree may be mounted.
-        let Some(mount) = mounts.iter().find(|mount| version.is_mounted_at(mount)) else { continue };
+        let Some(mount) = mounts.iter().find(|mount| tree.is_mounted_at(mount)) else { continue };
         let Ok(below) = Path::new(path).strip_prefix(&mount.root) else { continue };
         // Collecting drops the slash at the end of a joined empty path.
-        places.extend(below.ancestors().map(|it| (version.clone(), mount.point.join(it).components().collect())));
+        places.extend(below.ancestors().map(|it| (tree.clone(), mount.point.join(it).components().collect())));
     }
     places
 }
@@ -75,8 +68,7 @@ fn places(table: &str, mounts: &[Mount]) -> Vec<(Version, PathBuf)> {
 /// A cgroup for one run. Its directory is held open, because its path is hidden from here as well.
 pub struct Cgroup<'a> {
     sandbox: &'a Sandbox,
-    /// The kind of its tree.
-    pub version: Version,
+    pub tree: Tree,
     directory: OwnedFd,
     parent: OwnedFd,
     name: String,
@@ -96,10 +88,10 @@ impl<'a> Cgroup<'a> {
         let cure = "It takes a cgroup that is yours: be root, or put `systemd-run --user --scope -p Delegate=yes` before \
                     the command.";
         let mut refusal = None;
-        for (version, place) in &places {
-            // The first place of each version is where we are.
-            let home = places.iter().find(|(it, _)| it == version).map_or(place, |(_, home)| home);
-            match Cgroup::make_at(sandbox, version, place, home) {
+        for (tree, place) in &places {
+            // The first place of each tree is where we are.
+            let home = places.iter().find(|(it, _)| it == tree).map_or(place, |(_, home)| home);
+            match Cgroup::make_at(sandbox, tree, place, home) {
                 Ok(cgroup) => {
                     cgroup.hide_what_is_above().map_err(|error| cannot_run(format!("{error:#}"), cure))?;
                     return Ok(cgroup);
@@ -111,7 +103,7 @@ impl<'a> Cgroup<'a> {
         Err(cannot_run(refusal.unwrap_or_else(|| none.into()), cure))
     }
 
-    fn make_at(sandbox: &'a Sandbox, version: &Version, place: &Path, home: &Path) -> Result<Cgroup<'a>> {
+    fn make_at(sandbox: &'a Sandbox, tree: &Tree, place: &Path, home: &Path) -> Result<Cgroup<'a>> {
         let open = |path: &Path, flags| {
             nix::fcntl::open(path, flags | OFlag::O_CLOEXEC, Mode::empty()).with_context(|| format!("open({path:?})"))
         };
@@ -123,7 +115,7 @@ impl<'a> Cgroup<'a> {
         fs::create_dir(&path).with_context(|| format!("mkdir({path:?})"))?;
         let enter = || {
             let directory = open(&path, DIRECTORY)?;
-            if *version == Version::Two {
+            if tree.is_unified() {
                 let controllers = fs::read_to_string(path.join("cgroup.controllers"))?;
                 let has_pids = controllers.split_whitespace().any(|it| it == "pids");
                 ensure!(has_pids, "{} has no pids controller to give", place.display());
@@ -132,31 +124,26 @@ impl<'a> Cgroup<'a> {
             Ok(directory)
         };
         let directory = enter().inspect_err(|_| _ = fs::remove_dir(&path))?;
-        Ok(Cgroup { sandbox, version: version.clone(), directory, parent, name, home })
+        Ok(Cgroup { sandbox, tree: tree.clone(), directory, parent, name, home })
     }
 
     /// Makes this cgroup the top of the tree, for us and for the program.
     fn hide_what_is_above(&self) -> Result<()> {
         unshare(CloneFlags::CLONE_NEWCGROUP).context("unshare(CLONE_NEWCGROUP)")?;
-        match &self.version {
-            Version::One(controllers) => {
-                self.sandbox.mount_tmpfs(Path::new(CGROUPS))?;
-                let point = Path::new(CGROUPS).join("pids");
-                fs::create_dir(&point).context("mkdir")?;
-                let data = Some(controllers.as_str());
-                mount(Some("cgroup"), &point, Some("cgroup"), MsFlags::empty(), data).context("mount(\"cgroup\")")?;
+        if self.tree.is_unified() {
+            mount(Some("cgroup2"), CGROUPS, Some("cgroup2"), MsFlags::empty(), None::<&str>)
+                .context("mount(\"cgroup2\")")?;
+            for name in [START, SANDBOX] {
+                mkdirat(&self.directory, name, Mode::from_bits_truncate(0o755)).context("mkdir")?;
             }
-            Version::Two => {
-                mount(Some("cgroup2"), CGROUPS, Some("cgroup2"), MsFlags::empty(), None::<&str>)
-                    .context("mount(\"cgroup2\")")?;
-                for name in [START, SANDBOX] {
-                    mkdirat(&self.directory, name, Mode::from_bits_truncate(0o755)).context("mkdir")?;
-                }
-                let ours = open_directory(&self.directory, SANDBOX)?;
-                write_to(&ours, "cgroup.procs", "0").context("write(cgroup.procs)")?;
-                write_to(&self.directory, "cgroup.subtree_control", "+pids")
-                    .context("write(cgroup.subtree_control)")?;
-            }
+            let ours = open_directory(&self.directory, SANDBOX)?;
+            write_to(&ours, "cgroup.procs", "0").context("write(cgroup.procs)")?;
+            write_to(&self.directory, "cgroup.subtree_control", "+pids").context("write(cgroup.subtree_control)")?;
+        } else {
+            self.sandbox.mount_tmpfs(Path::new(CGROUPS))?;
+            let (point, data) = (Path::new(CGROUPS).join("pids"), Some(self.tree.0.as_str()));
+            fs::create_dir(&point).context("mkdir")?;
+            mount(Some("cgroup"), &point, Some("cgroup"), MsFlags::empty(), data).context("mount(\"cgroup\")")?;
         }
         self.sandbox.accept_mounts()
     }
@@ -172,7 +159,7 @@ impl<'a> Cgroup<'a> {
     /// Returns the cgroups below, except ours.
     pub fn made_by_others(&self) -> nix::Result<Vec<String>> {
         let mut others = directories(&self.directory)?;
-        if self.version == Version::Two {
+        if self.tree.is_unified() {
             others.retain(|name| ![START, SANDBOX].contains(&name.as_str()));
             others.extend(directories(open_directory(&self.directory, START)?)?);
         }
@@ -246,30 +233,29 @@ mod tests {
         mountinfo::parse(line.as_bytes()).remove(0)
     }
 
-    fn found(table: &str, mounts: &[Mount]) -> Vec<(Version, String)> {
-        places(table, mounts).into_iter().map(|(version, path)| (version, path.display().to_string())).collect()
+    fn found(table: &str, mounts: &[Mount]) -> Vec<(String, String)> {
+        places(table, mounts).into_iter().map(|(tree, path)| (tree.0, path.display().to_string())).collect()
     }
 
     #[test]
     fn version_1_has_a_tree_for_pids() {
         let table = "12:cpu,cpuacct:/\n8:pids:/user/a:b\n1:name=systemd:/user\n";
-        let one = Version::One("pids".into());
         let mounts = [
             mount("/", "/sys/fs/cgroup/cpu,cpuacct", "cgroup", "rw,cpu,cpuacct"),
             mount("/", "/sys/fs/cgroup/pids", "cgroup", "rw,pids"),
         ];
         let folders = ["/sys/fs/cgroup/pids/user/a:b", "/sys/fs/cgroup/pids/user", "/sys/fs/cgroup/pids"];
-        assert_eq!(found(table, &mounts), folders.map(|folder| (one.clone(), folder.to_owned())));
-        assert_eq!(one.path_in(table).as_deref(), Some("/user/a:b"));
-        assert_eq!(Version::Two.path_in(table), None);
+        assert_eq!(found(table, &mounts), folders.map(|folder| ("pids".to_owned(), folder.to_owned())));
+        assert_eq!(Tree("pids".into()).path_in(table), Some("/user/a:b"));
+        assert_eq!(Tree(String::new()).path_in(table), None);
     }
 
     #[test]
     fn version_2_has_one_tree() {
         let mounts = [mount("/", "/sys/fs/cgroup", "cgroup2", "rw,nsdelegate")];
         let folders = ["/sys/fs/cgroup/a.slice", "/sys/fs/cgroup"];
-        assert_eq!(found("0::/a.slice\n", &mounts), folders.map(|folder| (Version::Two, folder.to_owned())));
-        assert_eq!(Version::Two.path_in("0::/a.slice\n").as_deref(), Some("/a.slice"));
+        assert_eq!(found("0::/a.slice\n", &mounts), folders.map(|folder| (String::new(), folder.to_owned())));
+        assert_eq!(Tree(String::new()).path_in("0::/a.slice\n"), Some("/a.slice"));
     }
 
     #[test]
