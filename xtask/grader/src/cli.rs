@@ -56,7 +56,7 @@ pub fn run() -> Result<ExitCode> {
     let args: Vec<OsString> = env::args_os().collect();
     match args.get(1..).unwrap_or_default() {
         [first, rest @ ..] if first == compare::OBSERVE => return compare::observe(rest),
-        [first, rest @ ..] if first == check::EXAM => return check::sit(rest),
+        [first, rest @ ..] if first == check::SANDBOX => return check::sandbox(rest),
         _ => {}
     }
     let command = Command::try_parse_from(&args).unwrap_or_else(|error| match error.source() {

@@ -7,7 +7,3 @@ pub mod cli;
 mod compare;
 mod text;
 pub mod workshop;
-
-pub(crate) use lab::mountinfo as mounts;
-pub(crate) use lab::output as stdout;
-pub(crate) use lab::{host, namespaces, privilege, rootfs, steps, workspace};
