@@ -122,7 +122,8 @@ impl Proc {
     /// # Errors
     /// Those of openat(2) and read(2).
     pub fn read(&self, pid: impl Into<Option<Pid>>, name: &str) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        // So much that one read(2) gets a command line, which is consistent: between two, the process could end or execute another.
+        let mut bytes = Vec::with_capacity(8 << 10);
         std::fs::File::from(self.file(pid, name)?).take(LONGEST).read_to_end(&mut bytes)?;
         Ok(bytes)
     }

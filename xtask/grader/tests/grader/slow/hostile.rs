@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::checker::{Outcome, must_fail, some_at_a_time, tally};
 use grader::check::diagnosis::Diagnosis::{self, *};
-use grader::check::{Candidate, exam};
+use grader::check::{Candidate, TIME_LIMIT};
 use lab::{mountinfo, workspace};
 
 /// A fork bomb takes all the CPU time that it can get, so the tests of this file take turns.
@@ -40,7 +40,7 @@ const TOGETHER: [(&str, &str, Diagnosis); 13] = [
 ];
 
 /// The time limit, and what a busy machine needs in addition.
-const IN_TIME: Duration = Duration::from_secs(exam::TIME_LIMIT.as_secs() + 5);
+const IN_TIME: Duration = Duration::from_secs(TIME_LIMIT.as_secs() + 5);
 
 /// What a program could have changed on the machine.
 #[derive(Debug, PartialEq, Eq)]
