@@ -65,10 +65,14 @@ pub fn release_args() -> Vec<String> {
 
 /// Returns the musl target of this machine, such as `x86_64-unknown-linux-musl`, if it is installed.
 pub fn static_target() -> Option<String> {
-    let target = format!("{}-unknown-linux-musl", env::consts::ARCH);
+    Some(format!("{}-unknown-linux-musl", env::consts::ARCH)).filter(|target| has_target(target))
+}
+
+/// True if Rust's libraries for a target are installed.
+pub fn has_target(target: &str) -> bool {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let libraries = cmd!(rustc, "--print", "target-libdir", "--target", &target).stdin_null().stderr_null().read();
-    libraries.is_ok_and(|directory| Path::new(directory.trim()).is_dir()).then_some(target)
+    let libraries = cmd!(rustc, "--print", "target-libdir", "--target", target).stdin_null().stderr_null().read();
+    libraries.is_ok_and(|directory| Path::new(directory.trim()).is_dir())
 }
 
 /// Reads the name and path of a program from one of cargo's messages: a `compiler-artifact` with an `executable`.

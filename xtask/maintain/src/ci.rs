@@ -2,81 +2,97 @@
 //! check nothing themselves.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use lab::rootfs::{self, Source};
-use lab::{cargo, workspace};
+use lab::{cargo, steps, workspace};
 use nix::unistd::geteuid;
 use testkit::transcript::typed_to;
 
-/// What `xtask ci` was asked for.
-#[derive(Debug, Default)]
+/// Run everything that must hold before a change lands
+#[derive(clap::Args, Debug)]
 pub struct Options {
-    /// Leave out the browser, on a machine without Chromium.
-    pub no_browser: bool,
+    /// Leave out the book in Chromium, which otherwise must be installed, with its driver, node and npm
+    #[arg(long)]
+    no_browser: bool,
 }
 
-/// Runs all checks, each under a heading, and stops at the first that fails.
+/// Runs all checks, and stops at the first that fails. Those that take little time and fail most often come first.
 ///
 /// # Errors
 /// The check that failed.
 pub fn run(options: &Options) -> Result<ExitCode> {
+    let start = Instant::now();
     with_cargo("formatting", "fmt --all --check")?;
     with_cargo("lints", "clippy --workspace --all-targets --locked -- --deny warnings")?;
+    on_32_bits()?;
     with_cargo("documentation", "doc --workspace --no-deps --document-private-items --locked")?;
     with_cargo("the README's test command", "xtask test")?;
+    check("the README's demo", readme)?;
     with_cargo("all tests", "xtask test --all")?;
     let first = rootfs::stamp(&rootfs::test_directory()?.join("rootfs"));
     for source in [Source::Busybox, Source::Host].iter().filter(|it| first.as_ref() != Some(&it.to_string())) {
         with_cargo(&format!("tests, on {source}"), &format!("xtask test --source {}", source.short()))?;
     }
+    with_cargo("the book", "xtask book")?;
+    match options.no_browser {
+        true => eprintln!("ci: left out: the book in a browser; --no-browser"),
+        false => check("the book in a browser", browser)?,
+    }
+    with_cargo("a short soak", "xtask soak --short")?;
+    with_cargo("a short bench", "xtask bench --short")?;
     if geteuid().is_root() {
         with_cargo("tests, on hosts without a user namespace", "xtask test --all --privilege root")?;
     }
-    with_cargo("a short soak", "xtask soak --short")?;
-    with_cargo("the book", "xtask book")?;
-    match options.no_browser {
-        true => eprintln!("ci: left out: the book in a browser; asked by --no-browser"),
-        false => browser()?,
-    }
-    readme()?;
-    with_cargo("a short bench: every contender runs", "xtask bench --short")?;
-    heading("every check passed");
+    eprintln!("\nci: every check passed, in {} s", start.elapsed().as_secs());
     Ok(ExitCode::SUCCESS)
 }
 
-fn heading(what: &str) {
+/// Runs a check under a heading, and prints its time.
+fn check(what: &str, run: impl FnOnce() -> Result<()>) -> Result<()> {
     eprintln!("\n==> {what}");
+    let start = Instant::now();
+    let result = run().with_context(|| format!("ci: {what}"));
+    eprintln!("ci: {what}: {:.0} s", start.elapsed().as_secs_f64());
+    result
 }
 
 /// Runs cargo with the words of a command line.
 fn with_cargo(what: &str, line: &str) -> Result<()> {
-    heading(what);
     let mut command = Command::new(cargo::program());
     // Documentation has no flag of its own for this.
-    command.args(line.split(' ')).env("RUSTDOCFLAGS", "--deny warnings");
-    succeeds(what, command.current_dir(workspace::root()))
+    command.args(line.split(' ')).env("RUSTDOCFLAGS", "--deny warnings").current_dir(workspace::root());
+    check(what, || succeeds(&mut command))
 }
 
-fn succeeds(what: &str, command: &mut Command) -> Result<()> {
+fn succeeds(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("starting {:?}", command.get_program()))?;
-    ensure!(status.success(), "{what}: {command:?} failed");
+    ensure!(status.success(), "{command:?} failed");
     Ok(())
+}
+
+/// Compiles what a learner compiles for a machine on which the C library's types have 32 bits.
+fn on_32_bits() -> Result<()> {
+    let target = "i686-unknown-linux-musl";
+    if !cargo::has_target(target) {
+        eprintln!("\nci: left out: a machine with 32 bits; `rustup target add {target}`");
+        return Ok(());
+    }
+    let steps: String = steps::all()?.iter().map(|step| format!(" --package {}", step.name)).collect();
+    with_cargo("a machine with 32 bits", &format!("check --locked --target {target} --package xtask{steps}"))
 }
 
 /// Opens every page of the built book in headless Chromium: see book/browser/test.mjs.
 fn browser() -> Result<()> {
-    heading("the book in a browser");
     let directory = workspace::root().join("book/browser");
-    succeeds("the book's browser", Command::new("npm").args(["ci", "--silent"]).current_dir(&directory))?;
-    succeeds("the book in a browser", Command::new("node").arg("test.mjs").current_dir(&directory))
+    succeeds(Command::new("npm").args(["ci", "--silent"]).current_dir(&directory))?;
+    succeeds(Command::new("node").arg("test.mjs").current_dir(&directory))
 }
 
 /// Types the commands of the README's demo, and compares the output.
 fn readme() -> Result<()> {
-    heading("the README's demo");
     let readme = fs::read_to_string(workspace::root().join("README.md"))?;
     let demo = readme.split_once("```console\n").and_then(|(_, rest)| rest.split_once("```")).map(|(demo, _)| demo);
     let demo = demo.context("README.md has no console block")?;
@@ -86,7 +102,7 @@ fn readme() -> Result<()> {
     rootfs::ensure()?;
     let mut shell = Command::new("sh");
     // Nor cargo's progress, which the README leaves out.
-    let actual = typed_to(shell.current_dir(Path::new(workspace::root())).env("CARGO_TERM_QUIET", "true"), &lines)?;
+    let actual = typed_to(shell.current_dir(workspace::root()).env("CARGO_TERM_QUIET", "true"), &lines)?;
     ensure!(actual == demo, "README.md's demo differs; it would now be:\n{actual}");
     Ok(())
 }

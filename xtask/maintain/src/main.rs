@@ -12,9 +12,6 @@ mod soak;
 use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
-use lab::{mountinfo as mounts, namespaces, output as stdout, privilege, rootfs, steps, workspace};
-
-#[cfg(target_os = "linux")]
 fn main() -> ExitCode {
     lab::reexec().unwrap_or_else(|| {
         cli::run().unwrap_or_else(|error| {

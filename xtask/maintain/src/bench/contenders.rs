@@ -1,209 +1,164 @@
-//! Who takes part: the step's program as it is built in several ways, and the programs it is measured against. Each makes the
-//! same: a new UTS, PID and mount namespace, `./rootfs` as root, a /proc of its own, and the command in there.
+//! The programs that are raced. Each makes the same: a new UTS, PID and mount namespace, `./rootfs` as root, a /proc of its
+//! own, and the command in there.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
+use lab::process::on_path;
+use lab::steps;
+use serde_json::json;
 
-/// What is run inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inside {
-    /// As good as nothing: this is timed.
-    True,
-    /// Says how it finds itself, and stays until it has been looked at from outside.
-    Look,
-}
-
-impl Inside {
+/// A command in the container.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload {
+    bundle: &'static str,
     /// The program and its arguments.
-    pub fn argv(self) -> &'static [&'static str] {
-        match self {
-            Inside::True => &["/bin/true"],
-            // No tools: a rootfs may have few. The status is one that nobody returns by mistake.
-            Inside::Look => &[
-                "/bin/sh",
-                "-c",
-                "read name </proc/sys/kernel/hostname; echo $name; echo /proc/[0-9]*; read until_looked_at; exit 7",
-            ],
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Inside::True => "true",
-            Inside::Look => "look",
-        }
-    }
+    pub argv: &'static [&'static str],
 }
 
-/// A program that takes part.
-#[derive(Clone, Debug)]
-pub struct Contender {
-    /// As the tables name it; no tab in it.
-    pub name: String,
-    /// Where it is.
-    pub program: PathBuf,
-    /// Does it name its container, as we do? (`unshare` can't.)
-    pub names: bool,
-    how: How,
-}
+/// As good as nothing: this is timed.
+pub const TIMED: Payload = Payload { bundle: "bundles/timed", argv: &["/bin/true"] };
 
-#[derive(Clone, Debug)]
-enum How {
-    /// These arguments, then the command.
-    Before(Vec<OsString>),
-    /// These arguments, then the folder of an OCI bundle with the command in it, and a name.
-    Bundle(Vec<OsString>, PathBuf),
-}
+/// Reports its hostname and its /proc, and stays until stdin is closed. It runs no programs, because a rootfs may have few.
+/// No contender returns that status by mistake.
+pub const OBSERVED: Payload = Payload {
+    bundle: "bundles/observed",
+    argv: &[
+        "/bin/sh",
+        "-c",
+        "read name </proc/sys/kernel/hostname; echo $name; echo /proc/[0-9]*; read until_observed; exit 7",
+    ],
+};
 
-impl Contender {
-    /// For tests: a program that is given the command, and makes of it what it likes.
-    #[cfg(test)]
-    pub fn pretender(program: &str, args: &[&str]) -> Contender {
-        let how = How::Before(args.iter().map(OsString::from).collect());
-        Contender { name: program.to_owned(), program: program.into(), names: false, how }
-    }
-
-    /// Itself with a command in its container, to be started in the bench's room, deaf and mute.
-    pub fn command(&self, inside: Inside) -> Command {
-        let mut command = Command::new(&self.program);
-        match &self.how {
-            How::Before(args) => command.args(args).args(inside.argv()),
-            How::Bundle(args, bundles) => command.args(args).arg(bundles.join(inside.name())).arg("mini-docker-bench"),
-        };
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    }
-}
-
-/// Somebody who can't take part, and what would change that.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
-    /// As the tables would name it.
-    pub name: String,
-    /// A sentence with a command in it.
-    pub cure: String,
-}
-
-/// The programs that were built for the bench, in its room.
+/// The programs that are built for the bench, in its directory.
 pub const FLOOR: &str = "floor";
 /// See [`FLOOR`].
 pub const GO: &str = "go-program";
-/// See [`FLOOR`].
-pub const STATIC: &str = "step04-static";
-/// See [`FLOOR`].
-pub const MUSL: &str = "step04-musl";
 
-/// The last step's program as the workspace builds it, and then as others may build it, as far as they are there.
-pub fn ours(room: &Path, step: &Path) -> Vec<Contender> {
-    let ours = |name: &str, program: &Path| Contender {
-        name: name.to_owned(),
-        program: program.to_owned(),
-        names: true,
-        how: How::Before(vec!["run".into()]),
-    };
-    let mut all = vec![ours("step04", step)];
-    for (name, file) in [("step04, static", STATIC), ("step04, musl", MUSL)] {
-        all.extend(room.join(file).exists().then(|| ours(name, &room.join(file))));
-    }
-    all
+/// A program that is raced.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    /// Its name in the tables.
+    pub name: String,
+    /// Its file. There is none if the program is missing.
+    pub program: PathBuf,
+    /// How to get it if it is missing.
+    pub cure: String,
+    args: Vec<OsString>,
+    /// True if an OCI bundle and a name follow the arguments, instead of the command.
+    takes_bundle: bool,
 }
 
-/// The others, from the leanest to the one that does most.
-pub fn peers(room: &Path) -> (Vec<Contender>, Vec<Missing>) {
-    let (mut here, mut missing) = (Vec::new(), Vec::new());
-    let mut add = |name: &str, program: Option<PathBuf>, names: bool, how: How, cure: &str| match program {
-        Some(program) => here.push(Contender { name: name.to_owned(), program, names, how }),
-        None => missing.push(Missing { name: name.to_owned(), cure: cure.to_owned() }),
-    };
-    let args = |args: &str| args.split_whitespace().map(OsString::from).collect::<Vec<_>>();
-    let made = |name: &str| Some(room.join(name)).filter(|file| file.exists());
-    let state = room.join("state");
-    let bundles = |options: &str| {
-        let mut all = vec!["--root".into(), state.clone().into()];
-        all.extend(args(options));
-        How::Bundle(all, room.join("bundles"))
-    };
+impl Contender {
+    /// Returns its command line with a command in the container, without input and output.
+    pub fn command(&self, payload: Payload, directory: &Path) -> Command {
+        let mut command = muted(Command::new(&self.program), directory);
+        command.args(&self.args);
+        match self.takes_bundle {
+            true => command.args([payload.bundle, "mini-docker-bench"]),
+            false => command.args(payload.argv),
+        };
+        command
+    }
 
-    add(
-        "C floor",
-        made(FLOOR),
-        true,
-        How::Before(Vec::new()),
-        "a static C library is missing: `sudo apt install gcc libc6-dev` or `sudo dnf install gcc glibc-static`",
-    );
-    add(
-        "unshare",
-        lab::process::on_path("unshare"),
-        false,
-        How::Before(args("--fork --pid --uts --mount --root=rootfs --mount-proc")),
-        "`sudo apt install util-linux`",
-    );
-    add(
-        "bwrap",
-        lab::process::on_path("bwrap"),
-        true,
-        How::Before(args("--unshare-pid --unshare-uts --hostname mini-docker --bind rootfs / --proc /proc --")),
-        "`sudo apt install bubblewrap`",
-    );
-    add("Go program", made(GO), true, How::Before(args("run")), "go is missing: `sudo apt install golang-go`");
-    add(
-        "crun",
-        lab::process::on_path("crun"),
-        true,
-        bundles("--cgroup-manager=disabled run --bundle"),
-        "`sudo apt install crun`",
-    );
-    add("runc", lab::process::on_path("runc"), true, bundles("run --bundle"), "`sudo apt install runc`");
-    let mut podman = args(
-        "run --rm --interactive --network=host --ipc=host --cgroups=disabled --security-opt=seccomp=unconfined \
-         --hostname=mini-docker --entrypoint= --rootfs",
-    );
-    podman.push(room.join("rootfs").into());
-    add("podman", lab::process::on_path("podman"), true, How::Before(podman), "`sudo apt install podman`");
-    (here, missing)
+    /// True if it names its container, as we do. unshare(1) can't.
+    pub fn has_hostname(&self) -> bool {
+        self.name != "unshare"
+    }
+
+    /// True if the bench has built it, so that a failure is ours.
+    pub fn is_built(&self, directory: &Path) -> bool {
+        directory.parent().is_some_and(|target| self.program.starts_with(target))
+    }
+
+    /// For tests: a program that is given the command, and makes of it what it likes.
+    #[cfg(test)]
+    pub fn pretender(args: &[&str]) -> Contender {
+        let args = args.iter().map(OsString::from).collect();
+        Contender {
+            name: "unshare".into(),
+            program: "/usr/bin/env".into(),
+            cure: String::new(),
+            args,
+            takes_bundle: false,
+        }
+    }
+}
+
+/// Returns a command in a directory, without input and output.
+pub fn muted(mut command: Command, directory: &Path) -> Command {
+    command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Returns the contenders: the last step as `--release` builds it, then its peers, from the leanest to the one that does most.
+///
+/// # Errors
+/// When there are no steps.
+pub fn all(directory: &Path, programs: &Path) -> Result<Vec<Contender>> {
+    let last = steps::all()?.pop().context("there are no steps")?;
+    let contender = |name: &str, program: PathBuf, args: &str, cure: &str| {
+        let args =
+            args.split_whitespace().map(|it| it.replace("DIRECTORY", &directory.to_string_lossy()).into()).collect();
+        Contender { name: name.to_owned(), program, cure: cure.to_owned(), args, takes_bundle: false }
+    };
+    let installed = |name: &str, args: &str, package: &str| {
+        contender(name, on_path(name).unwrap_or_default(), args, &format!("`sudo apt install {package}`"))
+    };
+    let bundle = |name, args| Contender { takes_bundle: true, ..installed(name, args, name) };
+    Ok(vec![
+        contender(last.short(), programs.join(&last.name), "run", ""),
+        contender(
+            "C floor",
+            directory.join(FLOOR),
+            "",
+            "it needs a C compiler and a static C library: `sudo apt install gcc libc6-dev`, `sudo dnf install gcc glibc-static`",
+        ),
+        installed("unshare", "--fork --pid --uts --mount --root=rootfs --mount-proc", "util-linux"),
+        installed(
+            "bwrap",
+            "--unshare-pid --unshare-uts --hostname mini-docker --bind rootfs / --proc /proc --",
+            "bubblewrap",
+        ),
+        contender("Go program", directory.join(GO), "run", "it needs a Go compiler: `sudo apt install golang-go`"),
+        bundle("crun", "--root DIRECTORY/state --cgroup-manager=disabled run --bundle"),
+        bundle("runc", "--root DIRECTORY/state run --bundle"),
+        installed(
+            "podman",
+            "run --rm --interactive --network=host --ipc=host --cgroups=disabled --security-opt=seccomp=unconfined \
+             --hostname=mini-docker --entrypoint= --rootfs DIRECTORY/rootfs",
+            "podman",
+        ),
+    ])
 }
 
 /// Writes the OCI bundles of crun and runc: the same namespaces, the same root, and nothing more than they can do without.
 ///
 /// # Errors
-/// When they can't be written, or the room's path is not UTF-8.
-pub fn write_bundles(room: &Path) -> Result<()> {
-    let rootfs = room.join("rootfs");
-    let rootfs = rootfs.to_str().context("crun and runc need a path in UTF-8")?;
-    for inside in [Inside::True, Inside::Look] {
-        let folder = room.join("bundles").join(inside.name());
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join("config.json"), bundle(rootfs, inside.argv()))?;
+/// When they can't be written.
+pub fn write_bundles(directory: &Path) -> Result<()> {
+    for payload in [TIMED, OBSERVED] {
+        let bundle = directory.join(payload.bundle);
+        let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let config = json!({
+            "ociVersion": "1.0.2",
+            "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": payload.argv, "env": [path]},
+            "root": {"path": directory.join("rootfs")},
+            "hostname": "mini-docker",
+            "mounts": [
+                {"destination": "/proc", "type": "proc", "source": "proc"},
+                // The machine's. Without a mount there, they would make device files in the rootfs.
+                {"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"]},
+            ],
+            "linux": {"namespaces": [{"type": "pid"}, {"type": "uts"}, {"type": "mount"}]},
+        });
+        fs::create_dir_all(&bundle)?;
+        fs::write(bundle.join("config.json"), config.to_string())?;
     }
     Ok(())
-}
-
-fn bundle(rootfs: &str, argv: &[&str]) -> String {
-    let args: Vec<String> = argv.iter().map(|arg| format!("{arg:?}")).collect();
-    // The /dev of the machine: without a mount there, they would make device files in the rootfs.
-    format!(
-        r#"{{"ociVersion": "1.0.2",
-"process": {{"terminal": false, "user": {{"uid": 0, "gid": 0}}, "cwd": "/", "args": [{args}],
-    "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}},
-"root": {{"path": {rootfs:?}}},
-"hostname": "mini-docker",
-"mounts": [{{"destination": "/proc", "type": "proc", "source": "proc"}},
-    {{"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"]}}],
-"linux": {{"namespaces": [{{"type": "pid"}}, {{"type": "uts"}}, {{"type": "mount"}}]}}}}
-"#,
-        args = args.join(", ")
-    )
-}
-
-/// The first line of what `program --version` says.
-pub fn version(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
 #[cfg(test)]
@@ -211,18 +166,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bundle_names_its_root_and_its_command() {
-        let json = bundle("/a \"b\"", &["/bin/sh", "-c", "exit 7"]);
-        assert!(json.contains(r#""args": ["/bin/sh", "-c", "exit 7"]"#), "{json}");
-        assert!(json.contains(r#""path": "/a \"b\"""#), "{json}");
-        assert_eq!(json.matches('{').count(), json.matches('}').count());
+    fn a_missing_peer_is_named_with_a_cure() {
+        let all = all(Path::new("/no/such/directory"), Path::new("/no/such/programs")).unwrap();
+        let names: Vec<_> = all.iter().filter(|it| !it.program.is_file()).map(|it| it.name.as_str()).collect();
+        assert!(["C floor", "Go program"].iter().all(|name| names.contains(name)), "{names:?}");
+        assert!(all.iter().skip(1).all(|it| it.cure.contains("`sudo apt install ")), "{all:?}");
     }
 
     #[test]
-    fn whoever_is_missing_is_named_with_a_cure() {
-        let (here, missing) = peers(Path::new("/no/such/room"));
-        assert_eq!(here.len() + missing.len(), 7);
-        assert!(missing.iter().any(|it| it.name == "C floor") && missing.iter().any(|it| it.name == "Go program"));
-        assert!(missing.iter().all(|it| it.cure.contains("`sudo apt install ")), "{missing:?}");
+    fn a_bundle_names_its_root_and_its_command() {
+        let directory = std::env::temp_dir().join(format!("mini \"docker\" {}", std::process::id()));
+        write_bundles(&directory).unwrap();
+        let config = fs::read(directory.join("bundles/timed/config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(config["process"]["args"], json!(["/bin/true"]));
+        assert_eq!(config["root"]["path"], json!(directory.join("rootfs")));
     }
 }

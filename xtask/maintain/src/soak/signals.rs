@@ -1,5 +1,6 @@
 //! Signals at random moments: to `run`, to `child`, and to the command.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -9,22 +10,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use fastrand::Rng;
+use lab::procfs::{Pid, Proc};
+use lab::steps::{self, Step};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use super::{CLEAN_UP, PATIENCE, print_some};
-use crate::steps::{self, Step};
 
 /// STOP is followed by CONT some moments later.
 const SIGNALS: [Signal; 5] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGSTOP];
 
-/// A run takes some 3 ms to start, and then sleeps for 10 if it is to survive. The moments cover that, and a little more.
-const LONGEST_MOMENT: Duration = Duration::from_millis(14);
+/// A run takes some 2 ms to start, and then sleeps for 10 if it is to survive. The moments cover that.
+const LONGEST_MOMENT: Duration = Duration::from_millis(12);
 const START: Duration = Duration::from_millis(4);
 const LONGEST_STOP: Duration = Duration::from_millis(3);
-
-/// The number of signals at each moment: five to the one process of step 1, and to each of the three of steps 2 to 4.
-pub(super) const ROWS: u32 = 50;
 
 /// A row stops after this many faults, because each may have taken seconds.
 const MOST_FAULTS: usize = 10;
@@ -42,70 +41,68 @@ enum Target {
 
 /// Sends every signal to every process of every step, `moments` times each. Returns true if no run was at fault.
 pub(super) fn all(programs: &Path, moments: u32, seed: u64) -> Result<bool> {
-    let mut random = Random(seed);
+    let proc = Proc::open(Path::new("/proc"))?;
+    let mut random = Rng::with_seed(seed);
     let mut passed = true;
     for step in steps::all()? {
         let targets = [Target::Run, Target::Child, Target::Command];
         for target in &targets[..if step.number == 1 { 1 } else { 3 }] {
-            passed &= row(programs, &step, *target, moments, &mut random)?;
+            passed &= row(&proc, programs, &step, *target, moments, &mut random)?;
         }
     }
     Ok(passed)
 }
 
 /// Sends every signal to one process of one step, and prints the outcome.
-fn row(programs: &Path, step: &Step, target: Target, moments: u32, random: &mut Random) -> Result<bool> {
+fn row(proc: &Proc, programs: &Path, step: &Step, target: Target, moments: u32, random: &mut Rng) -> Result<bool> {
     let log = std::env::temp_dir().join("stderr");
     let (mut late, mut slowest, mut faults) = (0, Duration::ZERO, Vec::new());
     let start = Instant::now();
-    for signal in SIGNALS {
+    for signal in SIGNALS.into_iter().flat_map(|signal| std::iter::repeat_n(signal, moments as usize)) {
+        if faults.len() > MOST_FAULTS {
+            break;
+        }
         let expected = expected(step, target, signal);
-        for _ in 0..moments {
-            if faults.len() > MOST_FAULTS {
+        // More goes on at the start.
+        let moment = below(if random.bool() { START } else { LONGEST_MOMENT }, random);
+        let before = facts(proc)?;
+        let stderr = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+        let mut run = Command::new(programs.join(&step.name));
+        // A command that must die of the signal must not end before it comes.
+        let seconds = if expected.iter().any(ExitStatus::success) { "0.01" } else { "1000" };
+        run.args(["run", "sleep", seconds]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        let mut run = run.spawn().context("starting a step")?;
+        thread::sleep(moment);
+        let was_sent = send(proc, &mut run, target, signal, below(LONGEST_STOP, random))?;
+        let fault = |what: String| format!("{}, {signal} to {target:?} after {moment:?}: {what}", step.name);
+        let mut stuck = String::new();
+        let Some(end) = wait(&mut run, PATIENCE, || stuck = states(proc))? else {
+            faults.push(fault(format!("it does not end: {stuck}")));
+            continue;
+        };
+        // It had ended by itself before the signal came.
+        let is_late = !was_sent && end.success();
+        late += u32::from(is_late);
+        if !(is_late || was_sent && expected.contains(&end)) {
+            faults.push(fault(format!("{end}, not one of {expected:?}")));
+        }
+        let gone = Instant::now();
+        loop {
+            let now = facts(proc)?;
+            if now == before {
                 break;
             }
-            // More goes on at the start.
-            let latest = if random.next().is_multiple_of(2) { START } else { LONGEST_MOMENT };
-            let moment = random.below(latest);
-            let before = Host::snapshot()?;
-            let stderr = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-            let mut run = Command::new(programs.join(&step.name));
-            // A command that must die of the signal must not end before it comes.
-            let seconds = if expected.iter().any(ExitStatus::success) { "0.01" } else { "1000" };
-            run.args(["run", "sleep", seconds]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-            let mut run = run.spawn().context("starting a step")?;
-            thread::sleep(moment);
-            let was_sent = send(&mut run, target, signal, random)?;
-            let end = wait(&mut run)?;
-            let fault = |what: String| format!("{}, {signal} to {target:?} after {moment:?}: {what}", step.name);
-            let Some(end) = end else {
-                faults.push(fault(format!("it does not end: {}", states()?)));
-                let _ = run.kill();
-                let _ = run.wait();
-                continue;
-            };
-            let is_as_expected = was_sent && expected.contains(&end);
-            // It had ended by itself before the signal came.
-            let is_late = !was_sent && end.success();
-            if !is_as_expected && !is_late {
-                faults.push(fault(format!("{end}, not one of {expected:?}")));
+            if gone.elapsed() > CLEAN_UP {
+                faults.push(fault(format!("left behind or missing: {:?}", &now ^ &before)));
+                break;
             }
-            late += u32::from(is_late);
-
-            let gone = Instant::now();
-            while Host::snapshot()? != before {
-                if gone.elapsed() > CLEAN_UP {
-                    faults.push(fault(format!("left behind: {}", Host::snapshot()?.difference(&before))));
-                    break;
-                }
-                thread::sleep(Duration::from_micros(200));
-            }
-            slowest = slowest.max(gone.elapsed());
-            // A `child` that starts just as `run` dies may report that it wasn't started by `run`.
-            let text = fs::read_to_string(&log)?;
-            if text.lines().count() > usize::from(target == Target::Run && end.signal().is_some()) {
-                faults.push(fault(format!("on stderr: {text:?}")));
-            }
+            thread::sleep(Duration::from_micros(200));
+        }
+        slowest = slowest.max(gone.elapsed());
+        // A `child` that starts just as `run` dies may report that it wasn't started by `run`.
+        let text = fs::read_to_string(&log)?;
+        if text.lines().count() > usize::from(target == Target::Run && end.signal().is_some()) {
+            faults.push(fault(format!("on stderr: {text:?}")));
         }
     }
     let _ = fs::remove_file(&log);
@@ -117,8 +114,7 @@ fn row(programs: &Path, step: &Step, target: Target, moments: u32, random: &mut 
         start.elapsed().as_secs_f64(),
         slowest.as_secs_f64() * 1000.0
     );
-    print_some(&faults);
-    Ok(faults.is_empty())
+    Ok(print_some(&faults))
 }
 
 /// Returns the ways in which `run` may end.
@@ -139,15 +135,15 @@ fn expected(step: &Step, target: Target, signal: Signal) -> Vec<ExitStatus> {
 }
 
 /// Sends the signal as soon as the target exists. Returns false if `run` ended before.
-fn send(run: &mut Child, target: Target, signal: Signal, random: &mut Random) -> Result<bool> {
+fn send(proc: &Proc, run: &mut Child, target: Target, signal: Signal, pause: Duration) -> Result<bool> {
     let pid = loop {
         let found = match target {
             Target::Run => Some(run.id()),
-            Target::Child => child_of(run.id())?,
-            Target::Command => child_of(run.id())?.map(child_of).transpose()?.flatten(),
+            Target::Child => child_of(proc, run.id())?,
+            Target::Command => child_of(proc, run.id())?.map(|child| child_of(proc, child)).transpose()?.flatten(),
         };
         if let Some(found) = found {
-            break Pid::from_raw(found as i32);
+            break nix::unistd::Pid::from_raw(found as i32);
         }
         if run.try_wait()?.is_some() {
             return Ok(false);
@@ -157,97 +153,57 @@ fn send(run: &mut Child, target: Target, signal: Signal, random: &mut Random) ->
         return Ok(false);
     }
     if signal == Signal::SIGSTOP {
-        thread::sleep(random.below(LONGEST_STOP));
+        thread::sleep(pause);
         let _ = kill(pid, Signal::SIGCONT);
     }
     Ok(true)
 }
 
-fn wait(run: &mut Child) -> io::Result<Option<ExitStatus>> {
+/// Waits for a process until the limit. Then it calls `stuck`, kills the process, and returns `None`.
+pub fn wait(run: &mut Child, limit: Duration, stuck: impl FnOnce()) -> io::Result<Option<ExitStatus>> {
     let start = Instant::now();
-    loop {
-        let end = run.try_wait()?;
-        if end.is_some() || start.elapsed() > PATIENCE {
-            return Ok(end);
+    while start.elapsed() < limit {
+        if let Some(end) = run.try_wait()? {
+            return Ok(Some(end));
         }
         thread::sleep(Duration::from_micros(200));
     }
+    stuck();
+    run.kill()?;
+    run.wait()?;
+    Ok(None)
 }
 
-/// What a run must leave as it was.
-#[derive(Debug, PartialEq, Eq)]
-struct Host {
-    pids: Vec<u32>,
-    mounts: String,
-    hostname: String,
-}
-
-impl Host {
-    fn snapshot() -> Result<Host> {
-        let mut pids: Vec<u32> = pids()?.collect();
-        pids.sort_unstable();
-        let read = |name| fs::read_to_string(name).with_context(|| format!("reading {name}"));
-        Ok(Host { pids, mounts: read("/proc/self/mountinfo")?, hostname: read("/proc/sys/kernel/hostname")? })
-    }
-
-    fn difference(&self, before: &Host) -> String {
-        let mut differences = Vec::new();
-        if self.pids != before.pids {
-            differences.push(format!("processes {:?}, before {:?}", self.pids, before.pids));
-        }
-        let new = |line: &&str| !before.mounts.lines().any(|it| it == *line);
-        differences.extend(self.mounts.lines().filter(new).map(|line| format!("mount {line}")));
-        if self.hostname != before.hostname {
-            differences.push(format!("hostname {}", self.hostname.trim()));
-        }
-        differences.join("; ")
-    }
+/// Returns what a run must leave as it was: the host's processes, mounts and name.
+fn facts(proc: &Proc) -> Result<BTreeSet<String>> {
+    let read = |name| fs::read_to_string(name).with_context(|| format!("reading {name}"));
+    let mut facts: BTreeSet<String> = read("/proc/self/mountinfo")?.lines().map(|it| format!("mount {it}")).collect();
+    facts.extend(proc.pids()?.into_iter().map(|pid| format!("process {pid}")));
+    facts.insert(format!("hostname {}", read("/proc/sys/kernel/hostname")?));
+    Ok(facts)
 }
 
 /// Returns the kernel's view of each process of the host, to show why a run does not end.
-fn states() -> Result<String> {
-    let mut states = Vec::new();
-    for pid in pids()? {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line =
-            |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().replace('\t', " ");
-        let names = ["Name:", "State:", "PPid:", "SigPnd:", "ShdPnd:", "SigBlk:"].map(line);
-        let wchan = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
-        states.push(format!("{pid} {} in {wchan}", names.join(" ")));
+fn states(proc: &Proc) -> String {
+    let mut states = String::new();
+    for pid in proc.pids().unwrap_or_default() {
+        let read = |name| String::from_utf8_lossy(&proc.read(pid, name).unwrap_or_default()).into_owned();
+        let status = read("status");
+        let fields = ["Name:", "State:", "PPid:", "SigPnd:", "ShdPnd:", "SigBlk:"];
+        let lines = status.lines().filter(|line| fields.iter().any(|field| line.starts_with(field)));
+        states += &format!("{pid} {} in {}; ", lines.collect::<Vec<_>>().join(" "), read("wchan"));
     }
-    Ok(states.join("; "))
-}
-
-fn pids() -> Result<impl Iterator<Item = u32>> {
-    let entries = fs::read_dir("/proc").context("reading /proc")?.flatten();
-    Ok(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
+    states
 }
 
 /// Returns the first child of a process.
-fn child_of(parent: u32) -> Result<Option<u32>> {
-    let is_child = |pid: &u32| {
-        // The state and the parent follow the name, which may hold anything: proc_pid_stat(5).
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.split(' ').nth(1) == Some(&parent.to_string()))
-    };
-    Ok(pids()?.find(is_child))
+fn child_of(proc: &Proc, parent: Pid) -> Result<Option<Pid>> {
+    Ok(proc.processes()?.into_iter().find(|process| process.parent == parent).map(|process| process.pid))
 }
 
-/// SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: Duration) -> Duration {
-        Duration::from_nanos(self.next() % limit.as_nanos() as u64)
-    }
+/// Returns a random time below the limit.
+fn below(limit: Duration, random: &mut Rng) -> Duration {
+    limit.mul_f64(random.f64())
 }
 
 #[cfg(test)]
@@ -256,9 +212,12 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_moments() {
-        // The first numbers that the authors' program gives for this seed.
-        let mut random = Random(1_234_567);
-        assert_eq!([random.next(), random.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
-        assert!((0..1000).all(|_| random.below(LONGEST_MOMENT) < LONGEST_MOMENT));
+        let moments = |seed| {
+            let mut random = Rng::with_seed(seed);
+            (0..1000).map(|_| below(LONGEST_MOMENT, &mut random)).collect::<Vec<_>>()
+        };
+        assert_eq!(moments(1_234_567), moments(1_234_567));
+        assert_ne!(moments(1_234_567), moments(1_234_568));
+        assert!(moments(1_234_567).iter().all(|moment| *moment < LONGEST_MOMENT));
     }
 }

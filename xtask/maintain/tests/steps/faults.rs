@@ -187,7 +187,7 @@ fn soak(script: &str) -> (Option<i32>, String) {
     let mut load = Host::new().as_user().command("env");
     load.arg(format!("TMPDIR={}/tmp", directory.display()))
         .arg(env!("CARGO_BIN_EXE_maintain"))
-        .args(["--load", "user"]);
+        .args(["soak-host", "user"]);
     let output = load.args(["4", "2", "0", "1"]).arg(&directory).output().unwrap();
     fs::remove_dir_all(&directory).unwrap();
     (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
