@@ -19,14 +19,10 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
 
 /// Converts to the exit status that a shell would report: the program's own, or 128 + n after signal n.
 pub fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125);
-    ExitCode::from(code as u8)
+    ExitCode::from(status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125) as u8)
 }
 
 /// From now on, this process dies with the thread that started it.
-///
-/// # Errors
-/// Those of prctl(2).
 pub fn die_with_parent() -> Result<()> {
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")
 }
