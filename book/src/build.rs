@@ -27,10 +27,7 @@ pub struct Built {
 }
 
 impl Built {
-    /// Moves the book to its place, and returns that.
-    ///
-    /// # Errors
-    /// If a directory can't be renamed; then the old book stays.
+    /// Moves the book to its place, and returns that. If that fails, the old book stays.
     pub fn publish(self) -> Result<PathBuf> {
         let (new, old) = (self.directory.path().join("new"), self.directory.path().join("old"));
         if self.place.exists() {
@@ -44,10 +41,8 @@ impl Built {
     }
 }
 
-/// Builds and checks the book. `site` replaces the path below which `book.toml` expects the book to be published.
-///
-/// # Errors
-/// [`Problems`] if the book is wrong; another error if it could not be built.
+/// Builds and checks the book. `site` replaces the path below which `book.toml` expects the book to be published. The error is
+/// [`Problems`] if the book is wrong.
 pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
     Problems::none_in(pending_snapshots(workspace)?)?;
     let wrong = |file: &str, error: Error| Problems(vec![Problem::new(file, None, format!("{error:#}"))]);
@@ -74,7 +69,7 @@ pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
 
     let texts: Vec<&str> = book.book.chapters().map(|chapter| chapter.content.as_str()).collect();
     // An exercise that is wrong is a problem of its own, and not of each chapter that shows it.
-    let mut problems = exercises::not_shown(workspace, &texts).map_err(Error::msg)?;
+    let mut problems = exercises::not_shown(workspace, &texts)?;
     let mut chapters = HashMap::new();
     book.book.for_each_mut(|item| {
         let BookItem::Chapter(chapter) = item else { return };
@@ -110,7 +105,7 @@ fn pending_snapshots(workspace: &Workspace) -> Result<Vec<Problem>> {
 fn missing_chapters(workspace: &Workspace) -> Vec<Problem> {
     let text = match workspace.read(SUMMARY) {
         Ok(text) => text,
-        Err(why) => return vec![Problem::new(SUMMARY, None, why)],
+        Err(error) => return vec![Problem::new(SUMMARY, None, error.to_string())],
     };
     let links = markdown::positions(&text).values.into_iter();
     let missing = links.filter(|(_, link)| !link.is_empty() && !workspace.root.join(TEXT).join(link).is_file());

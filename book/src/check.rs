@@ -34,15 +34,16 @@ impl Chapter {
     }
 }
 
+/// A message, a text in the lines that are to blame, and how to find them.
+type Fault = (String, String, fn(&Chapter, &str) -> Vec<usize>);
+
 /// What a page contains that must be checked.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Page {
     ids: HashSet<String>,
-    repeated_ids: Vec<String>,
     /// The targets of links, and those of images and other files.
     links: Vec<(&'static str, String)>,
-    /// A message, and a text in the lines that are to blame.
-    faults: Vec<(String, &'static str)>,
+    faults: Vec<Fault>,
 }
 
 /// Checks every page below `directory`. `chapters` are those of the pages; `site` is the path that the links of the 404 page
@@ -60,25 +61,20 @@ pub fn pages(directory: &Path, chapters: &HashMap<String, Chapter>, site: &str) 
     }
     let mut problems = Vec::new();
     for (name, page) in &pages {
-        let chapter = chapters.get(*name);
-        let mut report = |message: &str, lines: Vec<usize>| match chapter {
-            None => problems.push(Problem::new(format!("{name} (made by mdBook)"), None, message)),
-            Some(chapter) if lines.is_empty() => problems.push(Problem::new(&chapter.file, None, message)),
-            Some(chapter) => problems.extend(lines.iter().map(|line| Problem::new(&chapter.file, *line, message))),
-        };
-        for (message, text) in &page.faults {
-            report(message, chapter.map(|it| it.lines_with(text)).unwrap_or_default());
-        }
-        for id in &page.repeated_ids {
-            let lines = chapter.map(|it| it.lines_of(id)).unwrap_or_default();
-            report(&format!("the id `{id}` is twice on the page"), lines);
-        }
-        for (kind, link) in &page.links {
-            let base = if *name == "404.html" { site } else { "" };
-            if let Err(why) = resolve(name, link, base, &files, &pages) {
-                let lines = chapter.map(|it| it.lines_of(link)).unwrap_or_default();
-                report(&format!("dead {kind} `{link}`: {why}"), lines);
-            }
+        let base = if *name == "404.html" { site } else { "" };
+        let dead = page.links.iter().filter_map(|(kind, link)| {
+            let why = resolve(name, link, base, &files, &pages).err()?;
+            Some((format!("dead {kind} `{link}`: {why}"), link.clone(), Chapter::lines_of as _))
+        });
+        for (message, text, find) in page.faults.iter().cloned().chain(dead) {
+            let Some(chapter) = chapters.get(*name) else {
+                problems.push(Problem::new(format!("{name} (made by mdBook)"), None, message));
+                continue;
+            };
+            let lines = find(chapter, &text);
+            let unknown = lines.is_empty().then_some(None);
+            let lines = lines.into_iter().map(Some).chain(unknown);
+            problems.extend(lines.map(|line| Problem::new(&chapter.file, line, &message)));
         }
     }
     Ok(problems)
@@ -95,7 +91,10 @@ fn read(html: &str, escaped_directives: usize) -> Page {
             Token::Start(name, attributes) => {
                 for (key, value) in attributes {
                     match key.as_str() {
-                        "id" if page.ids.contains(&value) => page.repeated_ids.push(value),
+                        "id" if page.ids.contains(&value) => {
+                            let message = format!("the id `{value}` is twice on the page");
+                            page.faults.push((message, value, Chapter::lines_of));
+                        }
                         "id" => drop(page.ids.insert(value)),
                         "href" => page.links.push(("link", value)),
                         "xlink:href" | "src" | "data" | "poster" => page.links.push(("image or file", value)),
@@ -110,7 +109,7 @@ fn read(html: &str, escaped_directives: usize) -> Page {
             Token::End(name) if around.last() == Some(&name) => {
                 around.pop();
                 if name == "code" && code_is_empty {
-                    page.faults.push(("an empty code block".to_owned(), "<pre><code"));
+                    page.faults.push(("an empty code block".to_owned(), "<pre><code".to_owned(), Chapter::lines_with));
                     code_is_empty = false;
                 }
             }
@@ -121,13 +120,13 @@ fn read(html: &str, escaped_directives: usize) -> Page {
                 let upper = text.to_ascii_uppercase();
                 for kind in ADMONITIONS.into_iter().filter(|kind| around.is_empty() && upper.contains(kind)) {
                     let message = format!("`{kind}` is shown as it is: it must be the complete first line of a quote");
-                    page.faults.push((message, "[!"));
+                    page.faults.push((message, "[!".to_owned(), Chapter::lines_with));
                 }
             }
         }
     }
     if directives > escaped_directives {
-        page.faults.push(("a directive, `{{#`, is left over".to_owned(), "{{#"));
+        page.faults.push(("a directive, `{{#`, is left over".to_owned(), "{{#".to_owned(), Chapter::lines_with));
     }
     page
 }

@@ -81,7 +81,7 @@ pub fn choose(ways: &[Privilege], request: Option<Privilege>, step: u32) -> Resu
     let mut instead: Option<anyhow::Error> = None;
     for &privilege in request.as_ref().map_or(ways, std::slice::from_ref) {
         let refusal = if privilege == Privilege::Sudo { None } else { probe(privilege)? };
-        match refusal.filter(|refusal| refusal.bars(step)) {
+        match refusal.filter(|refusal| refusal.call.step <= step) {
             None => return Ok(Choice { privilege, instead: instead.map(|error| error.to_string()) }),
             Some(refusal) => instead = instead.or_else(|| Some(explain(privilege, refusal, ways))),
         }

@@ -62,13 +62,6 @@ pub struct Refusal {
     pub errno: Errno,
 }
 
-impl Refusal {
-    /// True if the step of this number needs the call.
-    pub fn bars(self, step: u32) -> bool {
-        self.call.step <= step
-    }
-}
-
 /// Makes every call of the steps in a child process that gets its rights from `privilege`, and returns the first that was
 /// refused. Takes some milliseconds, and everything that it makes is gone with the child. sudo must not have to ask for a
 /// password.

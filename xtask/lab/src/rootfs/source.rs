@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::inspect::{flaw, has_shell, is_directory};
-use super::target::{LIMITS, Target};
+use super::target::Target;
 use super::{Options, alpine, archive, directory, local, remove::remove};
 
 /// Where a rootfs can come from.
@@ -103,11 +103,11 @@ pub fn fill_from_first(new: &Path, options: &Options) -> Result<Source> {
     )
 }
 
-type Writer = fn(&Path, &mut Target<'_>) -> Result<()>;
-fn write(task: &str, source: &Path, new: &Path, writer: Writer) -> Result<()> {
+type Copy = fn(&Path, &mut Target<'_>) -> Result<()>;
+fn write(task: &str, source: &Path, new: &Path, copy: Copy) -> Result<()> {
     eprintln!("rootfs: {task} {}", source.display());
-    let mut target = Target::new(new, LIMITS)?;
-    writer(source, &mut target)?;
+    let mut target = Target::new(new)?;
+    copy(source, &mut target)?;
     target.finish()
 }
 

@@ -14,19 +14,15 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 
-/// How large a rootfs may be.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Files, directories, links and so on.
-    pub entries: u64,
-    /// The length of all files together, and of a tarball when it is decompressed.
-    pub bytes: u64,
-    /// How much of the disk must stay free, in bytes.
-    pub spare: u64,
-}
+/// The most files, directories, links and so on. All limits are far more than any distribution's rootfs needs, and so little
+/// that a decompression bomb does no damage.
+const MOST_ENTRIES: u64 = 200_000;
 
-/// Far more than any distribution's rootfs needs, and little enough that a decompression bomb does no damage.
-pub const LIMITS: Limits = Limits { entries: 200_000, bytes: 2 << 30, spare: 64 << 20 };
+/// The most bytes of all files together, and of a tarball when it is decompressed.
+const MOST_BYTES: u64 = 2 << 30;
+
+/// How much of the disk must stay free, in bytes.
+const SPARE: u64 = 64 << 20;
 
 /// The longest path in a rootfs, in bytes. With the path of the rootfs before it, it must fit into PATH_MAX, which is 4096.
 const LONGEST_PATH: usize = 2048;
@@ -42,7 +38,7 @@ const CURE: &str = "if you trust it, unpack it into ./rootfs yourself";
 pub struct Target<'a> {
     /// The directory.
     pub root: &'a Path,
-    limits: Limits,
+    most_entries: u64,
     entries: u64,
     bytes: u64,
     free: u64,
@@ -51,26 +47,27 @@ pub struct Target<'a> {
 
 impl<'a> Target<'a> {
     /// Starts to fill the empty directory `root`.
-    pub fn new(root: &'a Path, limits: Limits) -> Result<Target<'a>> {
+    pub fn new(root: &'a Path) -> Result<Target<'a>> {
         let disk = statvfs(root).with_context(|| format!("statvfs({})", root.display()))?;
         // On 32-bit machines both are u32.
         #[allow(clippy::useless_conversion)]
         let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
-        Ok(Target { root, limits, entries: 0, bytes: 0, free: free.saturating_sub(limits.spare), modes: Vec::new() })
+        let free = free.saturating_sub(SPARE);
+        Ok(Target { root, most_entries: MOST_ENTRIES, entries: 0, bytes: 0, free, modes: Vec::new() })
     }
 
     /// Counts bytes before they are written.
     pub fn spend(&mut self, bytes: u64) -> Result<()> {
         self.bytes = self.bytes.saturating_add(bytes);
-        ensure!(self.bytes <= self.limits.bytes, "it is larger than {} MiB: {CURE}", self.limits.bytes >> 20);
-        ensure!(self.bytes <= self.free, "it would leave less than {} MiB of the disk free", self.limits.spare >> 20);
+        ensure!(self.bytes <= MOST_BYTES, "it is larger than {} MiB: {CURE}", MOST_BYTES >> 20);
+        ensure!(self.bytes <= self.free, "it would leave less than {} MiB of the disk free", SPARE >> 20);
         Ok(())
     }
 
     /// Refuses a path that is too long, and more than so many files and directories.
     pub fn check_name(&self, name: &Path, entries: u64) -> Result<()> {
         ensure!(name.as_os_str().len() <= LONGEST_PATH, "it has a path of more than {LONGEST_PATH} bytes");
-        let most = self.limits.entries;
+        let most = self.most_entries;
         ensure!(entries <= most, "it has more than {most} files and directories: {CURE}");
         Ok(())
     }
@@ -186,7 +183,7 @@ mod tests {
     fn files_and_directories_are_counted_also_those_without_an_entry() {
         let root = std::env::temp_dir().join(format!("mini-docker-limits-{}", std::process::id()));
         fs::create_dir(&root).unwrap();
-        let mut target = Target::new(&root, Limits { entries: 10, ..LIMITS }).unwrap();
+        let mut target = Target { most_entries: 10, ..Target::new(&root).unwrap() };
         target.symlink(Path::new("a/b/c/link"), Path::new("x")).unwrap();
         target.directory(Path::new("a/b"), 0o755).unwrap();
         for _ in 0..4 {
