@@ -16,15 +16,13 @@ const CAP_SYS_ADMIN: u64 = 1 << 21;
 /// What this machine shows of why a call may be refused.
 #[derive(Debug, Default)]
 struct Machine {
-    /// `/` is a mount point. In a chroot it usually isn't.
+    /// In a chroot, `/` usually isn't a mount point.
     root_is_mount_point: bool,
-    /// Something is mounted below /proc.
     proc_is_masked: bool,
     /// This process has CAP_SYS_ADMIN.
     can_administrate: bool,
     /// Settings of the kernel, by their paths in /proc/sys.
     settings: Vec<(&'static str, String)>,
-    /// The container that we run in.
     container: Option<&'static str>,
 }
 
@@ -67,7 +65,7 @@ fn cause_and_cure(privilege: Privilege, refusal: Refusal, ways: &[Privilege], ma
     let user = privilege == Privilege::User;
     // A cure that the caller doesn't accept is not one.
     let as_root = if ways.contains(&Privilege::Sudo) { "use `--privilege sudo`" } else { "become root" };
-    let (call, container) = (refusal.call.text, machine.container);
+    let (call, container) = (refusal.call, machine.container);
     let told = |cause: &str, cure: &str| format!("{cause}: {cure}.");
     match refusal.errno {
         Errno::EINVAL if call.starts_with("mount(NULL") => told(
@@ -148,10 +146,9 @@ pub fn container() -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Call;
 
     fn told(call: &'static str, errno: Errno, privilege: Privilege, ways: &[Privilege], machine: Machine) -> String {
-        cause_and_cure(privilege, Refusal { call: Call { text: call, step: 0 }, errno }, ways, &machine)
+        cause_and_cure(privilege, Refusal { call, step: 0, errno }, ways, &machine)
     }
 
     const USER: &str = "unshare(CLONE_NEWUSER)";

@@ -32,10 +32,8 @@ use crate::{mountinfo, privilege, process};
 
 /// The name of the throwaway host.
 pub const HOSTNAME: &str = "host";
-
 /// Its process 1.
 const INIT: &str = "/sbin/init";
-
 /// Its other processes. Eight, so that low process numbers are taken, as on any machine.
 const DAEMONS: &str = "/sbin/journald /sbin/udevd /sbin/networkd /sbin/dbus-daemon /sbin/cron /sbin/logind /sbin/rsyslogd \
     /sbin/timesyncd";
@@ -49,7 +47,7 @@ pub enum Guests {
     Untrusted,
 }
 
-/// The number of PIDs on a host of untrusted guests. When all were used once, those below 300 are not used again.
+/// The number of PIDs on a host of untrusted guests. After all were used once, those below 300 are not used again.
 const PID_MAX: &str = "400";
 
 /// Moves this process into the namespaces of a new throwaway host, and starts the host's process 1. `user` makes it in a user

@@ -81,7 +81,7 @@ pub fn choose(ways: &[Privilege], request: Option<Privilege>, step: u32) -> Resu
     let mut instead: Option<anyhow::Error> = None;
     for &privilege in request.as_ref().map_or(ways, std::slice::from_ref) {
         let refusal = if privilege == Privilege::Sudo { None } else { probe(privilege)? };
-        match refusal.filter(|refusal| refusal.call.step <= step) {
+        match refusal.filter(|refusal| refusal.step <= step) {
             None => return Ok(Choice { privilege, instead: instead.map(|error| error.to_string()) }),
             Some(refusal) => instead = instead.or_else(|| Some(explain(privilege, refusal, ways))),
         }
@@ -92,7 +92,7 @@ pub fn choose(ways: &[Privilege], request: Option<Privilege>, step: u32) -> Resu
 /// Turns a refusal into an error: what failed, why, and what to do. `ways` are those that the caller accepts.
 pub fn explain(privilege: Privilege, refusal: Refusal, ways: &[Privilege]) -> anyhow::Error {
     let place = if privilege == Privilege::User { "in a user namespace" } else { "as root" };
-    anyhow!("{place}, {}: {}. {}", refusal.call.text, refusal.errno, advice(privilege, refusal, ways))
+    anyhow!("{place}, {}: {}. {}", refusal.call, refusal.errno, advice(privilege, refusal, ways))
 }
 
 /// Moves this process into a new user namespace, as its root. The process must have one thread.

@@ -16,34 +16,22 @@ use nix::unistd::{chroot, getegid, geteuid, sethostname};
 use crate::host::{proc_flags, propagate};
 use crate::privilege::{Privilege, write_maps};
 
-/// One of the steps' system calls.
-#[derive(Clone, Copy, Debug)]
-pub struct Call {
-    /// As strace prints it.
-    pub text: &'static str,
-    /// The number of the first step that makes it; 0 for what only a user namespace needs.
-    pub step: u32,
-}
-
 /// Makes a call. The arguments are the user and the group of this process when it started.
 type Make = fn(u32, u32) -> io::Result<()>;
 
-const CALLS: [(Call, Make); 8] = [
-    (Call { text: "unshare(CLONE_NEWUSER)", step: 0 }, |_, _| Ok(unshare(CloneFlags::CLONE_NEWUSER)?)),
-    (Call { text: "write(\"/proc/self/uid_map\")", step: 0 }, write_maps),
-    (Call { text: "unshare(CLONE_NEWUTS)", step: 1 }, |_, _| Ok(unshare(CloneFlags::CLONE_NEWUTS)?)),
-    (Call { text: "sethostname(\"mini-docker\")", step: 1 }, |_, _| Ok(sethostname("mini-docker")?)),
-    (Call { text: "unshare(CLONE_NEWPID|CLONE_NEWNS)", step: 2 }, |_, _| {
-        Ok(unshare(CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)?)
+/// The steps' system calls, as strace prints them, with the number of the first step that makes each; 0 for what only a user
+/// namespace needs.
+const CALLS: [(&str, u32, Make); 8] = [
+    ("unshare(CLONE_NEWUSER)", 0, |_, _| Ok(unshare(CloneFlags::CLONE_NEWUSER)?)),
+    ("write(\"/proc/self/uid_map\")", 0, write_maps),
+    ("unshare(CLONE_NEWUTS)", 1, |_, _| Ok(unshare(CloneFlags::CLONE_NEWUTS)?)),
+    ("sethostname(\"mini-docker\")", 1, |_, _| Ok(sethostname("mini-docker")?)),
+    ("unshare(CLONE_NEWPID|CLONE_NEWNS)", 2, |_, _| Ok(unshare(CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)?)),
+    ("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)", 3, |_, _| Ok(propagate(MsFlags::MS_PRIVATE)?)),
+    ("chroot(\"/\")", 3, |_, _| Ok(chroot("/")?)),
+    ("mount(\"proc\", \"/proc\", \"proc\", MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL)", 4, |_, _| {
+        Ok(mount(Some("proc"), "/proc", Some("proc"), proc_flags() | MsFlags::MS_RDONLY, None::<&str>)?)
     }),
-    (Call { text: "mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)", step: 3 }, |_, _| {
-        Ok(propagate(MsFlags::MS_PRIVATE)?)
-    }),
-    (Call { text: "chroot(\"/\")", step: 3 }, |_, _| Ok(chroot("/")?)),
-    (
-        Call { text: "mount(\"proc\", \"/proc\", \"proc\", MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL)", step: 4 },
-        |_, _| Ok(mount(Some("proc"), "/proc", Some("proc"), proc_flags() | MsFlags::MS_RDONLY, None::<&str>)?),
-    ),
 ];
 /// The first call that root makes.
 const FIRST_OF_ROOT: usize = 2;
@@ -53,11 +41,13 @@ const FIRST_INSIDE: usize = 5;
 /// The hidden first argument with which a program of ours is started as a probe.
 const PROBE: &str = "--probe";
 
-/// The first call that was refused, and the errno.
+/// The first call that was refused.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal {
-    /// What was asked.
-    pub call: Call,
+    /// The call, as strace prints it.
+    pub call: &'static str,
+    /// The number of the first step that makes it; 0 for what only a user namespace needs.
+    pub step: u32,
     /// What the kernel answered.
     pub errno: Errno,
 }
@@ -74,7 +64,7 @@ pub fn probe(privilege: Privilege) -> Result<Option<Refusal>> {
     }
     let first = if privilege == Privilege::User { 0 } else { FIRST_OF_ROOT };
     let (index, errno) = answer(command, first).context("the probe of this machine's namespaces")?;
-    Ok(CALLS.get(index).map(|&(call, _)| Refusal { call, errno: Errno::from_raw(errno) }))
+    Ok(CALLS.get(index).map(|&(call, step, _)| Refusal { call, step, errno: Errno::from_raw(errno) }))
 }
 
 /// Starts a probe that begins with the call `first`, and returns the index of the call that failed, or the number of calls,
@@ -99,7 +89,7 @@ fn climb(first: usize) -> Result<(), (usize, i32)> {
     let at = |index| move |error: io::Error| (index, error.raw_os_error().unwrap_or_default());
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let last = if first < FIRST_INSIDE { FIRST_INSIDE } else { CALLS.len() };
-    for (index, (_, make)) in CALLS.iter().enumerate().take(last).skip(first) {
+    for (index, (.., make)) in CALLS.iter().enumerate().take(last).skip(first) {
         make(uid, gid).map_err(at(index))?;
     }
     if last == CALLS.len() {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use duct::cmd;
 use nix::sys::utsname::uname;
 
-use super::archive::{last_line, piped};
+use super::archive::read_output;
 use super::{Options, lock, not_started};
 use crate::workspace;
 
@@ -86,18 +86,12 @@ fn download(url: &str, part: &Path, any_protocol: bool) -> Result<()> {
         true => curl.arg("--progress-bar"),
         false => curl.args(["--silent", "--show-error"]).stderr(Stdio::piped()),
     };
-    let mut curl = piped(&mut curl)?;
-    let body = curl.stdout.take().context("is piped")?;
-    let length = File::create(part).and_then(|mut file| io::copy(&mut body.take(LARGEST_DOWNLOAD + 1), &mut file));
-    // A server may send without end, and the disk may be full.
-    if !length.as_ref().is_ok_and(|length| *length <= LARGEST_DOWNLOAD) {
-        curl.kill()?;
-    }
-    let output = curl.wait_with_output()?;
-    let length = length.with_context(|| format!("writing {}", part.display()))?;
-    ensure!(length <= LARGEST_DOWNLOAD, "{url} is larger than {} MiB", LARGEST_DOWNLOAD >> 20);
-    ensure!(output.status.success(), "{}", last_line(&output.stderr).unwrap_or("curl failed, see above".into()));
-    Ok(())
+    read_output(&mut curl, |body| {
+        let length = File::create(part).and_then(|mut file| io::copy(&mut body.take(LARGEST_DOWNLOAD + 1), &mut file));
+        let length = length.with_context(|| format!("writing {}", part.display()))?;
+        ensure!(length <= LARGEST_DOWNLOAD, "{url} is larger than {} MiB", LARGEST_DOWNLOAD >> 20);
+        Ok(())
+    })
 }
 
 /// Compares the SHA-512 of a file.

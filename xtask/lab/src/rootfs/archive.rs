@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,10 +17,8 @@ use super::target::{Target, named};
 
 /// What a tarball consists of, in bytes.
 const BLOCK: u64 = 512;
-
 /// The longest extended header, in bytes: one is kept in memory.
 const LONGEST_HEADER: u64 = 1 << 20;
-
 const CUT_SHORT: &str = "it was cut short: its end is missing";
 
 /// Unpacks a tarball without owners, which a user namespace with one user can't have, and without devices.
@@ -30,31 +28,36 @@ pub fn unpack(tarball: &Path, target: &mut Target<'_>) -> Result<()> {
     let length = file.read(&mut start)?;
     ensure!(length > 0, "it is empty");
     file.rewind()?;
-    let Some(packer) = packer(&start) else { return read(&mut BufReader::new(file), target) };
-    let mut unpacker = piped(Command::new(packer).arg("-dc").stdin(file).stderr(Stdio::piped()))?;
-    let mut from = BufReader::new(unpacker.stdout.take().context("is piped")?);
-    let result = read(&mut from, target);
-    if result.is_err() && !from.fill_buf().is_ok_and(<[u8]>::is_empty) {
-        unpacker.kill()?;
+    match packer(&start) {
+        None => read(&mut BufReader::new(file), target),
+        Some(packer) => {
+            read_output(Command::new(packer).arg("-dc").stdin(file).stderr(Stdio::piped()), |from| read(from, target))
+        }
     }
-    let output = unpacker.wait_with_output()?;
-    // Unless we ended it, its failure is the cause of ours.
+}
+
+/// Starts a program, and reads its output. If it fails, its last line on stderr is the error, unless we ended it.
+pub fn read_output(program: &mut Command, read: impl FnOnce(&mut BufReader<ChildStdout>) -> Result<()>) -> Result<()> {
+    let name = program.get_program().to_string_lossy().into_owned();
+    let child = program.stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| super::not_started(error, &name))?;
+    let mut from = BufReader::new(child.stdout.take().context("is piped")?);
+    let result = read(&mut from);
+    // The rest may have no end.
+    if result.is_err() && !from.fill_buf().is_ok_and(<[u8]>::is_empty) {
+        child.kill()?;
+    }
+    let output = child.wait_with_output()?;
     match output.status.code() {
         Some(0) => result,
         None if result.is_err() => result,
-        _ => bail!("{}", last_line(&output.stderr).unwrap_or_else(|| format!("{packer}: {}", output.status))),
+        _ => bail!("{}", last_line(&output.stderr).unwrap_or_else(|| format!("{name}: {}", output.status))),
     }
 }
 
-/// Returns what a program said last before it failed.
-pub fn last_line(said: &[u8]) -> Option<String> {
-    String::from_utf8_lossy(said).lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
-}
-
-/// Starts a program whose output we read.
-pub fn piped(command: &mut Command) -> Result<Child> {
-    let child = command.stdout(Stdio::piped()).spawn();
-    child.map_err(|error| super::not_started(error, &command.get_program().to_string_lossy()))
+/// Returns the last line that a program wrote before it failed.
+pub fn last_line(stderr: &[u8]) -> Option<String> {
+    String::from_utf8_lossy(stderr).lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
 }
 
 /// Returns the program that compressed a file with this start.

@@ -14,22 +14,17 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 
-/// The most files, directories, links and so on. All limits are far more than any distribution's rootfs needs, and so little
-/// that a decompression bomb does no damage.
+// The limits are far more than any distribution's rootfs needs, and so little that a decompression bomb does no damage.
+/// The most files, directories, links and so on.
 const MOST_ENTRIES: u64 = 200_000;
-
 /// The most bytes of all files together, and of a tarball when it is decompressed.
 const MOST_BYTES: u64 = 2 << 30;
-
 /// How much of the disk must stay free, in bytes.
 const SPARE: u64 = 64 << 20;
-
 /// The longest path in a rootfs, in bytes. With the path of the rootfs before it, it must fit into PATH_MAX, which is 4096.
 const LONGEST_PATH: usize = 2048;
-
 /// As many as the kernel follows, path_resolution(7).
 const MOST_LINKS: u32 = 40;
-
 /// What to do with a rootfs that is too large.
 const CURE: &str = "if you trust it, unpack it into ./rootfs yourself";
 
