@@ -371,8 +371,10 @@ fn a_foreign_rootfs_is_taken_where_an_emulator_is_registered() {
     let sandbox = with_victim();
     fs::write(sandbox.0.join("tarball"), Tar(Vec::new()).file("bin/sh", &elf(0x77, 64)).end()).unwrap();
     // As the kernel shows an entry: the start of a header, and which of its bits count.
-    let entry =
-        |machine| format!("enabled\ninterpreter /qemu\nflags: \noffset 0\nmagic 7f454c46020101{:0>22}{machine}00\n", 2);
+    let entry = |machine| {
+        let start = "7f454c460201010000000000000000000200";
+        format!("enabled\ninterpreter /qemu\nflags: \noffset 0\nmagic {start}{machine}00\n")
+    };
     for (machine, status) in [("77", Some(0)), ("76", Some(1))] {
         let script = format!(
             "mount -t tmpfs none {ENTRIES} && printf '{}' >{ENTRIES}/any && exec '{}' rootfs --source tarball --to rootfs --force",
