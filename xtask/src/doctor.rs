@@ -99,7 +99,7 @@ fn rights(report: &mut Report) -> Result<bool> {
             Ok(None) => report.ok(subject, "may do everything that the steps ask of the kernel"),
             Ok(Some(refusal)) => {
                 let advice = advice(way, refusal, &ways);
-                let line = format!("{}: {}. {advice}", refusal.call.text, refusal.errno);
+                let line = format!("{}: {}. {advice}", refusal.call, refusal.errno);
                 // A way that isn't needed is not a failure.
                 if all_run { report.note(subject, &line) } else { report.fail(subject, &line) }
             }

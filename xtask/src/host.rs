@@ -9,8 +9,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use lab::host::{Guests, build, environment};
 use lab::privilege::{self, Privilege};
-use lab::process::{die_with_parent, exit_code, on_path};
-use lab::{cargo, rootfs, steps, tty, workspace};
+use lab::process::{die_with_parent, exit_code, on_path, take_terminal_back, wait_for_foreground};
+use lab::{cargo, rootfs, steps, workspace};
 use nix::sys::signal::{SigSet, Signal};
 
 /// The banner of an interactive shell.
@@ -57,7 +57,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
     let is_shell = options.command.is_empty();
     let command = if is_shell { shell() } else { options.command };
     if is_shell {
-        tty::wait_for_foreground();
+        wait_for_foreground();
         eprintln!("{BANNER}");
         if programs.iter().any(|directory| directory.join("mine").exists()) {
             eprintln!("{BANNER_MINE}");
@@ -67,7 +67,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
     // As in the steps, the command decides what Ctrl-C means.
     SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block()?;
     let result = result.and_then(|mut command| command.wait());
-    tty::take_back();
+    take_terminal_back();
     init.kill()?;
     init.wait()?;
     if is_shell {

@@ -8,9 +8,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use lab::privilege::{self, Privilege};
-use lab::process::on_path;
+use lab::process::{on_path, wait_for_foreground};
 use lab::steps::{self, Step};
-use lab::{cargo, environment, rootfs, tty, workspace};
+use lab::{cargo, environment, rootfs, workspace};
 
 use crate::readiness;
 
@@ -75,7 +75,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     command.args(&options.command).current_dir(workspace::root());
     environment::leave_cargos(&mut command);
     if options.command.is_empty() {
-        tty::wait_for_foreground();
+        wait_for_foreground();
     }
     if choice.privilege == Privilege::User {
         privilege::enter_user_namespace()?;

@@ -18,7 +18,6 @@ pub mod process;
 pub mod procfs;
 pub mod rootfs;
 pub mod steps;
-pub mod tty;
 pub mod workspace;
 
 use std::process::ExitCode;

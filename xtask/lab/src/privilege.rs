@@ -31,10 +31,7 @@ impl Privilege {
         }
     }
 
-    /// Reads the value of `--privilege`; `auto` is `None`.
-    ///
-    /// # Errors
-    /// When it is not one of the `accepted`.
+    /// Reads the value of `--privilege`, which is one of the `accepted` or `auto`, which is `None`.
     pub fn parse(name: &str, accepted: &[Privilege]) -> Result<Option<Privilege>> {
         let found = accepted.iter().find(|it| it.name() == name);
         if found.is_none() && name != "auto" {
@@ -62,7 +59,7 @@ pub fn ways_to_a_host() -> Vec<Privilege> {
 }
 
 /// The way that was chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Choice {
     /// It.
     pub privilege: Privilege,
@@ -71,10 +68,8 @@ pub struct Choice {
 }
 
 /// Chooses the first of the `ways` by which the step of this number can run here. `request` leaves only that way.
-/// sudo is chosen untried, because it may ask for a password.
-///
-/// # Errors
-/// When no way works. The error names the refused call, its cause, and what to do.
+/// sudo is chosen untried, because it may ask for a password. If no way works, the error names the refused call, its cause,
+/// and what to do.
 pub fn choose(ways: &[Privilege], request: Option<Privilege>, step: u32) -> Result<Choice> {
     match request {
         Some(Privilege::Root) if !geteuid().is_root() => {
@@ -83,31 +78,24 @@ pub fn choose(ways: &[Privilege], request: Option<Privilege>, step: u32) -> Resu
         Some(Privilege::Sudo) if on_path("sudo").is_none() => bail!("--privilege sudo: sudo is not on the PATH"),
         _ => {}
     }
-    let tried = request.as_ref().map_or(ways, std::slice::from_ref);
     let mut instead: Option<anyhow::Error> = None;
-    for &privilege in tried {
+    for &privilege in request.as_ref().map_or(ways, std::slice::from_ref) {
         let refusal = if privilege == Privilege::Sudo { None } else { probe(privilege)? };
-        match refusal.filter(|refusal| refusal.bars(step)) {
-            None => return Ok(Choice { privilege, instead: instead.map(|error| format!("{error:#}")) }),
+        match refusal.filter(|refusal| refusal.step <= step) {
+            None => return Ok(Choice { privilege, instead: instead.map(|error| error.to_string()) }),
             Some(refusal) => instead = instead.or_else(|| Some(explain(privilege, refusal, ways))),
         }
     }
-    Err(instead.unwrap_or_else(|| anyhow!("no way to the rights that a namespace needs")))
+    Err(instead.context("no way to the rights that a namespace needs")?)
 }
 
 /// Turns a refusal into an error: what failed, why, and what to do. `ways` are those that the caller accepts.
 pub fn explain(privilege: Privilege, refusal: Refusal, ways: &[Privilege]) -> anyhow::Error {
-    let place = match privilege {
-        Privilege::User => "in a user namespace",
-        Privilege::Root | Privilege::Sudo => "as root",
-    };
-    anyhow!("{place}, {}: {}. {}", refusal.call.text, refusal.errno, advice(privilege, refusal, ways))
+    let place = if privilege == Privilege::User { "in a user namespace" } else { "as root" };
+    anyhow!("{place}, {}: {}. {}", refusal.call, refusal.errno, advice(privilege, refusal, ways))
 }
 
 /// Moves this process into a new user namespace, as its root. The process must have one thread.
-///
-/// # Errors
-/// When the kernel refuses one of the calls, which the error names.
 pub fn enter_user_namespace() -> Result<()> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     unshare(CloneFlags::CLONE_NEWUSER).context("unshare(CLONE_NEWUSER)")?;
