@@ -9,7 +9,7 @@ use lab::privilege::Privilege;
 use lab::process::on_path;
 use lab::rootfs::{self, Source};
 use lab::steps::Step;
-use lab::{cargo, workspace};
+use lab::{cargo, target, workspace};
 use nix::unistd::geteuid;
 
 /// What `xtask test` was asked for.
@@ -73,7 +73,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let directory = match &options.source {
         None => rootfs::test_directory()?,
         Some(source) => {
-            let directory = workspace::test_directory(source.short())?;
+            let directory = target::test_directory(source.short())?;
             let force = matches!(source, Source::Path(_));
             let source = Some(source.clone());
             rootfs::make(&directory.join("rootfs"), &rootfs::Options { source, force, ..Default::default() })?;

@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use exercises::Exercise;
-use lab::privilege::{self, Privilege};
+use lab::privilege::Privilege;
 use lab::rootfs::Source;
-use lab::{output, steps, workspace};
+use lab::{choice, output, steps, workspace};
 use nix::sys::signal::Signal;
 use nix::unistd::alarm;
 
@@ -108,7 +108,7 @@ fn once(options: &Options) -> Result<u8> {
     };
     let directory = Directory::of(options.source.as_ref())?;
     let last = steps::all()?.last().map_or(0, |step| step.number);
-    let graded = match privilege::choose(&privilege::ways_to_a_host(), options.privilege, last) {
+    let graded = match choice::choose(&choice::ways_to_a_host(), options.privilege, last) {
         Err(error) => {
             let no_host = Verdict::CannotRun { why: "no throwaway host".into(), cure: format!("{error:#}") };
             vec![Graded { exercise, verdicts: vec![Some(no_host)] }]

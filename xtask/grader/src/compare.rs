@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use lab::privilege::{self, Privilege};
-use lab::{cargo, namespaces, output, rootfs, steps};
+use lab::privilege::Privilege;
+use lab::{cargo, choice, namespaces, output, rootfs, steps};
 use serde_json::json;
 
 use crate::text::{Color, GREEN, Request, YELLOW, paint};
@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // Of all steps, the last needs the most.
     let last = steps.last().context("there are no steps")?.number;
     let rights = match options.real {
-        true => Some(privilege::choose(&privilege::ways_to_run(), options.privilege, last)?.privilege),
+        true => Some(choice::choose(&choice::ways_to_run(), options.privilege, last)?.privilege),
         false => options.privilege,
     };
     let mut columns = Vec::new();

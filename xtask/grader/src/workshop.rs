@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use exercises::Exercise;
-use lab::{cargo, output, workspace};
+use lab::{cargo, output, target, workspace};
 
 use crate::catalog;
 use crate::text::{hanging, markdown};
@@ -39,7 +39,7 @@ fn config() -> Result<String> {
     let complete = workspace::root().join("Cargo.toml").display().to_string();
     // cargo splits an alias at blanks. Then it works only in the top directory of the workshop.
     let manifest = if complete.contains(char::is_whitespace) { "../Cargo.toml" } else { &complete };
-    let target = workspace::workshop_target()?;
+    let target = target::workshop()?;
     // What Rust prints of a path with {:?} is a string in TOML, too.
     Ok(format!(
         "[alias]\nxtask = \"run --manifest-path {manifest} --package xtask --\"\n\n[build]\ntarget-dir = {target:?}\n"
@@ -108,7 +108,7 @@ pub(crate) fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
     let manifest = there()?.join("Cargo.toml");
     let name = exercise.program();
     let mut args: Vec<OsString> = ["rustc", "--quiet", "--bin", name, "--target-dir"].map(OsString::from).into();
-    args.push(workspace::workshop_target()?.into());
+    args.push(target::workshop()?.into());
     if name != NAME {
         // It runs in a rootfs, which need not have our C library.
         args.extend(["--", "-C", "target-feature=+crt-static"].map(OsString::from));

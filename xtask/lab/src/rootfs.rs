@@ -67,7 +67,7 @@ pub const TEST_DIRECTORY: &str = "MINI_DOCKER_TEST_DIRECTORY";
 /// Returns the directory that tests run in, with a pristine `rootfs/` in it.
 pub fn test_directory() -> Result<PathBuf> {
     let directory = env::var_os(TEST_DIRECTORY).map(|it| Ok(it.into()));
-    let directory: PathBuf = directory.unwrap_or_else(|| workspace::test_directory("any"))?;
+    let directory: PathBuf = directory.unwrap_or_else(|| crate::target::test_directory("any"))?;
     if directory.join("rootfs").symlink_metadata().is_err() {
         make(&directory.join("rootfs"), &Options::default())?;
     }

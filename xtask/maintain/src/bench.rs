@@ -21,9 +21,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use lab::privilege::{self, Privilege};
+use lab::privilege::Privilege;
 use lab::probe::probe;
-use lab::{cargo, output, process, rootfs, workspace};
+use lab::{cargo, choice, output, process, rootfs, workspace};
 use nix::unistd::geteuid;
 
 use self::contenders::{FLOOR, GO};
@@ -73,7 +73,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for (privilege, place) in [(Privilege::Root, "as root"), (Privilege::User, "in a user namespace")] {
         let refusal = match privilege == Privilege::Root && !geteuid().is_root() {
             true => Some("you are not root".to_owned()),
-            false => probe(privilege)?.map(|it| format!("{:#}", privilege::explain(privilege, it, &[privilege]))),
+            false => probe(privilege)?.map(|it| format!("{:#}", choice::explain(privilege, it, &[privilege]))),
         };
         if let Some(refusal) = refusal {
             missing.push(format!("everything {place}: {refusal}"));

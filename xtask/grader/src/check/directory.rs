@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use lab::rootfs::{self, Options, Source};
-use lab::workspace;
+use lab::target;
 
 use crate::workshop;
 
@@ -27,7 +27,7 @@ pub struct Directory {
 impl Directory {
     /// Returns the directory whose rootfs is made from `source`, or from the first available one.
     pub fn of(source: Option<&Source>) -> Result<Directory> {
-        let path = workspace::test_directory(&format!("check-{}", source.map_or("any", Source::short)))?;
+        let path = target::test_directory(&format!("check-{}", source.map_or("any", Source::short)))?;
         fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
         let version = match source {
             // It may have changed.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use exercises::Exercise;
 use grader::catalog;
-use lab::{rootfs, workspace};
+use lab::{rootfs, target, workspace};
 use testkit::host::Host;
 
 const GRADER: &str = env!("CARGO_BIN_EXE_grader");
@@ -438,7 +438,7 @@ mod slow {
         let source = workshop.copy_of_a_rootfs();
         let check = format!("check run --source {}", source.display());
         workshop.says(&check);
-        let made = workspace::test_directory("check-path").unwrap().join("rootfs");
+        let made = target::test_directory("check-path").unwrap().join("rootfs");
         let number = |path: &Path| fs::metadata(path).unwrap().ino();
         let before = number(&made);
         workshop.says(&check);

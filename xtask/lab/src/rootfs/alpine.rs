@@ -12,7 +12,7 @@ use nix::sys::utsname::uname;
 
 use super::archive::read_output;
 use super::{Options, lock, not_started};
-use crate::workspace;
+use crate::target;
 
 /// The release that everything in the book was seen with.
 pub const RELEASE: &str = "3.19.1";
@@ -54,7 +54,7 @@ pub fn tarball(options: &Options) -> Result<PathBuf> {
     let sum = options.sha512.as_deref().or(pinned).with_context(|| {
         format!("no SHA-512 is pinned for {arch}: pass the one published at {url}.sha512 with --sha512")
     })?;
-    let cache = workspace::cache()?;
+    let cache = target::cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("making the cache {}", cache.display()))?;
     // Another checkout may be downloading to the same place.
     let _lock = lock(&cache.join("lock"))?;
