@@ -65,8 +65,8 @@ pub struct Sandbox {
     pub shells: Vec<(FileId, File)>,
     mounts: RefCell<Vec<Mount>>,
     processes: Vec<Pid>,
-    init: RefCell<Child>,
-    is_closed: Cell<bool>,
+    /// The host's process 1; `None` when the host is closed.
+    init: RefCell<Option<Child>>,
     clock: Clock,
 }
 
@@ -112,8 +112,7 @@ impl Sandbox {
             shells: opened.into_iter().chain(rootfs_id.zip(of_rootfs)).collect(),
             directory,
             processes,
-            init: RefCell::new(init),
-            is_closed: Cell::new(false),
+            init: RefCell::new(Some(init)),
             clock: Clock::new(),
         })
     }
@@ -187,10 +186,7 @@ impl Sandbox {
 
     /// Ends the host, and everything that runs on it.
     pub fn close(&self) {
-        if self.is_closed.replace(true) {
-            return;
-        }
-        let mut init = self.init.borrow_mut();
+        let Some(mut init) = self.init.take() else { return };
         let _ = init.kill();
         // The kernel lets process 1 end when nothing is left in its namespace, not even a zombie, and the programs that we
         // started are our zombies. nix can't decode a death by real-time signal, which is no reason to stop.

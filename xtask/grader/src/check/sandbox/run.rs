@@ -144,9 +144,8 @@ impl Run<'_> {
     fn read_remains(&self) -> Option<Remains> {
         let (machine, pid) = (&self.sandbox.machine, self.child.id());
         let read = |name| Some(String::from_utf8_lossy(&machine.read(pid, name).ok()?).into_owned());
-        let init = self.sandbox.init.borrow().id();
         Some(Remains {
-            in_hosts_user_namespace: machine.id(pid, "ns/user").ok()? == machine.id(init, "ns/user").ok()?,
+            in_hosts_user_namespace: machine.id(pid, "ns/user").ok()? == self.sandbox.host.id(1, "ns/user").ok()?,
             uid_map: read("uid_map")?,
             gid_map: read("gid_map")?,
             allows_setgroups: read("setgroups")?.trim() == "allow",
