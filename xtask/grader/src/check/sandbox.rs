@@ -19,6 +19,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::mountinfo::{self, Mount};
@@ -41,7 +42,7 @@ mod run;
 mod scratch;
 mod setgroups;
 
-use limits::{Clock, MOST_PROCESSES, PROCESS_LIMIT};
+use limits::{MOST_PROCESSES, PROCESS_LIMIT};
 pub use limits::{TIME_LIMIT, WALL_LIMIT};
 pub use namespaces::{Place, hostname};
 pub use run::{Invocation, Remains, Run};
@@ -67,7 +68,9 @@ pub struct Sandbox {
     processes: Vec<Pid>,
     /// The host's process 1; `None` when the host is closed.
     init: RefCell<Option<Child>>,
-    clock: Clock,
+    opened: Instant,
+    /// The time by the sandbox's own clock.
+    time: Cell<Duration>,
 }
 
 impl Sandbox {
@@ -113,12 +116,9 @@ impl Sandbox {
             directory,
             processes,
             init: RefCell::new(Some(init)),
-            clock: Clock::new(),
+            opened: Instant::now(),
+            time: Cell::default(),
         })
-    }
-
-    pub fn on_path(&self, name: &str) -> Option<PathBuf> {
-        find_program(&self.environment, name)
     }
 
     /// Returns the processes that the program has started, and the program's own.
@@ -217,7 +217,8 @@ fn difference(mut all: Vec<Mount>, others: &[Mount]) -> Vec<Mount> {
     all
 }
 
-fn find_program(environment: &[(&str, OsString)], name: &str) -> Option<PathBuf> {
+/// Returns the path of a program of that name, as a program with that environment finds it.
+pub fn find_program(environment: &[(&str, OsString)], name: &str) -> Option<PathBuf> {
     let (_, path) = environment.iter().find(|(name, _)| *name == "PATH")?;
     env::split_paths(path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }

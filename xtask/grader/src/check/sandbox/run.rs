@@ -5,7 +5,6 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -169,11 +168,12 @@ impl Run<'_> {
         patience: Duration,
         mut observe: impl FnMut(&mut Self) -> Checked<Option<T>>,
     ) -> Checked<Option<T>> {
-        let end = self.sandbox.clock.counted.get() + patience;
+        let end = self.sandbox.time.get() + patience;
+        let mut last = Instant::now();
         loop {
             thread::sleep(TICK);
             self.listen()?;
-            self.sandbox.clock.tick();
+            self.sandbox.tick(&mut last);
             // First, because observing thousands of processes takes long.
             self.sandbox.enforce_limits()?;
             // Before the observation, so that it doesn't miss what happened just before the end.
@@ -181,7 +181,7 @@ impl Run<'_> {
             if let Some(observed) = observe(self)? {
                 return Ok(Some(observed));
             }
-            if ended || self.sandbox.clock.counted.get() > end {
+            if ended || self.sandbox.time.get() > end {
                 return Ok(None);
             }
         }
