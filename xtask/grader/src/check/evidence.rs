@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 
 use lab::mountinfo::Mount;
-use lab::procfs::Process;
+use lab::procfs::{FileId, Process};
 use nix::errno::Errno;
 
 use super::diagnosis::Diagnosis;
@@ -33,6 +33,8 @@ pub struct Evidence<'a> {
     pub remains: Option<Remains>,
     /// True if it wrote to its /proc/self/setgroups; `None` if that wasn't watched.
     pub wrote_setgroups: Option<bool>,
+    /// The user namespace that it started in, if that was watched.
+    pub started_in: Option<FileId>,
     /// What the command wrote arrived while it waited.
     pub was_prompt: bool,
     /// The command still read when stdin had ended, and was killed.

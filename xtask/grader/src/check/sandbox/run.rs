@@ -35,6 +35,8 @@ pub struct Invocation<'a> {
     /// Notes whether the program writes to its own /proc/self/setgroups.
     pub watch_setgroups: bool,
     pub program: Option<&'a str>,
+    /// Leaves no CPU to the sandbox.
+    pub all_cpus: bool,
 }
 
 impl Sandbox {
@@ -54,7 +56,7 @@ impl Sandbox {
             true => (None, out.try_clone()?),
             false => io::pipe().map(|(reader, writer)| (Some(reader), writer))?,
         };
-        let started = on_all_but_one_cpu(|| {
+        let start = || {
             Command::new(words[0])
                 .args(&words[1..])
                 .current_dir(&self.directory)
@@ -66,7 +68,8 @@ impl Sandbox {
                 .stderr(err)
                 .process_group(0)
                 .spawn()
-        })?;
+        };
+        let started = if invocation.all_cpus { start() } else { on_all_but_one_cpu(start)? };
         let mut child = started
             .map_err(|error| fail!(NotAProgram, "a program that can be executed", "{}: {error}", words[0].display()))?;
         let stdin = child.stdin.take();
@@ -83,11 +86,14 @@ impl Sandbox {
             status: None,
             remains: None,
             setgroups: None,
+            started_in: None,
         };
         if invocation.watch_setgroups {
             run.wait_until(TIME_LIMIT, |run| Ok(run.is_in_state('T')))?;
-            run.setgroups = Some(SetgroupsWatch::new(run.pid()?)?);
-            self.signal(run.pid()?, Signal::SIGCONT)?;
+            let pid = run.pid()?;
+            run.setgroups = Some(SetgroupsWatch::new(pid)?);
+            run.started_in = Some(self.host.id(pid, "ns/user")?);
+            self.signal(pid, Signal::SIGCONT)?;
         }
         Ok(run)
     }
@@ -106,6 +112,8 @@ pub struct Run<'a> {
     /// What was left of the program when it had ended.
     pub remains: Option<Remains>,
     setgroups: Option<SetgroupsWatch>,
+    /// The user namespace that the program started in, if its setgroups file is watched.
+    pub started_in: Option<FileId>,
 }
 
 /// What the kernel still has of a program that has ended, until its exit status is read: its user namespace.
