@@ -115,7 +115,7 @@ fn once(options: &Options) -> Result<u8> {
         }
         Ok(choice) => {
             let in_user_namespace = choice.privilege == Privilege::User;
-            grade(&Candidate { program, folder: directory.path.clone(), in_user_namespace }, exercise)?
+            grade(&Candidate { program, directory: directory.path.clone(), in_user_namespace }, exercise)?
         }
     };
     let outcome = outcome(&graded);
@@ -183,7 +183,7 @@ pub struct Candidate {
     /// The program, and arguments that stand before `run`.
     pub program: Vec<OsString>,
     /// Where it starts: a directory with a `rootfs/`.
-    pub folder: PathBuf,
+    pub directory: PathBuf,
     /// On a throwaway host in a user namespace, or on one of root's own.
     pub in_user_namespace: bool,
 }
@@ -234,7 +234,7 @@ fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Resu
     // This process may be a test's.
     let output = Command::new(workspace::programs()?.join("grader"))
         .args([SANDBOX, &exercise.id, rule, if candidate.in_user_namespace { "user" } else { "root" }])
-        .arg(&candidate.folder)
+        .arg(&candidate.directory)
         .args(&candidate.program)
         .stdin(Stdio::null())
         .env_remove("RUST_BACKTRACE")

@@ -1,10 +1,10 @@
 //! What is known of one run of the program, and how to report it.
 
-use std::path::Path;
 use std::process::ExitStatus;
 
 use lab::mountinfo::Mount;
-use lab::procfs::Process;
+use lab::procfs::{FileId, Process};
+use nix::errno::Errno;
 
 use super::diagnosis::Diagnosis;
 use super::observation::Observation;
@@ -33,6 +33,9 @@ pub struct Evidence<'a> {
     pub remains: Option<Remains>,
     /// True if it wrote to its /proc/self/setgroups; `None` if that wasn't watched.
     pub wrote_setgroups: Option<bool>,
+    /// The user namespace that it started in, if that was watched.
+    pub started_in: Option<FileId>,
+    /// What the command wrote arrived while it waited.
     pub was_prompt: bool,
     /// The command still read when stdin had ended, and was killed.
     pub read_on: bool,
@@ -86,9 +89,10 @@ impl Evidence<'_> {
             let expected = "the command reads what is typed, while it is typed";
             return fail!(InputLost, expected, "the command was not started before stdin had ended");
         }
-        if let Some(shell) = self.sandbox.host_only_shell.as_ref().filter(|it| words.misses(it)) {
+        let host_only_shell = self.sandbox.host_only_shell.as_ref().map(|it| it.display().to_string());
+        let names = |shell: &String| words.names(Errno::ENOENT) && words.has(&shell.to_lowercase());
+        if let Some(shell) = host_only_shell.filter(names) {
             let expected = "the command looked for in ./rootfs, where it is /bin/sh";
-            let shell = shell.display();
             return fail!(FoundOnTheHost, expected, "{seen}; {shell} is on the host, and not in ./rootfs");
         }
         let expected = format!("the command that was given to `run`, a shell, `sh -c … {}`", nonce());
@@ -106,11 +110,6 @@ impl Evidence<'_> {
         }
         let other = meanwhile.filter(|name| *name != lab::host::HOSTNAME)?;
         Some(format!("while the command ran, the throwaway host was called {other:?}"))
-    }
-
-    /// Returns the host's `/` as it was mounted before the program ran.
-    pub fn host_root_mount(&self) -> Option<Mount> {
-        self.sandbox.mounts_before().into_iter().rfind(|mount| mount.point == Path::new("/"))
     }
 }
 

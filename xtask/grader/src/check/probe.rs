@@ -139,6 +139,7 @@ pub fn observe_more<'a, T: Default>(
         status,
         remains: run.remains.clone(),
         wrote_setgroups: run.wrote_setgroups(),
+        started_in: run.started_in,
         was_prompt,
         read_on,
         aside_arrived: stderr.contains(&aside),

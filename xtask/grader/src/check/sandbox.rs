@@ -19,6 +19,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::mountinfo::{self, Mount};
@@ -41,7 +42,7 @@ mod run;
 mod scratch;
 mod setgroups;
 
-use limits::{Clock, MOST_PROCESSES, PROCESS_LIMIT};
+use limits::{MOST_PROCESSES, PROCESS_LIMIT};
 pub use limits::{TIME_LIMIT, WALL_LIMIT};
 pub use namespaces::{Place, hostname};
 pub use run::{Invocation, Remains, Run};
@@ -65,9 +66,11 @@ pub struct Sandbox {
     pub shells: Vec<(FileId, File)>,
     mounts: RefCell<Vec<Mount>>,
     processes: Vec<Pid>,
-    init: RefCell<Child>,
-    is_closed: Cell<bool>,
-    clock: Clock,
+    /// The host's process 1; `None` when the host is closed.
+    init: RefCell<Option<Child>>,
+    opened: Instant,
+    /// The time by the sandbox's own clock.
+    time: Cell<Duration>,
 }
 
 impl Sandbox {
@@ -112,14 +115,10 @@ impl Sandbox {
             shells: opened.into_iter().chain(rootfs_id.zip(of_rootfs)).collect(),
             directory,
             processes,
-            init: RefCell::new(init),
-            is_closed: Cell::new(false),
-            clock: Clock::new(),
+            init: RefCell::new(Some(init)),
+            opened: Instant::now(),
+            time: Cell::default(),
         })
-    }
-
-    pub fn on_path(&self, name: &str) -> Option<PathBuf> {
-        find_program(&self.environment, name)
     }
 
     /// Returns the processes that the program has started, and the program's own.
@@ -187,10 +186,7 @@ impl Sandbox {
 
     /// Ends the host, and everything that runs on it.
     pub fn close(&self) {
-        if self.is_closed.replace(true) {
-            return;
-        }
-        let mut init = self.init.borrow_mut();
+        let Some(mut init) = self.init.take() else { return };
         let _ = init.kill();
         // The kernel lets process 1 end when nothing is left in its namespace, not even a zombie, and the programs that we
         // started are our zombies. nix can't decode a death by real-time signal, which is no reason to stop.
@@ -221,7 +217,8 @@ fn difference(mut all: Vec<Mount>, others: &[Mount]) -> Vec<Mount> {
     all
 }
 
-fn find_program(environment: &[(&str, OsString)], name: &str) -> Option<PathBuf> {
+/// Returns the path of a program of that name, as a program with that environment finds it.
+pub fn find_program(environment: &[(&str, OsString)], name: &str) -> Option<PathBuf> {
     let (_, path) = environment.iter().find(|(name, _)| *name == "PATH")?;
     env::split_paths(path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }

@@ -2,7 +2,6 @@
 //! But nothing is left to observe of a process that has ended, and the call and the errno that it named tell the misconception.
 
 use std::io;
-use std::path::Path;
 
 use nix::errno::Errno::{self, EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM};
 
@@ -50,11 +49,6 @@ impl Stderr {
     /// Reads it without regard to case.
     pub fn new(stderr: &str) -> Stderr {
         Stderr(stderr.to_lowercase())
-    }
-
-    /// True if it reports that nothing is at this path.
-    pub fn misses(&self, path: &Path) -> bool {
-        self.names(ENOENT) && self.has(&path.to_string_lossy().to_lowercase())
     }
 
     /// True if it has these lower-case words in it.

@@ -117,7 +117,7 @@ pub fn own_room(name: &str) -> PathBuf {
 /// A program to be graded in `room`, with the rights that `cargo xtask test --privilege` asks for.
 pub fn candidate(program: impl Into<OsString>, room: &Path) -> Candidate {
     let in_user_namespace = env::var_os(host::PRIVILEGE).is_none_or(|it| it != "root");
-    Candidate { program: vec![program.into()], folder: room.to_owned(), in_user_namespace }
+    Candidate { program: vec![program.into()], directory: room.to_owned(), in_user_namespace }
 }
 
 /// The first check that a program did not pass.
@@ -142,9 +142,9 @@ impl NotPassed {
 /// Grades, and gives the first check that the program did not pass.
 ///
 /// # Errors
-/// When the examiner itself failed.
+/// When the grader itself failed.
 pub fn first_not_passed(candidate: &Candidate, exercise: &'static Exercise) -> Result<Option<NotPassed>, String> {
-    let graded = grade(candidate, exercise).map_err(|error| format!("the examiner failed: {error:#}"))?;
+    let graded = grade(candidate, exercise).map_err(|error| format!("the grader failed: {error:#}"))?;
     for Graded { exercise: Exercise { id, checks, .. }, verdicts } in graded {
         for (check, verdict) in checks.iter().zip(verdicts) {
             match verdict {

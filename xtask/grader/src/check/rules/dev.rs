@@ -1,10 +1,8 @@
 //! Exercise `dev`: a /dev of its own, with a null device.
 
 use std::ops::RangeInclusive;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use lab::procfs::{FileId, id_of};
 use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, major, minor};
@@ -52,57 +50,47 @@ fn has_dev_null(sandbox: &Sandbox, command: &Observation) -> Checked {
 
 fn has_no_device_of_the_hosts(sandbox: &Sandbox, command: &Observation) -> Checked {
     let pid = command.pid();
-    let hosts = directories_of_hosts_dev();
     let expected = "null, zero, full, random, urandom, tty, and no other device of the host's";
+    if let Some((inside, name)) = mount_of_hosts_dev(sandbox, command) {
+        let seen = format!("/proc/{pid}/root{} is the host's {}", inside.display(), name.display());
+        return Err(fail!(DevOfTheHost, expected, "{seen}"));
+    }
     let top = sandbox.host.open_inside(pid, "dev", OFlag::O_DIRECTORY).context("open(\"/dev\")")?;
-    let mut directories: Vec<(String, OwnedFd, u32)> = vec![("dev".to_owned(), top, DEPTH)];
+    let mut directories = vec![("dev".to_owned(), top, DEPTH)];
     while let Some((path, directory, depth)) = directories.pop() {
-        let id = FileId::from(fstat(&directory)?);
-        if let Some((_, name)) = hosts.iter().find(|(it, _)| *it == id) {
-            return Err(fail!(DevOfTheHost, expected, "/proc/{pid}/root/{path} is the host's {}", name.display()));
-        }
         for entry in Dir::from_fd(directory.try_clone()?)?.iter().filter_map(Result::ok) {
             let name = entry.file_name();
             // It is told by its number, and not opened, because some devices do something then.
             let Ok(file) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
             let path = format!("{path}/{}", name.to_string_lossy());
             let (kind, (major, minor)) = kind_and_number(&file);
-            let is_usual = USUAL.contains(&(major, minor)) || PTS.contains(&major);
-            require!(
-                kind != SFlag::S_IFBLK,
-                DevOfTheHost,
-                expected,
-                "/proc/{pid}/root/{path} is block device {major}:{minor}"
-            );
-            require!(
-                kind != SFlag::S_IFCHR || is_usual,
-                DevOfTheHost,
-                expected,
-                "/proc/{pid}/root/{path} is device {major}:{minor}"
-            );
-            if kind == SFlag::S_IFDIR && depth > 0 && name != c"." && name != c".." {
-                let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-                directories.extend(openat(&directory, name, flags, Mode::empty()).map(|it| (path, it, depth - 1)));
-            }
+            let what = match kind {
+                SFlag::S_IFBLK => "block device",
+                SFlag::S_IFCHR if !USUAL.contains(&(major, minor)) && !PTS.contains(&major) => "device",
+                SFlag::S_IFDIR if depth > 0 && name != c"." && name != c".." => {
+                    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                    directories.extend(openat(&directory, name, flags, Mode::empty()).map(|it| (path, it, depth - 1)));
+                    continue;
+                }
+                _ => continue,
+            };
+            return Err(fail!(DevOfTheHost, expected, "/proc/{pid}/root/{path} is {what} {major}:{minor}"));
         }
     }
     Ok(())
 }
 
-/// Returns the host's /dev and the directories in it. Not /dev/mqueue: a file system of that kind belongs to the IPC namespace,
-/// whichever process mounts it, and a namespace of that kind isn't asked for.
-fn directories_of_hosts_dev() -> Vec<(FileId, PathBuf)> {
-    let mut found = Vec::new();
-    let mut directories = vec![(PathBuf::from("/dev"), DEPTH)];
-    while let Some((path, depth)) = directories.pop() {
-        // What has gone meanwhile wasn't bound, either.
-        let Ok(id) = id_of(&path) else { continue };
-        let entries = fs::read_dir(&path).into_iter().flatten().flatten().filter(|_| depth > 0);
-        let inner = entries.filter(|it| it.file_type().is_ok_and(|it| it.is_dir())).map(|entry| entry.path());
-        directories.extend(inner.filter(|it| it != Path::new("/dev/mqueue")).map(|it| (it, depth - 1)));
-        found.push((id, path));
-    }
-    found
+/// Returns a mount in the command's /dev that shows the host's /dev or a directory in it, and which. Not /dev/mqueue: a file
+/// system of that kind belongs to the IPC namespace, whichever process mounts it, and a namespace of that kind isn't asked for.
+fn mount_of_hosts_dev<'a>(sandbox: &Sandbox, command: &'a Observation) -> Option<(&'a Path, PathBuf)> {
+    let mut hosts = sandbox.mounts_before();
+    hosts.retain(|it| it.kind != "mqueue" && !it.point.starts_with(&sandbox.directory));
+    let mut inside = command.own_mounts.iter().filter(|it| it.point.starts_with("/dev"));
+    inside.find_map(|it| {
+        let name = |host: &Mount| Some(host.point.join(it.root.strip_prefix(&host.root).ok()?));
+        let mut names = hosts.iter().filter(|host| host.device == it.device).filter_map(name);
+        Some((it.point.as_path(), names.find(|name| name.starts_with("/dev") && name.is_dir())?))
+    })
 }
 
 pub fn nothing_stays_in_dev(sandbox: &Sandbox) -> Checked {

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::*;
+use crate::check::sandbox::find_program;
 
 /// The program that the attack is in, by its name on the PATH.
 const STEP: &str = "step04-proc";
@@ -17,7 +18,7 @@ pub fn the_attack_gets_out(sandbox: &Sandbox) -> Checked {
         let expected = "one file, which is put into the rootfs";
         return Err(fail!(NotAProgram, expected, "{} words", sandbox.program.len()));
     };
-    sandbox.on_path(STEP).with_context(|| format!("there is no {STEP}: `cargo build` makes it"))?;
+    find_program(&sandbox.environment, STEP).with_context(|| format!("there is no {STEP}: `cargo build` makes it"))?;
     let tmp = sandbox.directory.join("rootfs/tmp");
     sandbox.mount_tmpfs(&tmp)?;
     let copy = tmp.join("escape");

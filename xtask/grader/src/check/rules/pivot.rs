@@ -1,5 +1,7 @@
 //! Exercise `pivot`: nothing of the host's file system is left to climb to.
 
+use std::path::Path;
+
 use super::*;
 
 pub fn nothing_is_above_its_root(evidence: &Evidence<'_>) -> Checked {
@@ -42,7 +44,8 @@ pub fn nothing_outside_is_open(evidence: &Evidence<'_>) -> Checked {
 }
 
 fn old_root_among<'a>(evidence: &Evidence<'_>, mounts: &'a [Mount]) -> Option<&'a Mount> {
-    let old = evidence.host_root_mount()?;
+    let hosts = evidence.sandbox.mounts_before();
+    let old = hosts.iter().rfind(|mount| mount.point == Path::new("/"))?;
     mounts.iter().find(|mount| (&old.device, &old.root) == (&mount.device, &mount.root))
 }
 

@@ -1,7 +1,5 @@
 //! Exercise `reap`: process 1 reaps orphans, and `run` ends with the command.
 
-use nix::sched::{CpuSet, sched_getaffinity};
-
 use super::run::require_status;
 use super::*;
 use crate::check::probe::told;
@@ -22,9 +20,8 @@ pub fn orphans_are_reaped(sandbox: &Sandbox) -> Checked {
         r#"sh -c "$1"; sh -c "$2"; shift 2; for it; do sh -c "$it"; done; echo ready; read status; exit $status"#;
     let mut line = vec!["sh", "-c", script, "sh", killed, ended];
     line.extend([several; TOGETHER]);
-    let cpus = all_cpus()?;
-    let wrapper: &[&str] = if lab::process::on_path("taskset").is_some() { &["taskset", "-c", &cpus] } else { &[] };
-    let invocation = Invocation { wrapper, ..Default::default() };
+    // On a single one two threads take turns.
+    let invocation = Invocation { all_cpus: true, ..Default::default() };
     let mut run = sandbox.start(&invocation, &line)?;
     let command = wait_for(sandbox, &mut run, &line)?;
     // The first is an orphan, which a signal kills. The parent of the second is one, a shell, which then ends by itself.
@@ -55,14 +52,6 @@ pub fn orphans_are_reaped(sandbox: &Sandbox) -> Checked {
         require_status(run.wait()?, told, "", &run.stderr())?;
     }
     Ok(())
-}
-
-/// Returns the CPUs that this process may use, as taskset(1) takes them: a program has one less, and on a single one two
-/// threads take turns.
-fn all_cpus() -> nix::Result<String> {
-    let ours = sched_getaffinity(nix::unistd::Pid::from_raw(0))?;
-    let cpus = (0..CpuSet::count()).filter(|cpu| ours.is_set(*cpu) == Ok(true));
-    Ok(cpus.map(|cpu| cpu.to_string()).collect::<Vec<_>>().join(","))
 }
 
 /// Orphans that end while process 1 is stopped are all reaped, although it gets one signal for them.

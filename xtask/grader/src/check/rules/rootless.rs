@@ -2,22 +2,20 @@
 
 use std::process::{Command, Stdio};
 
+use lab::procfs::FileId;
+
 use super::*;
 use crate::catalog;
 use crate::check::evidence::{maps_root, not_mapped};
 use crate::check::rules;
-
-/// A wrapper that writes in which user namespace it is, and becomes the program.
-const WRITE_NAMESPACE: [&str; 4] = ["sh", "-c", r#"readlink /proc/self/ns/user >&2 && exec "$@""#, "sh"];
 
 /// What is observed of user namespaces while the command waits.
 #[derive(Default)]
 struct UserNamespaces {
     uid_map: String,
     gid_map: String,
-    /// The command's, and that of `run`, as readlink(1) writes them.
-    command: String,
-    run: String,
+    command: Option<FileId>,
+    run: Option<FileId>,
 }
 
 pub fn it_needs_no_rights(sandbox: &Sandbox) -> Checked {
@@ -27,22 +25,16 @@ pub fn it_needs_no_rights(sandbox: &Sandbox) -> Checked {
     let (uid, gid) = ((20_000 + number).to_string(), 40_000 + number);
     let unshare = ["unshare", "--user", &format!("--map-user={uid}"), &format!("--map-group={gid}")];
     user_namespaces_nest(&unshare)?;
-    let wrapper: Vec<&str> = unshare.into_iter().chain(WRITE_NAMESPACE).collect();
-    let invocation = Invocation { wrapper: &wrapper, watch_setgroups: true, ..Default::default() };
-    let (mut evidence, observed) = observe_more(sandbox, &invocation, |command| {
+    let invocation = Invocation { wrapper: &unshare, watch_setgroups: true, ..Default::default() };
+    let (evidence, observed) = observe_more(sandbox, &invocation, |command| {
         let pid = command.pid();
         let map = |name| sandbox.host.read(pid, name).map(|map| String::from_utf8_lossy(&map).into_owned());
-        let namespace = |pid| sandbox.host.link(pid, "ns/user").map(|it| it.to_string_lossy().into_owned());
+        let namespace = |pid| sandbox.host.id(pid, "ns/user").ok();
         // A process that the sandbox started has no parent on the host.
-        let run = sandbox.guests()?.into_iter().find(|it| it.parent == 0);
-        let run = run.and_then(|it| namespace(it.pid).ok()).unwrap_or_default();
-        Ok(UserNamespaces { uid_map: map("uid_map")?, gid_map: map("gid_map")?, command: namespace(pid)?, run })
+        let run = sandbox.guests()?.into_iter().find(|it| it.parent == 0).and_then(|it| namespace(it.pid));
+        Ok(UserNamespaces { uid_map: map("uid_map")?, gid_map: map("gid_map")?, command: namespace(pid), run })
     })?;
-    let (outer, said) = match evidence.stderr.split_once('\n') {
-        Some((outer, said)) if outer.starts_with("user:[") => (outer.to_owned(), said.to_owned()),
-        _ => (String::new(), evidence.stderr.clone()),
-    };
-    evidence.stderr = said;
+    let outer = evidence.started_in;
     let Some(command) = &evidence.observation else { return Err(why_it_never_ran(&evidence, &uid)) };
     let pid = command.pid();
     let is_new = observed.command != outer && command.new.contains(&"user");

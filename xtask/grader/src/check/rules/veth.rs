@@ -82,13 +82,13 @@ fn interfaces(sandbox: &Sandbox, pid: Pid) -> Result<Vec<String>> {
 /// Tries to make a veth pair on this host.
 fn the_kernel_has_veth() -> Checked {
     let ip = |words: &str| Command::new("ip").args(words.split(' ')).stdin(Stdio::null()).output();
-    let output = ip("link add exam0 type veth peer name exam1")
+    let output = ip("link add probe0 type veth peer name probe1")
         .map_err(|error| cannot_run(format!("ip(8): {error}"), "It is of iproute2: `sudo apt install iproute2`."))?;
     if !output.status.success() {
         let said = shorten(&String::from_utf8_lossy(&output.stderr));
         let cure = "`sudo modprobe veth`, if its kernel has that.";
         return Err(cannot_run(format!("this machine makes no veth pair: {said}"), cure));
     }
-    let _ = ip("link delete exam0");
+    let _ = ip("link delete probe0");
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! The limits on time and processes.
 
-use std::time::{Duration, Instant};
-
 use super::*;
 use crate::check::verdict::{Checked, fail};
 
@@ -16,7 +14,16 @@ const MOST_ALIKE: usize = 20;
 /// The kernel's limit on processes, because a fork bomb is faster than we count.
 pub const PROCESS_LIMIT: u64 = 300;
 
+/// The most that one tick counts; they are about a millisecond apart.
+const LONGEST_TICK: Duration = Duration::from_millis(10);
+
 impl Sandbox {
+    /// Counts the time since the last tick, except what a busy machine kept this process, and so the program, waiting.
+    pub fn tick(&self, last: &mut Instant) {
+        let passed = std::mem::replace(last, Instant::now()).elapsed();
+        self.time.set(self.time.get() + passed.min(LONGEST_TICK));
+    }
+
     /// Fails if the time is up, or there are too many processes.
     pub fn enforce_limits(&self) -> Checked {
         let count = self.count_guests()?;
@@ -25,8 +32,8 @@ impl Sandbox {
             let expected = format!("no more than {MOST_PROCESSES}");
             return Err(fail!(ForksWithoutEnd, expected, "{count} processes on the host that were not there before"));
         }
-        let seconds = self.clock.start.elapsed();
-        if self.clock.counted.get() <= TIME_LIMIT && seconds <= WALL_LIMIT {
+        let seconds = self.opened.elapsed();
+        if self.time.get() <= TIME_LIMIT && seconds <= WALL_LIMIT {
             return Ok(());
         }
         let guests = self.guests()?;
@@ -39,29 +46,5 @@ impl Sandbox {
             Some(number) if number > MOST_ALIKE => fail!(ForksWithoutEnd, "an end", "{seen}"),
             _ => fail!(TooLong, "an end", "{seen}"),
         })
-    }
-}
-
-/// A clock that doesn't count the time for which a busy machine keeps this process, and so the program, waiting.
-#[derive(Debug)]
-pub struct Clock {
-    pub start: Instant,
-    last: Cell<Instant>,
-    pub counted: Cell<Duration>,
-}
-
-impl Clock {
-    /// The most that one tick counts; they are about a millisecond apart.
-    const LONGEST: Duration = Duration::from_millis(10);
-
-    pub fn new() -> Clock {
-        let now = Instant::now();
-        Clock { start: now, last: Cell::new(now), counted: Cell::new(Duration::ZERO) }
-    }
-
-    pub fn tick(&self) {
-        let now = Instant::now();
-        let passed = now.duration_since(self.last.replace(now));
-        self.counted.set(self.counted.get() + passed.min(Clock::LONGEST));
     }
 }

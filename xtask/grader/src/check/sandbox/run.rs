@@ -5,7 +5,6 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -36,6 +35,8 @@ pub struct Invocation<'a> {
     /// Notes whether the program writes to its own /proc/self/setgroups.
     pub watch_setgroups: bool,
     pub program: Option<&'a str>,
+    /// Leaves no CPU to the sandbox.
+    pub all_cpus: bool,
 }
 
 impl Sandbox {
@@ -55,7 +56,7 @@ impl Sandbox {
             true => (None, out.try_clone()?),
             false => io::pipe().map(|(reader, writer)| (Some(reader), writer))?,
         };
-        let started = on_all_but_one_cpu(|| {
+        let start = || {
             Command::new(words[0])
                 .args(&words[1..])
                 .current_dir(&self.directory)
@@ -67,7 +68,8 @@ impl Sandbox {
                 .stderr(err)
                 .process_group(0)
                 .spawn()
-        })?;
+        };
+        let started = if invocation.all_cpus { start() } else { on_all_but_one_cpu(start)? };
         let mut child = started
             .map_err(|error| fail!(NotAProgram, "a program that can be executed", "{}: {error}", words[0].display()))?;
         let stdin = child.stdin.take();
@@ -84,11 +86,14 @@ impl Sandbox {
             status: None,
             remains: None,
             setgroups: None,
+            started_in: None,
         };
         if invocation.watch_setgroups {
             run.wait_until(TIME_LIMIT, |run| Ok(run.is_in_state('T')))?;
-            run.setgroups = Some(SetgroupsWatch::new(run.pid()?)?);
-            self.signal(run.pid()?, Signal::SIGCONT)?;
+            let pid = run.pid()?;
+            run.setgroups = Some(SetgroupsWatch::new(pid)?);
+            run.started_in = Some(self.host.id(pid, "ns/user")?);
+            self.signal(pid, Signal::SIGCONT)?;
         }
         Ok(run)
     }
@@ -107,6 +112,8 @@ pub struct Run<'a> {
     /// What was left of the program when it had ended.
     pub remains: Option<Remains>,
     setgroups: Option<SetgroupsWatch>,
+    /// The user namespace that the program started in, if its setgroups file is watched.
+    pub started_in: Option<FileId>,
 }
 
 /// What the kernel still has of a program that has ended, until its exit status is read: its user namespace.
@@ -144,9 +151,8 @@ impl Run<'_> {
     fn read_remains(&self) -> Option<Remains> {
         let (machine, pid) = (&self.sandbox.machine, self.child.id());
         let read = |name| Some(String::from_utf8_lossy(&machine.read(pid, name).ok()?).into_owned());
-        let init = self.sandbox.init.borrow().id();
         Some(Remains {
-            in_hosts_user_namespace: machine.id(pid, "ns/user").ok()? == machine.id(init, "ns/user").ok()?,
+            in_hosts_user_namespace: machine.id(pid, "ns/user").ok()? == self.sandbox.host.id(1, "ns/user").ok()?,
             uid_map: read("uid_map")?,
             gid_map: read("gid_map")?,
             allows_setgroups: read("setgroups")?.trim() == "allow",
@@ -170,11 +176,12 @@ impl Run<'_> {
         patience: Duration,
         mut observe: impl FnMut(&mut Self) -> Checked<Option<T>>,
     ) -> Checked<Option<T>> {
-        let end = self.sandbox.clock.counted.get() + patience;
+        let end = self.sandbox.time.get() + patience;
+        let mut last = Instant::now();
         loop {
             thread::sleep(TICK);
             self.listen()?;
-            self.sandbox.clock.tick();
+            self.sandbox.tick(&mut last);
             // First, because observing thousands of processes takes long.
             self.sandbox.enforce_limits()?;
             // Before the observation, so that it doesn't miss what happened just before the end.
@@ -182,7 +189,7 @@ impl Run<'_> {
             if let Some(observed) = observe(self)? {
                 return Ok(Some(observed));
             }
-            if ended || self.sandbox.clock.counted.get() > end {
+            if ended || self.sandbox.time.get() > end {
                 return Ok(None);
             }
         }

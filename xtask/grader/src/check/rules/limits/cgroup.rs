@@ -20,8 +20,8 @@ use crate::check::sandbox::CGROUPS;
 /// In version 2, the children of our cgroup in which the program starts, and in which the sandbox is meanwhile: a cgroup that
 /// gives a controller to its children has no processes of its own.
 pub const START: &str = "start";
-const SANDBOX: &str = "examiner";
-const PREFIX: &str = "mini-docker-exam-";
+const SANDBOX: &str = "sandbox";
+const PREFIX: &str = "mini-docker-check-";
 
 /// A tree of cgroups, by its controllers: cgroups(7). In version 1 `pids` has a tree, perhaps with others; in version 2 all
 /// share one, which is listed without any.
