@@ -21,9 +21,11 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use lab::privilege::Privilege;
 use lab::probe::probe;
-use lab::{cargo, choice, output, process, rootfs, workspace};
+use lab::rootfs::{self, Source};
+use lab::{cargo, choice, output, process, workspace};
 use nix::unistd::geteuid;
 
 use self::contenders::{FLOOR, GO};
@@ -45,6 +47,9 @@ pub struct Options {
     /// Write the tables into the book, as book/text/measured.md
     #[arg(long, conflicts_with = "short")]
     write: bool,
+    /// The source of the rootfs: alpine, busybox, host, a tarball or a directory [default: the first that is available]
+    #[arg(long, value_name = "SOURCE", value_parser = OsStringValueParser::new().map(Source::from))]
+    source: Option<Source>,
 }
 
 /// Builds, races, and prints the tables.
@@ -60,7 +65,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let programs = release_programs()?;
     build_fixtures(&directory)?;
     let rootfs = directory.join("rootfs");
-    rootfs::make(&rootfs, &rootfs::Options::default())?;
+    rootfs::make(&rootfs, &rootfs::Options { source: options.source.clone(), ..Default::default() })?;
     if directory.join(FLOOR).exists() {
         fs::copy(directory.join(FLOOR), rootfs.join("nothing")).context("copying a program into the bench's rootfs")?;
     }
@@ -95,7 +100,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let machine = [
         ("pairs of runs in each race", runs.to_string()),
         ("load before and after", format!("{load_before}, {}", load())),
-        ("rootfs", rootfs::stamp(&rootfs).unwrap_or_default()),
+        ("rootfs", kind_of(&rootfs)),
         ("target of --release", cargo::static_target().unwrap_or_else(|| "the host's".into())),
     ];
     let machine = machine.map(|(name, value)| [name.to_owned(), value]).to_vec();
@@ -107,6 +112,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         eprintln!("bench: wrote {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns what a rootfs is, without the path that it may have come from, which tells whose machine this is.
+fn kind_of(rootfs: &Path) -> String {
+    match fs::read_to_string(rootfs.join("etc/alpine-release")) {
+        Ok(release) => format!("Alpine {}", release.trim()),
+        Err(_) => rootfs::stamp(rootfs).filter(|stamp| !stamp.starts_with('/')).unwrap_or_default(),
+    }
 }
 
 /// Returns how many processes wanted to run, as the mean of the last minute.
