@@ -66,13 +66,13 @@ fn cause_and_cure(privilege: Privilege, refusal: Refusal, ways: &[Privilege], ma
     // A cure that the caller doesn't accept is not one.
     let as_root = if ways.contains(&Privilege::Sudo) { "use `--privilege sudo`" } else { "become root" };
     let (call, container) = (refusal.call, machine.container);
-    let told = |cause: &str, cure: &str| format!("{cause}: {cure}.");
+    let tell = |cause: &str, cure: &str| format!("{cause}: {cure}.");
     match refusal.errno {
-        Errno::EINVAL if call.starts_with("mount(NULL") => told(
+        Errno::EINVAL if call.starts_with("mount(NULL") => tell(
             "`/` is not a mount point, so this is a chroot",
             "leave it, or make a mount point: `mount --bind ROOT ROOT`",
         ),
-        _ if call.starts_with("mount(\"proc\"") && machine.proc_is_masked => told(
+        _ if call.starts_with("mount(\"proc\"") && machine.proc_is_masked => tell(
             "Something is mounted over parts of /proc (`grep ' /proc/' /proc/self/mountinfo`), and a user namespace may not \
              uncover it",
             match container {
@@ -81,7 +81,7 @@ fn cause_and_cure(privilege: Privilege, refusal: Refusal, ways: &[Privilege], ma
                 None => "unmount them",
             },
         ),
-        Errno::ENOSPC => told(
+        Errno::ENOSPC => tell(
             match machine.is(LIMIT, "0") {
                 true => "user.max_user_namespaces is 0 on this machine",
                 false => "A limit on namespaces is reached (`sysctl user | grep namespaces`)",
@@ -89,23 +89,23 @@ fn cause_and_cure(privilege: Privilege, refusal: Refusal, ways: &[Privilege], ma
             "raise it, usually with `sudo sysctl user.max_user_namespaces=15000`",
         ),
         Errno::EINVAL | Errno::ENOSYS => {
-            told("This kernel has no such namespaces", "on Windows use WSL 2 (`wsl --set-version DISTRO 2`)")
+            tell("This kernel has no such namespaces", "on Windows use WSL 2 (`wsl --set-version DISTRO 2`)")
         }
-        _ if user && call == "unshare(CLONE_NEWUSER)" && !machine.root_is_mount_point => told(
+        _ if user && call == "unshare(CLONE_NEWUSER)" && !machine.root_is_mount_point => tell(
             "In a chroot the kernel refuses user namespaces, user_namespaces(7)",
             &format!("leave the chroot, or {as_root}"),
         ),
-        _ if user && machine.is(DEBIAN, "0") => told(
+        _ if user && machine.is(DEBIAN, "0") => tell(
             "kernel.unprivileged_userns_clone is 0 on this machine",
             "`sudo sysctl kernel.unprivileged_userns_clone=1`",
         ),
-        _ if user && machine.is(APPARMOR, "1") => told(
+        _ if user && machine.is(APPARMOR, "1") => tell(
             "AppArmor keeps user namespaces from programs that it doesn't know",
             &format!(
                 "allow them until the next boot with `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or {as_root}"
             ),
         ),
-        _ if !user && !machine.can_administrate => told(
+        _ if !user && !machine.can_administrate => tell(
             "This root lacks the capability CAP_SYS_ADMIN (`grep CapEff /proc/self/status`)",
             &match container {
                 Some(container) => format!("start {container} with `--privileged`"),
@@ -113,16 +113,16 @@ fn cause_and_cure(privilege: Privilege, refusal: Refusal, ways: &[Privilege], ma
             },
         ),
         _ => match container {
-            Some("an LXC container") => told(
+            Some("an LXC container") => tell(
                 "This is an LXC container, which forbids it",
                 "`lxc config set NAME security.nesting true` on its host, then restart it",
             ),
-            Some(container) => told(
+            Some(container) => tell(
                 &format!("This is {container}, which may forbid it"),
                 "start it with `--privileged`, or use a virtual machine",
             ),
-            None if user => told("The cause is not known", as_root),
-            None => told("A security module may forbid it", "`sudo dmesg | tail` may say more"),
+            None if user => tell("The cause is not known", as_root),
+            None => tell("A security module may forbid it", "`sudo dmesg | tail` may say more"),
         },
     }
 }

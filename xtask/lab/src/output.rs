@@ -35,22 +35,15 @@ pub fn width() -> usize {
 /// Wraps `text` at word boundaries to `width` columns, and indents each line after the first by `indent` spaces. What is
 /// between backticks stays on one line, so that a command can be pasted.
 pub fn wrap(text: &str, width: usize, indent: usize) -> String {
-    let mut wrapped = String::new();
-    let mut column = 0;
+    let mut lines = Vec::<String>::new();
     for word in words(text) {
-        let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
-            wrapped.push('\n');
-            wrapped.extend(std::iter::repeat_n(' ', indent));
-            column = indent;
-        } else if column > 0 {
-            wrapped.push(' ');
-            column += 1;
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => *line += &format!(" {word}"),
+            Some(_) => lines.push(format!("{:indent$}{word}", "")),
+            None => lines.push(word.to_owned()),
         }
-        wrapped.push_str(word);
-        column += length;
     }
-    wrapped
+    lines.join("\n")
 }
 
 /// Splits at blanks, except between backticks.

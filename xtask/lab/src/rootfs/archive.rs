@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
@@ -97,8 +98,9 @@ fn read(from: &mut impl Read, target: &mut Target<'_>) -> Result<()> {
         let size = if matches!(kind, b'1'..=b'6') { 0 } else { number(&block[124..136])? };
         target.spend(size)?;
         let mut content = from.by_ref().take(size);
-        if !extended.add(kind, &mut content)? {
-            unpack_entry(&block, std::mem::take(&mut extended), &mut content, target)?;
+        match kind {
+            b'L' | b'K' | b'x' => extended.add(kind, &mut content)?,
+            _ => unpack_entry(&block, mem::take(&mut extended), &mut content, target)?,
         }
         let rest = content.limit() + size.next_multiple_of(BLOCK) - size;
         io::copy(&mut from.by_ref().take(rest), &mut io::sink())?;
@@ -144,11 +146,8 @@ struct Extended {
 }
 
 impl Extended {
-    /// Takes the content of an extended header, and returns false for every other kind of entry.
-    fn add(&mut self, kind: u8, content: &mut io::Take<impl Read>) -> Result<bool> {
-        if !matches!(kind, b'L' | b'K' | b'x') {
-            return Ok(false);
-        }
+    /// Takes the content of such a header.
+    fn add(&mut self, kind: u8, content: &mut io::Take<impl Read>) -> Result<()> {
         ensure!(content.limit() <= LONGEST_HEADER, "it has a header of more than {LONGEST_HEADER} bytes");
         let mut text = Vec::new();
         content.read_to_end(&mut text)?;
@@ -157,7 +156,7 @@ impl Extended {
             b'K' => self.link = Some(path(until_nul(&text))),
             _ => self.add_records(&text).context("it is damaged: an extended header is wrong")?,
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Takes POSIX's records: `LENGTH KEY=VALUE` and a newline, where the length counts everything.

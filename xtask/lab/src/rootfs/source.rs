@@ -103,8 +103,8 @@ pub fn fill_from_first(new: &Path, options: &Options) -> Result<Source> {
     )
 }
 
-type Copy = fn(&Path, &mut Target<'_>) -> Result<()>;
-fn write(task: &str, source: &Path, new: &Path, copy: Copy) -> Result<()> {
+/// Fills `new` by one of the functions that copy a source into a [`Target`].
+fn write(task: &str, source: &Path, new: &Path, copy: fn(&Path, &mut Target<'_>) -> Result<()>) -> Result<()> {
     eprintln!("rootfs: {task} {}", source.display());
     let mut target = Target::new(new)?;
     copy(source, &mut target)?;
