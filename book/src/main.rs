@@ -17,16 +17,16 @@ Usage: cargo xtask book [build] [--open]
        cargo xtask book serve [--port N]
 
 Options:
-      --open           Open the book in a browser
-      --port N         Listen on this port of the loopback address; 0 takes a free one [default: 3000]
-      --workspace DIR  Build the book/ of this directory [default: the workspace that this program was built in]
-  -h, --help           Print help";
+  --open           Open the book in a browser
+  --port N         Listen on this port of the loopback address; 0 takes a free
+                   one [default: 3000]
+  --workspace DIR  Build the book/ of this directory [default: the repository]";
 
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<lexopt::Error>() => {
-            eprintln!("book: {error}\n\n{HELP}");
+            eprintln!("book: {error}\nFor more, `cargo xtask book --help`.");
             ExitCode::from(2)
         }
         Err(error) => {

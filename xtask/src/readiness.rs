@@ -27,7 +27,11 @@ pub fn rootfs_obstacle() -> Option<String> {
     let elsewhere = "copy the repository elsewhere";
     if !rootfs::is_missing(&rootfs) {
         let flaw = rootfs::flaw(&rootfs)?;
-        let cure = if rootfs::is_noexec(&rootfs) { elsewhere } else { "`cargo xtask rootfs --force` rebuilds it" };
+        let cure = match () {
+            () if rootfs::is_noexec(&rootfs) => elsewhere,
+            () if rootfs::stamp(&rootfs).is_some() => "`cargo xtask rootfs --force` rebuilds it",
+            () => "it wasn't created by xtask; move it away, or replace it with `cargo xtask rootfs --force`",
+        };
         return Some(format!("./rootfs {flaw}: {cure}"));
     }
     let why = match () {

@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         columns.push(column(name, &programs, options.real, rights).with_context(|| name.to_owned())?);
     }
     if options.real && rights == Some(Privilege::User) {
-        eprintln!("xtask: the steps ran in a user namespace, as in `cargo xtask run`, so theirs is new");
+        eprintln!("xtask: the steps ran in a user namespace, as in `cargo xtask run`, so their user namespace is new");
     }
     let host = if options.real { "real" } else { "throwaway" };
     output::write(&match options.json {

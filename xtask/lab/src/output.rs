@@ -56,12 +56,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     parts.filter(|word| !word.is_empty())
 }
 
-/// Returns `: did you mean 'run'?` for the nearest of the `known` words, if no more than a third of the letters are wrong;
+/// Returns `: did you mean 'run'?` for the nearest of the `known` words, if no more than a third of its letters are wrong;
 /// otherwise nothing.
 pub fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let distance = |word: &str| strsim::damerau_levenshtein(unknown, word);
     let nearest = known.into_iter().min_by_key(|word| distance(word));
-    let nearest = nearest.filter(|word| distance(word) <= word.chars().count().div_ceil(3));
+    let nearest = nearest.filter(|word| distance(word) <= (word.chars().count() / 3).max(1));
     nearest.map(|word| format!(": did you mean '{word}'?")).unwrap_or_default()
 }
 
