@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Result};
 use mdbook_driver::MDBook;
 use mdbook_driver::book::BookItem;
 use mdbook_driver::config::{Config, HtmlConfig};
@@ -27,10 +27,7 @@ pub struct Built {
 }
 
 impl Built {
-    /// Moves the book to its place, and returns that.
-    ///
-    /// # Errors
-    /// If a directory can't be renamed; then the old book stays.
+    /// Moves the book to its place, and returns that. If that fails, the old book stays.
     pub fn publish(self) -> Result<PathBuf> {
         let (new, old) = (self.directory.path().join("new"), self.directory.path().join("old"));
         if self.place.exists() {
@@ -44,14 +41,11 @@ impl Built {
     }
 }
 
-/// Builds and checks the book. `site` replaces the path below which `book.toml` expects the book to be published.
-///
-/// # Errors
-/// [`Problems`] if the book is wrong; another error if it could not be built.
+/// Builds and checks the book. `site` replaces the path below which `book.toml` expects the book to be published. The error is
+/// [`Problems`] if the book is wrong.
 pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
     Problems::none_in(pending_snapshots(workspace)?)?;
-    let wrong = |file: &str, error: Error| Problems(vec![Problem::new(file, None, format!("{error:#}"))]);
-    let mut config = Config::from_disk(workspace.root.join(SETTINGS)).map_err(|error| wrong(SETTINGS, error))?;
+    let mut config = Config::from_disk(workspace.root.join(SETTINGS)).context(SETTINGS)?;
     if let Some(site) = site {
         config.set("output.html.site-url", site)?;
     }
@@ -68,13 +62,13 @@ pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
     config.build.create_missing = false;
     config.book.src = "text".into();
 
-    Problems::none_in(missing_chapters(workspace))?;
+    Problems::none_in(missing_chapters(workspace)?)?;
     let (loaded, _) = warnings::caught(|| MDBook::load_with_config(workspace.root.join("book"), config));
-    let mut book = loaded.map_err(|error| wrong(SUMMARY, error))?;
+    let mut book = loaded.context(SUMMARY)?;
 
     let texts: Vec<&str> = book.book.chapters().map(|chapter| chapter.content.as_str()).collect();
     // An exercise that is wrong is a problem of its own, and not of each chapter that shows it.
-    let mut problems = exercises::not_shown(workspace, &texts).map_err(Error::msg)?;
+    let mut problems = exercises::not_shown(workspace, &texts)?;
     let mut chapters = HashMap::new();
     book.book.for_each_mut(|item| {
         let BookItem::Chapter(chapter) = item else { return };
@@ -107,14 +101,10 @@ fn pending_snapshots(workspace: &Workspace) -> Result<Vec<Problem>> {
 }
 
 /// Finds missing chapters. mdBook reports only the first one, and without its line.
-fn missing_chapters(workspace: &Workspace) -> Vec<Problem> {
-    let text = match workspace.read(SUMMARY) {
-        Ok(text) => text,
-        Err(why) => return vec![Problem::new(SUMMARY, None, why)],
-    };
-    let links = markdown::positions(&text).values.into_iter();
+fn missing_chapters(workspace: &Workspace) -> Result<Vec<Problem>> {
+    let links = markdown::positions(&workspace.read(SUMMARY)?).values.into_iter();
     let missing = links.filter(|(_, link)| !link.is_empty() && !workspace.root.join(TEXT).join(link).is_file());
-    missing.map(|(line, link)| Problem::new(SUMMARY, line, format!("there is no chapter {link}"))).collect()
+    Ok(missing.map(|(line, link)| Problem::new(SUMMARY, line, format!("there is no chapter {link}"))).collect())
 }
 
 /// Finds the place of a warning of mdBook, which names the chapter and the tag.

@@ -34,51 +34,52 @@ impl Chapter {
     }
 }
 
+/// A message, a text in the lines that are to blame, and how to find them.
+type Fault = (String, String, fn(&Chapter, &str) -> Vec<usize>);
+
 /// What a page contains that must be checked.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Page {
     ids: HashSet<String>,
-    repeated_ids: Vec<String>,
     /// The targets of links, and those of images and other files.
     links: Vec<(&'static str, String)>,
-    /// A message, and a text in the lines that are to blame.
-    faults: Vec<(String, &'static str)>,
+    faults: Vec<Fault>,
 }
+
+/// The files of a book, and what is to be checked in the pages.
+type Files = HashMap<String, Option<Page>>;
 
 /// Checks every page below `directory`. `chapters` are those of the pages; `site` is the path that the links of the 404 page
 /// begin with.
 pub fn pages(directory: &Path, chapters: &HashMap<String, Chapter>, site: &str) -> Result<Vec<Problem>> {
-    let mut files = Vec::new();
-    walk(directory, &|_| false, &mut files).with_context(|| format!("listing {}", directory.display()))?;
-    let files: HashSet<String> = files.iter().filter_map(|it| it.strip_prefix(directory).ok()).map(slashes).collect();
-    let mut pages = HashMap::new();
-    for file in files.iter().filter(|file| file.ends_with(".html") && *file != "print.html") {
-        let html = fs::read_to_string(directory.join(file)).with_context(|| format!("reading {file}"))?;
-        // Directives that the text escapes are left over on purpose.
-        let escaped = chapters.get(file).map_or(0, |chapter| chapter.text.matches("{{#").count());
-        pages.insert(file.as_str(), read(&html, escaped));
+    let (mut paths, mut files) = (Vec::new(), Files::new());
+    walk(directory, &|_| false, &mut paths).with_context(|| format!("listing {}", directory.display()))?;
+    for path in &paths {
+        let name = slashes(path.strip_prefix(directory)?);
+        let mut page = None;
+        if name.ends_with(".html") && name != "print.html" {
+            let html = fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
+            // Directives that the text escapes are left over on purpose.
+            page = Some(read(&html, chapters.get(&name).map_or(0, |chapter| chapter.text.matches("{{#").count())));
+        }
+        files.insert(name, page);
     }
     let mut problems = Vec::new();
-    for (name, page) in &pages {
-        let chapter = chapters.get(*name);
-        let mut report = |message: &str, lines: Vec<usize>| match chapter {
-            None => problems.push(Problem::new(format!("{name} (made by mdBook)"), None, message)),
-            Some(chapter) if lines.is_empty() => problems.push(Problem::new(&chapter.file, None, message)),
-            Some(chapter) => problems.extend(lines.iter().map(|line| Problem::new(&chapter.file, *line, message))),
-        };
-        for (message, text) in &page.faults {
-            report(message, chapter.map(|it| it.lines_with(text)).unwrap_or_default());
-        }
-        for id in &page.repeated_ids {
-            let lines = chapter.map(|it| it.lines_of(id)).unwrap_or_default();
-            report(&format!("the id `{id}` is twice on the page"), lines);
-        }
-        for (kind, link) in &page.links {
-            let base = if *name == "404.html" { site } else { "" };
-            if let Err(why) = resolve(name, link, base, &files, &pages) {
-                let lines = chapter.map(|it| it.lines_of(link)).unwrap_or_default();
-                report(&format!("dead {kind} `{link}`: {why}"), lines);
-            }
+    for (name, page) in files.iter().filter_map(|(name, page)| Some((name, page.as_ref()?))) {
+        let base = if name == "404.html" { site } else { "" };
+        let dead = page.links.iter().filter_map(|(kind, link)| {
+            let why = resolve(name, link, base, &files).err()?;
+            Some((format!("dead {kind} `{link}`: {why}"), link.clone(), Chapter::lines_of as _))
+        });
+        for (message, text, find) in page.faults.iter().cloned().chain(dead) {
+            let Some(chapter) = chapters.get(name) else {
+                problems.push(Problem::new(format!("{name} (made by mdBook)"), None, message));
+                continue;
+            };
+            let lines = find(chapter, &text);
+            let unknown = lines.is_empty().then_some(None);
+            let lines = lines.into_iter().map(Some).chain(unknown);
+            problems.extend(lines.map(|line| Problem::new(&chapter.file, line, &message)));
         }
     }
     Ok(problems)
@@ -95,7 +96,10 @@ fn read(html: &str, escaped_directives: usize) -> Page {
             Token::Start(name, attributes) => {
                 for (key, value) in attributes {
                     match key.as_str() {
-                        "id" if page.ids.contains(&value) => page.repeated_ids.push(value),
+                        "id" if page.ids.contains(&value) => {
+                            let message = format!("the id `{value}` is twice on the page");
+                            page.faults.push((message, value, Chapter::lines_of));
+                        }
                         "id" => drop(page.ids.insert(value)),
                         "href" => page.links.push(("link", value)),
                         "xlink:href" | "src" | "data" | "poster" => page.links.push(("image or file", value)),
@@ -110,7 +114,7 @@ fn read(html: &str, escaped_directives: usize) -> Page {
             Token::End(name) if around.last() == Some(&name) => {
                 around.pop();
                 if name == "code" && code_is_empty {
-                    page.faults.push(("an empty code block".to_owned(), "<pre><code"));
+                    page.faults.push(("an empty code block".to_owned(), "<pre><code".to_owned(), Chapter::lines_with));
                     code_is_empty = false;
                 }
             }
@@ -121,25 +125,19 @@ fn read(html: &str, escaped_directives: usize) -> Page {
                 let upper = text.to_ascii_uppercase();
                 for kind in ADMONITIONS.into_iter().filter(|kind| around.is_empty() && upper.contains(kind)) {
                     let message = format!("`{kind}` is shown as it is: it must be the complete first line of a quote");
-                    page.faults.push((message, "[!"));
+                    page.faults.push((message, "[!".to_owned(), Chapter::lines_with));
                 }
             }
         }
     }
     if directives > escaped_directives {
-        page.faults.push(("a directive, `{{#`, is left over".to_owned(), "{{#"));
+        page.faults.push(("a directive, `{{#`, is left over".to_owned(), "{{#".to_owned(), Chapter::lines_with));
     }
     page
 }
 
 /// Checks where a link of a page leads. Links out of the book are not followed, because a book must build without a network.
-fn resolve(
-    page: &str,
-    link: &str,
-    site: &str,
-    files: &HashSet<String>,
-    pages: &HashMap<&str, Page>,
-) -> Result<(), String> {
+fn resolve(page: &str, link: &str, site: &str, files: &Files) -> Result<(), String> {
     let scheme = link.split_once(':').map_or("", |(scheme, _)| scheme);
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     if !scheme.is_empty() && scheme.chars().all(is_scheme) || link.starts_with("//") {
@@ -164,10 +162,9 @@ fn resolve(
     }
     let target = parts.join("/");
     let index = format!("{target}/index.html");
-    let target = [target.as_str(), index.trim_start_matches('/')].into_iter().find(|target| files.contains(*target));
-    let target = target.ok_or("there is no such page or file in the book")?;
+    let target = files.get(&target).or_else(|| files.get(index.trim_start_matches('/')));
     let fragment = decoded(fragment);
-    match pages.get(target) {
+    match target.ok_or("there is no such page or file in the book")? {
         Some(page) if !fragment.is_empty() && fragment != "top" && !page.ids.contains(&fragment) => {
             Err(format!("no heading or element there has the id `{fragment}`"))
         }
@@ -186,11 +183,11 @@ mod tests {
 
     #[test]
     fn links_lead_where_a_browser_goes() {
-        let files = ["index.html", "a.html", "b/index.html", "b/c.html", "b/\u{e9}.png"].map(str::to_owned).into();
-        let page = |ids: &[&str]| Page { ids: ids.iter().map(|id| (*id).to_owned()).collect(), ..Page::default() };
-        let pages =
-            HashMap::from([("a.html", page(&["x"])), ("b/c.html", page(&["\u{fc}"])), ("index.html", page(&[]))]);
-        let follow = |link| resolve("b/c.html", link, "", &files, &pages);
+        let page = |id: &str| Some(Page { ids: [id.to_owned()].into(), ..Page::default() });
+        let pages = [("index.html", page("")), ("a.html", page("x")), ("b/c.html", page("\u{fc}"))];
+        let others = [("b/index.html", None), ("b/\u{e9}.png", None)];
+        let files = pages.into_iter().chain(others).map(|(name, page)| (name.to_owned(), page)).collect();
+        let follow = |link| resolve("b/c.html", link, "", &files);
         let relative = ["", "../a.html#x", "c.html#\u{fc}", "c.html?q#\u{fc}", ".", "./", "..", "../b/", "%C3%A9.png"];
         let others = ["#", "#top", "#%C3%BC", "https://x", "mailto:a@b", "//x"];
         for good in relative.into_iter().chain(others) {
@@ -199,7 +196,7 @@ mod tests {
         for dead in ["#x", "../a.html#y", "a.html", "../../a.html", "/a.html", "d/", "\u{e9}.jpg"] {
             assert!(follow(dead).is_err(), "{dead}");
         }
-        assert_eq!(resolve("404.html", "/s/a.html", "/s/", &files, &pages), Ok(()));
-        assert!(resolve("404.html", "/t/a.html", "/s/", &files, &pages).is_err());
+        assert_eq!(resolve("404.html", "/s/a.html", "/s/", &files), Ok(()));
+        assert!(resolve("404.html", "/t/a.html", "/s/", &files).is_err());
     }
 }

@@ -3,6 +3,8 @@
 //! A directive stands alone on its line, and may be indented to be part of a list item. `\{{#…}}` shows one instead. mdBook's
 //! own (`{{#include}}` and others) are refused: if what they name has moved, they insert nothing and don't report it.
 
+use anyhow::{Result, anyhow, bail};
+
 use crate::markdown;
 use crate::problem::Problem;
 use crate::workspace::Workspace;
@@ -34,7 +36,7 @@ pub fn replace(workspace: &Workspace, file: &str, text: &str, problems: &mut Vec
     for (number, line) in (1..).zip(text.lines()) {
         let lines = match directive(line) {
             Some(_) if code.iter().any(|(lines, _)| lines.contains(&number)) => {
-                Err("a directive in a code block is not replaced; write \\{{# to show one".to_owned())
+                Err(anyhow!("a directive in a code block is not replaced; write \\{{{{# to show one"))
             }
             // The comment is for translations: they must not translate what nobody wrote. The empty line ends the HTML block.
             Some((indent, name, argument)) => resolve(workspace, name, argument).map(|block| {
@@ -48,7 +50,7 @@ pub fn replace(workspace: &Workspace, file: &str, text: &str, problems: &mut Vec
                 chapter.lines.extend(lines.iter().map(|_| number));
                 chapter.text.extend(lines.into_iter().map(|line| line + "\n"));
             }
-            Err(message) => problems.push(Problem::new(file, number, message)),
+            Err(error) => problems.push(Problem::new(file, number, format!("{error:#}"))),
         }
     }
     chapter
@@ -63,18 +65,18 @@ fn directive(line: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// Returns a line without directives as it is shown.
-fn shown(line: &str) -> Result<String, String> {
+fn shown(line: &str) -> Result<String> {
     const ESCAPED: &str = "\\{{#";
     // A space, so that what is left around it doesn't become a directive. mdBook also accepts `{{ #`.
     let rest = line.replace(ESCAPED, " ");
-    let is_directive = |at: &usize| rest[at + 2..].trim_start().starts_with('#');
-    match (0..rest.len()).filter(|at| rest.as_bytes()[*at..].starts_with(b"{{")).find(is_directive) {
-        Some(at) => Err(format!("`{}` must stand alone on its line; write \\{{{{# to show a directive", &rest[at..])),
-        None => Ok(line.replace(ESCAPED, "{{#")),
+    let is_directive = |at: &usize| rest[*at..].strip_prefix("{{").is_some_and(|it| it.trim_start().starts_with('#'));
+    if let Some(at) = (0..rest.len()).filter(|at| rest.is_char_boundary(*at)).find(is_directive) {
+        bail!("`{}` must stand alone on its line; write \\{{{{# to show a directive", &rest[at..]);
     }
+    Ok(line.replace(ESCAPED, "{{#"))
 }
 
-fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String, String> {
+fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String> {
     match name {
         "listing" => listing::render(workspace, argument),
         "transcript" => transcript::render(workspace, argument),
@@ -82,16 +84,14 @@ fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String, 
         "diagram" => diagram::render(workspace, argument),
         "exercises" => exercises::render(workspace, argument),
         "solution" => exercises::render_solution(workspace, argument),
-        "compare" | "exercise-table" | "diagnoses" if !argument.is_empty() => {
-            Err(format!("`{name}` takes no argument"))
-        }
+        "compare" | "exercise-table" | "diagnoses" if !argument.is_empty() => bail!("`{name}` takes no argument"),
         "compare" => compare::render(workspace),
         "exercise-table" => exercises::render_table(workspace),
         "diagnoses" => exercises::render_diagnoses(workspace),
         "include" | "rustdoc_include" | "playground" | "title" => {
-            Err(format!("mdBook's own `{name}` doesn't report what it can't find; use `listing`"))
+            bail!("mdBook's own `{name}` doesn't report what it can't find; use `listing`")
         }
-        _ => Err(format!("there is no directive `{name}`; CONTRIBUTING.md lists them")),
+        _ => bail!("there is no directive `{name}`; CONTRIBUTING.md lists them"),
     }
 }
 

@@ -21,8 +21,8 @@ pub enum Token {
 pub fn tokens(document: &str) -> Vec<(usize, Token)> {
     let input = BufferQueue::default();
     input.push_back(StrTendril::from(document));
-    let tokenizer =
-        Tokenizer::new(Collector { line: Cell::new(1), tokens: RefCell::default() }, TokenizerOpts::default());
+    let collector = Collector { line: Cell::new(1), tokens: RefCell::default() };
+    let tokenizer = Tokenizer::new(collector, TokenizerOpts::default());
     let _ = tokenizer.feed(&input);
     tokenizer.end();
     tokenizer.sink.tokens.take()
@@ -43,11 +43,13 @@ impl TokenSink for Collector {
             return TokenSinkResult::Continue;
         }
         let start = self.line.replace(line as usize);
-        match token {
-            Html::TagToken(tag) if tag.kind == TagKind::EndTag => {
+        match (token, tokens.last_mut()) {
+            (Html::CharacterTokens(text), Some((_, Token::Text(before)))) => before.push_str(&text),
+            (Html::CharacterTokens(text), _) => tokens.push((start, Token::Text(text.to_string()))),
+            (Html::TagToken(tag), _) if tag.kind == TagKind::EndTag => {
                 tokens.push((start, Token::End(tag.name.to_string())))
             }
-            Html::TagToken(tag) => {
+            (Html::TagToken(tag), _) => {
                 let attributes = tag.attrs.iter().map(|it| (it.name.local.to_string(), it.value.to_string())).collect();
                 tokens.push((start, Token::Start(tag.name.to_string(), attributes)));
                 match &*tag.name {
@@ -56,10 +58,6 @@ impl TokenSink for Collector {
                     _ => {}
                 }
             }
-            Html::CharacterTokens(text) => match tokens.last_mut() {
-                Some((_, Token::Text(before))) => before.push_str(&text),
-                _ => tokens.push((start, Token::Text(text.to_string()))),
-            },
             _ => {}
         }
         TokenSinkResult::Continue

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::{self, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 use book::build::build;
@@ -17,66 +17,53 @@ Usage: cargo xtask book [build] [--open]
        cargo xtask book serve [--port N]
 
 Options:
-      --open           Open the book in a browser
-      --port N         Listen on this port of the loopback address; 0 takes a free one [default: 3000]
-      --workspace DIR  Build the book/ of this directory [default: the workspace that this program was built in]
-  -h, --help           Print help";
-
-/// What the command line asks for.
-struct Options {
-    workspace: Workspace,
-    open: bool,
-    serve: bool,
-    port: u16,
-}
+  --open           Open the book in a browser
+  --port N         Listen on this port of the loopback address; 0 takes a free
+                   one [default: 3000]
+  --workspace DIR  Build the book/ of this directory [default: the repository]";
 
 fn main() -> ExitCode {
-    let options = match options() {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("book: {error}\n\n{HELP}");
-            return ExitCode::from(2);
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<lexopt::Error>() => {
+            eprintln!("book: {error}\nFor more, `cargo xtask book --help`.");
+            ExitCode::from(2)
         }
-    };
-    if let Err(error) = run(&options) {
-        // A problem stands alone on its line, so that an editor finds its place.
-        eprintln!("{}", format!("{error:#}").trim_end());
-        return ExitCode::FAILURE;
+        Err(error) => {
+            // A problem stands alone on its line, so that an editor finds its place.
+            eprintln!("{}", format!("{error:#}").trim_end());
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
 }
 
-fn options() -> Result<Options, lexopt::Error> {
-    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("book/ is a directory of the workspace");
-    let mut options = Options { workspace: Workspace::at(built_in), open: false, serve: false, port: 3000 };
+fn run() -> Result<()> {
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("book/ is a directory of the workspace")?;
+    let (mut workspace, mut open, mut serve, mut port) = (Workspace::at(built_in), false, false, 3000);
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
-            Long("open") => options.open = true,
-            Long("workspace") => options.workspace = Workspace::at(args.value()?),
-            Long("port") if options.serve => options.port = args.value()?.parse()?,
+            Long("open") => open = true,
+            Long("workspace") => workspace = Workspace::at(args.value()?),
+            Long("port") if serve => port = args.value()?.parse()?,
             Long("help") | Short('h') => {
                 println!("{HELP}");
-                process::exit(0);
+                return Ok(());
             }
-            Value(command) if command == "serve" => options.serve = true,
+            Value(command) if command == "serve" => serve = true,
             Value(command) if command == "build" => {}
-            other => return Err(other.unexpected()),
+            other => return Err(other.unexpected().into()),
         }
     }
-    Ok(options)
-}
-
-fn run(Options { workspace, open, serve, port }: &Options) -> Result<()> {
-    if *serve {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port))
+    if serve {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .with_context(|| format!("can't listen on port {port} of 127.0.0.1; choose another with --port"))?;
         eprintln!("book: http://{}/ (Ctrl-C ends it)", listener.local_addr()?);
-        serve::run(workspace, listener);
+        serve::run(&workspace, listener);
     }
-    let index = build(workspace, None)?.publish()?.join("index.html");
+    let index = build(&workspace, None)?.publish()?.join("index.html");
     eprintln!("book: {}", index.display());
-    if *open {
+    if open {
         // The opener may become the browser itself, so don't wait for it.
         let mut opener = Command::new(if cfg!(target_os = "macos") { "open" } else { "xdg-open" });
         opener.arg(&index).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -22,26 +22,23 @@ const LONGEST_REQUEST: u64 = 16 * 1024;
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What there is to show.
+/// The builds so far.
+#[derive(Default)]
 struct State {
-    /// Where the last good book is, if there is one.
-    directory: PathBuf,
+    version: u64,
     /// Why the last build failed, if it did.
     error: Option<String>,
-    /// The number of builds.
-    version: u64,
 }
 
 /// Builds the book whenever a file changes, and serves it until the program ends.
 pub fn run(workspace: &Workspace, listener: TcpListener) -> ! {
-    let directory = workspace.root.join("target/book");
-    let state = Arc::new(Mutex::new(State { directory, error: None, version: 0 }));
-    let answering = Arc::clone(&state);
+    let place = Arc::new((workspace.root.join("target/book"), Mutex::new(State::default())));
+    let answering = Arc::clone(&place);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let state = Arc::clone(&answering);
+            let place = Arc::clone(&answering);
             // A browser that closes the connection early is not an error.
-            thread::spawn(move || answer(&stream, &state));
+            thread::spawn(move || answer(&stream, &place.0, &place.1));
         }
     });
     let mut built = Vec::new();
@@ -52,7 +49,7 @@ pub fn run(workspace: &Workspace, listener: TcpListener) -> ! {
         {
             let result = build(workspace, Some("/"));
             // Files are read under the same lock, so none is read while the directories are exchanged.
-            let mut state = lock(&state);
+            let mut state = lock(&place.1);
             state.error = result.and_then(Built::publish).err().map(|error| format!("{error:#}"));
             eprintln!("{}", state.error.as_deref().unwrap_or("book: built").trim_end());
             state.version += 1;
@@ -73,7 +70,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
+fn answer(mut stream: &TcpStream, directory: &Path, state: &Mutex<State>) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     // All of the request, because closing a connection with unread data would reset it.
     let mut lines = BufReader::new(stream.take(LONGEST_REQUEST)).lines().map_while(Result::ok);
@@ -82,7 +79,7 @@ fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let (method, address) = request.split_once(' ').unwrap_or_default();
     let address = address.split([' ', '?']).next().unwrap_or_default();
     let (status, kind, body) = match method {
-        "GET" | "HEAD" => page(address, &lock(state)),
+        "GET" | "HEAD" => page(address, directory, &lock(state)),
         _ => ("405 Method Not Allowed", TEXT, b"GET or HEAD".to_vec()),
     };
     write!(
@@ -95,25 +92,23 @@ fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
 }
 
 /// Returns the status, the type and the body for an address.
-fn page(address: &str, state: &State) -> (&'static str, &'static str, Vec<u8>) {
+fn page(address: &str, directory: &Path, state: &State) -> (&'static str, &'static str, Vec<u8>) {
     if address == VERSION {
         return ("200 OK", TEXT, state.version.to_string().into_bytes());
     }
-    let Some((file, body)) = find(&state.directory, address) else {
-        let page = fs::read_to_string(state.directory.join("404.html")).unwrap_or_default();
-        return ("404 Not Found", HTML, with_script(&page, state));
+    let (status, (file, body)) = match find(directory, address) {
+        Some(found) => ("200 OK", found),
+        None => ("404 Not Found", find(directory, "404.html").unwrap_or_default()),
     };
-    let kind = match file.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
-        "html" => HTML,
-        "css" => "text/css; charset=utf-8",
-        "js" | "mjs" => "text/javascript; charset=utf-8",
-        "svg" => "image/svg+xml",
-        "wasm" => "application/wasm",
+    match file.extension().and_then(|extension| extension.to_str()) {
+        Some("html") | None => (status, HTML, with_script(&String::from_utf8_lossy(&body), state)),
+        Some("css") => (status, "text/css; charset=utf-8", body),
+        Some("js" | "mjs") => (status, "text/javascript; charset=utf-8", body),
+        Some("svg") => (status, "image/svg+xml", body),
+        Some("wasm") => (status, "application/wasm", body),
         // Browsers recognise the rest.
-        _ => "application/octet-stream",
-    };
-    let body = if kind == HTML { with_script(&String::from_utf8_lossy(&body), state) } else { body };
-    ("200 OK", kind, body)
+        _ => (status, "application/octet-stream", body),
+    }
 }
 
 /// Reads the file of an address, unless it is outside of the directory, where a symbolic link may lead as well.
@@ -125,8 +120,7 @@ fn find(directory: &Path, address: &str) -> Option<(PathBuf, Vec<u8>)> {
 }
 
 /// Returns a page with a script that reloads it, and with the error if the last build failed.
-fn with_script(page: &str, state: &State) -> Vec<u8> {
-    let State { version, error, .. } = state;
+fn with_script(page: &str, State { version, error }: &State) -> Vec<u8> {
     let error = error.as_deref().map(|error| {
         format!(
             "<div role=\"alert\" style=\"position:fixed;inset:auto 0 0 0;max-height:60vh;overflow:auto;z-index:1000;padding:1rem;\

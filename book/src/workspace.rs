@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use anyhow::{Context, Result, bail, ensure};
+
 /// A workspace with a book in it.
 #[derive(Debug, Clone)]
 pub struct Workspace {
@@ -21,16 +23,14 @@ impl Workspace {
 
     /// Reads a file that a directive names. It must be inside the workspace, so that the book is the same on every machine. Git
     /// may have written it with CRLF.
-    pub(crate) fn read(&self, name: &str) -> Result<String, String> {
+    pub(crate) fn read(&self, name: &str) -> Result<String> {
         let is_inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-        if name.is_empty() || !is_inside {
-            return Err(format!("`{name}` is not a path inside the workspace"));
+        ensure!(!name.is_empty() && is_inside, "`{name}` is not a path inside the workspace");
+        match fs::read_to_string(self.root.join(name)) {
+            Ok(text) => Ok(text.replace("\r\n", "\n")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("there is no file {name}"),
+            Err(error) => Err(error).context(name.to_owned()),
         }
-        let text = fs::read_to_string(self.root.join(name)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => format!("there is no file {name}"),
-            _ => format!("{name}: {error}"),
-        })?;
-        Ok(text.replace("\r\n", "\n"))
     }
 
     /// Returns a path below the root as problems and addresses spell it, with `/` between its parts.
@@ -39,9 +39,6 @@ impl Workspace {
     }
 
     /// Returns all files of the workspace, except those that git, cargo, `cargo xtask` and learners make.
-    ///
-    /// # Errors
-    /// If a directory can't be read.
     pub fn files(&self) -> io::Result<Vec<PathBuf>> {
         let is_generated = |directory: &Path| {
             let name = self.name(directory);

@@ -60,6 +60,8 @@ Usage: cargo xtask run [OPTIONS] <STEP> [--] [COMMAND [ARG...]]
                      `mine`, the program in workshop/
   [COMMAND [ARG...]] What to run in it [default: a shell]
 
+The program starts in the repository's top directory, where ./rootfs is.
+
 Options:
   --privilege HOW    Where the rights come from: user (a user namespace), root
                      (you are root), or sudo, for the step's program alone
@@ -76,7 +78,7 @@ Open a shell on a throwaway host, with the steps' programs on its PATH
 Usage: cargo xtask host [OPTIONS] [--] [COMMAND [ARG...]]
 
 Its name, mounts and processes are its own and vanish; its files are this
-machine's.
+machine's. The daemons that `ps` shows on it do nothing.
 
   [COMMAND [ARG...]] What to run on it [default: a shell]
 
@@ -171,10 +173,19 @@ pub fn run() -> Result<ExitCode> {
         return Ok(ExitCode::from(USAGE));
     };
     let (name, args) = (name.to_string_lossy().into_owned(), args.collect::<Vec<_>>());
-    if ["help", "--help", "-h"].contains(&name.as_str()) {
-        output::write(HELP)?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    let (name, args) = match (name.as_str(), args.first()) {
+        // `help run` is `run --help`.
+        ("help", Some(command)) => (command.to_string_lossy().into_owned(), vec!["--help".into()]),
+        ("help" | "--help" | "-h", _) => {
+            output::write(HELP)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        ("--version" | "-V", _) => {
+            output::write(concat!("mini-docker ", env!("CARGO_PKG_VERSION"), "\n"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => (name, args),
+    };
     if let Some(tool) = TOOLS.iter().find(|tool| tool.commands.contains(&name.as_str())) {
         return tools::run(tool, &name, &args);
     }
@@ -241,7 +252,14 @@ fn run_command(help: &'static str, mut parser: lexopt::Parser) -> Result<ExitCod
                 let step = step.to_string_lossy();
                 let program = match step.as_ref() {
                     "mine" => run::Program::Mine,
-                    step => run::Program::Step(steps::find(step).map_err(|error| Failure::Usage(error.to_string()))?),
+                    step => run::Program::Step(steps::find(step).map_err(|error| {
+                        let mine = suggestion(step, ["mine"]);
+                        Failure::Usage(if mine.is_empty() {
+                            error.to_string()
+                        } else {
+                            format!("there is no step '{step}'{mine}")
+                        })
+                    })?),
                 };
                 let command = rest(None, &mut parser)?;
                 return Ok(run::run(&run::Options { program, command, privilege: request, release })?);

@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use duct::cmd;
 use lab::advice::{advice, container};
-use lab::privilege::{self, Privilege};
+use lab::privilege::Privilege;
 use lab::probe::probe;
 use lab::process::on_path;
-use lab::{cargo, mountinfo, output, rootfs, steps, workspace};
+use lab::{cargo, choice, mountinfo, output, rootfs, steps, workspace};
 use nix::sys::statvfs::statvfs;
 use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
@@ -88,7 +88,7 @@ fn machine(report: &mut Report) {
 fn rights(report: &mut Report) -> Result<bool> {
     let steps: Vec<_> = steps::all()?.into_iter().map(|step| (readiness::of(&step, None), step)).collect();
     let all_run = steps.iter().all(|(choice, _)| choice.is_ok());
-    let ways = privilege::ways_to_run();
+    let ways = choice::ways_to_run();
     for &way in &ways {
         let subject = match way {
             Privilege::Root => "root",
@@ -99,7 +99,7 @@ fn rights(report: &mut Report) -> Result<bool> {
             Ok(None) => report.ok(subject, "may do everything that the steps ask of the kernel"),
             Ok(Some(refusal)) => {
                 let advice = advice(way, refusal, &ways);
-                let line = format!("{}: {}. {advice}", refusal.call.text, refusal.errno);
+                let line = format!("{}: {}. {advice}", refusal.call, refusal.errno);
                 // A way that isn't needed is not a failure.
                 if all_run { report.note(subject, &line) } else { report.fail(subject, &line) }
             }

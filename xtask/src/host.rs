@@ -8,9 +8,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use lab::host::{Guests, build, environment};
-use lab::privilege::{self, Privilege};
-use lab::process::{die_with_parent, exit_code, on_path};
-use lab::{cargo, rootfs, steps, tty, workspace};
+use lab::privilege::Privilege;
+use lab::process::{die_with_parent, exit_code, on_path, take_terminal_back, wait_for_foreground};
+use lab::{cargo, choice, rootfs, steps, target, workspace};
 use nix::sys::signal::{SigSet, Signal};
 
 /// The banner of an interactive shell.
@@ -49,15 +49,14 @@ pub fn run(options: Options) -> Result<ExitCode> {
     };
     // A host needs what the first two steps need, and /proc, which the last one mounts.
     let step = steps::all()?.last().map_or(0, |step| step.number);
-    let choice =
-        privilege::choose(&privilege::ways_to_a_host(), options.privilege, step).context("no throwaway host")?;
+    let choice = choice::choose(&choice::ways_to_a_host(), options.privilege, step).context("no throwaway host")?;
     let environment = environment(&programs)?;
     let mut init = build(choice.privilege == Privilege::User, Guests::Trusted).context("no throwaway host")?;
 
     let is_shell = options.command.is_empty();
     let command = if is_shell { shell() } else { options.command };
     if is_shell {
-        tty::wait_for_foreground();
+        wait_for_foreground();
         eprintln!("{BANNER}");
         if programs.iter().any(|directory| directory.join("mine").exists()) {
             eprintln!("{BANNER_MINE}");
@@ -67,7 +66,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
     // As in the steps, the command decides what Ctrl-C means.
     SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block()?;
     let result = result.and_then(|mut command| command.wait());
-    tty::take_back();
+    take_terminal_back();
     init.kill()?;
     init.wait()?;
     if is_shell {
@@ -86,7 +85,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
 fn build_steps() -> Result<Vec<PathBuf>> {
     let programs = cargo::steps_and(&[])?;
     let mut directories: Vec<PathBuf> = programs.values().filter_map(|it| it.parent().map(PathBuf::from)).collect();
-    directories.push(workspace::workshop_target()?.join("debug"));
+    directories.push(target::workshop()?.join("debug"));
     directories.sort();
     directories.dedup();
     Ok(directories)

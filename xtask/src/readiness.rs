@@ -1,9 +1,10 @@
 //! Whether a step can run here, and how. `run` acts on the answer and `doctor` prints it, so they can't disagree.
 
 use anyhow::{Result, bail};
-use lab::privilege::{self, Choice, Privilege};
+use lab::choice::Choice;
+use lab::privilege::Privilege;
 use lab::steps::Step;
-use lab::{rootfs, workspace};
+use lab::{choice, rootfs, workspace};
 use nix::unistd::{AccessFlags, access};
 
 /// Decides how a step gets its rights here. `request` leaves only that way.
@@ -16,7 +17,7 @@ pub fn of(step: &Step, request: Option<Privilege>) -> Result<Choice> {
     {
         bail!("{obstacle}");
     }
-    privilege::choose(&privilege::ways_to_run(), request, step.number)
+    choice::choose(&choice::ways_to_run(), request, step.number)
 }
 
 /// Returns what keeps a step from running in ./rootfs, and what to do: something is wrong with it, or it is missing and can't
@@ -26,7 +27,11 @@ pub fn rootfs_obstacle() -> Option<String> {
     let elsewhere = "copy the repository elsewhere";
     if !rootfs::is_missing(&rootfs) {
         let flaw = rootfs::flaw(&rootfs)?;
-        let cure = if rootfs::is_noexec(&rootfs) { elsewhere } else { "`cargo xtask rootfs --force` rebuilds it" };
+        let cure = match () {
+            () if rootfs::is_noexec(&rootfs) => elsewhere,
+            () if rootfs::stamp(&rootfs).is_some() => "`cargo xtask rootfs --force` rebuilds it",
+            () => "it wasn't created by xtask; move it away, or replace it with `cargo xtask rootfs --force`",
+        };
         return Some(format!("./rootfs {flaw}: {cure}"));
     }
     let why = match () {

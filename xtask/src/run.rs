@@ -8,9 +8,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use lab::privilege::{self, Privilege};
-use lab::process::on_path;
+use lab::process::{on_path, wait_for_foreground};
 use lab::steps::{self, Step};
-use lab::{cargo, environment, rootfs, tty, workspace};
+use lab::{cargo, environment, rootfs, target, workspace};
 
 use crate::readiness;
 
@@ -75,7 +75,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     command.args(&options.command).current_dir(workspace::root());
     environment::leave_cargos(&mut command);
     if options.command.is_empty() {
-        tty::wait_for_foreground();
+        wait_for_foreground();
     }
     if choice.privilege == Privilege::User {
         privilege::enter_user_namespace()?;
@@ -119,7 +119,7 @@ fn build_mine() -> Result<Option<PathBuf>> {
     let manifest = workspace::workshop().join("Cargo.toml");
     ensure!(manifest.exists(), "there is no workshop/ yet: `cargo xtask workshop start` makes it");
     let args = ["build", "--bin", "mine", "--target-dir"].map(OsString::from);
-    let args: Vec<OsString> = args.into_iter().chain([workspace::workshop_target()?.into()]).collect();
+    let args: Vec<OsString> = args.into_iter().chain([target::workshop()?.into()]).collect();
     let Some(mut programs) = cargo::build(Some(&manifest), &args)? else { return Ok(None) };
     programs.remove("mine").context("cargo built no mine").map(Some)
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: a rootfs, then the tests; and a comparison of this machine before and after.
 
+use std::env;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
@@ -9,7 +10,7 @@ use lab::privilege::Privilege;
 use lab::process::on_path;
 use lab::rootfs::{self, Source};
 use lab::steps::Step;
-use lab::{cargo, workspace};
+use lab::{cargo, target, workspace};
 use nix::unistd::geteuid;
 
 /// What `xtask test` was asked for.
@@ -73,7 +74,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let directory = match &options.source {
         None => rootfs::test_directory()?,
         Some(source) => {
-            let directory = workspace::test_directory(source.short())?;
+            let directory = target::test_directory(source.short())?;
             let force = matches!(source, Source::Path(_));
             let source = Some(source.clone());
             rootfs::make(&directory.join("rootfs"), &rootfs::Options { source, force, ..Default::default() })?;
@@ -94,6 +95,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     if let Some(privilege) = options.privilege {
         cargo.env(PRIVILEGE, privilege.name());
+    }
+    if env::var_os("INSTA_UPDATE").is_none() {
+        // A snapshot that waits for review would keep the book from being built.
+        cargo.env("INSTA_UPDATE", "no");
     }
     cargo.args(&options.cargo_args);
     if options.all && !options.cargo_args.iter().any(|arg| arg == "--") {

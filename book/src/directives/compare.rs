@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use anyhow::{Result, anyhow};
+
 use crate::directives::transcript;
 use crate::html::escape;
 use crate::workspace::Workspace;
@@ -11,10 +13,10 @@ const SNAPSHOT: &str = "xtask/grader/tests/grader/snapshots/grader__compare__tab
 const TYPED: &str = "$ cargo xtask compare";
 
 /// Returns the block that replaces the directive.
-pub fn render(workspace: &Workspace) -> Result<String, String> {
+pub fn render(workspace: &Workspace) -> Result<String> {
     let body = transcript::read(workspace, SNAPSHOT, TYPED)?;
     let table = table(body.strip_prefix(TYPED).unwrap_or_default().trim_start_matches('\n'))
-        .map_err(|line| format!("{SNAPSHOT}: `{line}` does not fit the columns of the heading"))?;
+        .map_err(|line| anyhow!("{SNAPSHOT}: `{line}` does not fit the columns of the heading"))?;
     Ok(format!("<div class=\"terminal-box\">{}{table}</div>", transcript::terminal(TYPED)))
 }
 

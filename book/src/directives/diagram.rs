@@ -1,25 +1,25 @@
 //! `{{#diagram diagrams/uts.svg}}`: a drawing of `book/`, put into the page so that it follows the reader's theme. So it must not
 //! have a colour of its own, and it must describe itself to readers who can't see it.
 
+use anyhow::{Context, Result, ensure};
+
 use crate::html::{Token, tokens};
 use crate::workspace::Workspace;
 
 /// Attributes and properties whose value is a paint.
 const PAINTS: &str = "fill stroke stop-color flood-color lighting-color solid-color color background background-color";
 
-/// Paints that are not a colour, or the colour of what is around.
-const KEYWORDS: &str = "none currentcolor inherit transparent context-fill context-stroke";
+/// Words of a paint that is not a colour, or comes from what is around or from the theme.
+const KEYWORDS: &str =
+    "none currentcolor inherit transparent context-fill context-stroke var color-mix in srgb oklab oklch !important";
 
 /// Returns the block that replaces the directive.
-pub fn render(workspace: &Workspace, path: &str) -> Result<String, String> {
+pub fn render(workspace: &Workspace, path: &str) -> Result<String> {
     let file = format!("book/{path}");
     let drawing = workspace.read(&file)?;
-    let start = drawing.find("<svg").ok_or_else(|| format!("{file} contains no <svg>"))?;
-    let wrong = faults(&drawing);
-    if !wrong.is_empty() {
-        let all: Vec<String> = wrong.iter().map(|(line, fault)| format!("{file}:{line}: {fault}")).collect();
-        return Err(all.join("; "));
-    }
+    let start = drawing.find("<svg").with_context(|| format!("{file} contains no <svg>"))?;
+    let wrong: Vec<String> = faults(&drawing).iter().map(|(line, fault)| format!("{file}:{line}: {fault}")).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("; "));
     // A blank line would end the HTML block for Markdown.
     let lines: Vec<&str> = drawing[start..].lines().filter(|line| !line.trim().is_empty()).map(str::trim_end).collect();
     Ok(format!("<figure class=\"diagram\">\n{}\n</figure>", lines.join("\n")))
@@ -75,21 +75,11 @@ fn is_one_of(word: &str, words: &str) -> bool {
     words.split(' ').any(|it| it.eq_ignore_ascii_case(word))
 }
 
-/// True if a paint is not a colour, or comes from what is around, the theme, or a gradient of the drawing.
+/// True if a paint is a gradient of the drawing, or contains no colour.
 fn follows_theme(value: &str) -> bool {
-    let lower = value.trim().trim_end_matches("!important").trim_end().to_ascii_lowercase();
-    let call = |name: &str| lower.strip_prefix(name).and_then(|rest| rest.strip_suffix(')'));
-    is_one_of(&lower, KEYWORDS)
-        // After a comma the variable has a fallback, which is a paint again.
-        || call("var(--").is_some_and(|inner| match inner.split_once(',') {
-            Some((_, fallback)) => follows_theme(fallback),
-            None => !inner.is_empty(),
-        })
-        || call("url(#").is_some()
-        || call("color-mix(").is_some_and(|inner| {
-            let words = inner.split([',', ' ']).filter(|word| !word.is_empty() && !word.ends_with('%'));
-            words.skip(2).all(follows_theme)
-        })
+    let mut words = value.split([' ', '\n', ',', '(', ')']).filter(|word| !word.is_empty());
+    value.starts_with("url(#") && value.ends_with(')')
+        || words.all(|word| word.starts_with("--") || word.ends_with('%') || is_one_of(word, KEYWORDS))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use anyhow::{Result, anyhow, bail, ensure};
 use similar::{ChangeTag, TextDiff};
 
 use crate::directives::listing;
@@ -13,12 +14,10 @@ use crate::workspace::Workspace;
 const CONTEXT: usize = 3;
 
 /// Returns the block that replaces the directive.
-pub fn render(workspace: &Workspace, argument: &str) -> Result<String, String> {
+pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
     let (steps, names) = argument.split_once('#').unwrap_or((argument, ""));
     let &[old, new] = steps.split_whitespace().collect::<Vec<_>>().as_slice() else {
-        return Err(
-            "`stepdiff` takes two steps, and perhaps items: {{#stepdiff step01-uts step02-pid #child}}".to_owned()
-        );
+        bail!("`stepdiff` takes two steps, and perhaps items: {{{{#stepdiff step01-uts step02-pid #child}}}}");
     };
     let files = [old, new].map(|step| format!("{step}/src/main.rs"));
     let (old, new) = (workspace.read(&files[0])?, workspace.read(&files[1])?);
@@ -28,26 +27,21 @@ pub fn render(workspace: &Workspace, argument: &str) -> Result<String, String> {
     let names: Vec<&str> = names.split(',').map(str::trim).collect();
     let mut lines = String::new();
     for name in &names {
-        let find = |text: &str, file: &str| listing::find_item(text, name).map_err(|why| format!("{file} {why}"));
-        let (from, to) = match (find(&old, &files[0])?, find(&new, &files[1])?) {
-            (None, None) => return Err(format!("neither {} nor {} has an item `{name}`", files[0], files[1])),
-            // An item that is new or gone is the difference itself.
-            (from, to) => (from.unwrap_or(0..0), to.unwrap_or(0..0)),
-        };
+        let find = |text: &str, file: &str| listing::find_item(text, name).map_err(|why| anyhow!("{file} {why}"));
+        let (from, to) = (find(&old, &files[0])?, find(&new, &files[1])?);
+        ensure!(from.is_some() || to.is_some(), "neither {} nor {} has an item `{name}`", files[0], files[1]);
+        // An item that is new or gone is the difference itself.
+        let (from, to) = (from.unwrap_or(0..0), to.unwrap_or(0..0));
         let changed = hunks((&listing::cut(&old, &from), from.start), (&listing::cut(&new, &to), to.start));
-        if changed.is_empty() {
-            return Err(format!("`{name}` is the same in {} and {}", files[0], files[1]));
-        }
+        ensure!(!changed.is_empty(), "`{name}` is the same in {} and {}", files[0], files[1]);
         lines += &changed;
     }
     block(&files, &format!(", {}", names.join(", ")), &lines)
 }
 
 /// Returns the hunks between two files in a frame that names the files.
-pub fn block([old, new]: &[String; 2], items: &str, hunks: &str) -> Result<String, String> {
-    if hunks.is_empty() {
-        return Err(format!("{old} and {new} are the same"));
-    }
+pub fn block([old, new]: &[String; 2], items: &str, hunks: &str) -> Result<String> {
+    ensure!(!hunks.is_empty(), "{old} and {new} are the same");
     let (old, new, items) = (escape(old), escape(new), escape(items));
     Ok(format!(
         "<div class=\"diff-box\"><pre class=\"diff\" tabindex=\"0\" role=\"group\" aria-label=\"Difference from {old} to {new}{items}\">\

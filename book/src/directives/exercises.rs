@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Error;
+use anyhow::{Context, Result, anyhow, ensure};
 use exercises::{DIAGNOSES, EXERCISES, Exercise};
 
 use crate::directives::{diff, listing};
@@ -12,12 +12,10 @@ use crate::problem::Problem;
 use crate::workspace::Workspace;
 
 /// Returns the exercises of a chapter: each a heading, what to do, the hints folded, and how to check it.
-pub fn render(workspace: &Workspace, chapter: &str) -> Result<String, String> {
-    let mut all = all(workspace)?;
+pub fn render(workspace: &Workspace, chapter: &str) -> Result<String> {
+    let mut all = exercises::all(&workspace.root)?;
     all.retain(|exercise| exercise.chapter == chapter);
-    if all.is_empty() {
-        return Err(format!("no exercise in {EXERCISES} belongs to the chapter `{chapter}`"));
-    }
+    ensure!(!all.is_empty(), "no exercise in {EXERCISES} belongs to the chapter `{chapter}`");
     let mut block = String::new();
     for Exercise { order, id, title, minutes, statement, hints, .. } in all {
         let _ = write!(block, "### Exercise {order}, `{id}`: {title} {{#exercise-{id}}}\n\n");
@@ -35,12 +33,11 @@ pub fn render(workspace: &Workspace, chapter: &str) -> Result<String, String> {
 }
 
 /// Returns the solution of an exercise, folded: the complete program, and the difference from the starter if there is one.
-pub fn render_solution(workspace: &Workspace, id: &str) -> Result<String, String> {
-    let all = all(workspace)?;
-    let exercise = all.iter().find(|it| it.id == id).ok_or_else(|| format!("there is no exercise `{id}`"))?;
-    let source = |it: Result<String, Error>| it.map(|it| it.replace("\r\n", "\n")).map_err(|it| format!("{it:#}"));
-    let starter = source(exercise.starter(&workspace.root))?;
-    let solution = source(exercise.solution(&workspace.root))?;
+pub fn render_solution(workspace: &Workspace, id: &str) -> Result<String> {
+    let all = exercises::all(&workspace.root)?;
+    let exercise = all.iter().find(|it| it.id == id).with_context(|| format!("there is no exercise `{id}`"))?;
+    let starter = exercise.starter(&workspace.root)?.replace("\r\n", "\n");
+    let solution = exercise.solution(&workspace.root)?.replace("\r\n", "\n");
     let code = listing::code_block("rust", &solution);
     let mut block = format!("<details><summary>A solution of <code>{id}</code></summary>\n\n{code}\n\n</details>\n");
     // The headers differ because they introduce different programs.
@@ -57,56 +54,52 @@ pub fn render_solution(workspace: &Workspace, id: &str) -> Result<String, String
 }
 
 /// Returns a table of all exercises, with links to their chapters.
-pub fn render_table(workspace: &Workspace) -> Result<String, String> {
+pub fn render_table(workspace: &Workspace) -> Result<String> {
     let mut table = "| | name | what | minutes |\n|---:|---|---|---:|\n".to_owned();
-    for Exercise { order, id, title, chapter, minutes, .. } in all(workspace)? {
+    for Exercise { order, id, title, chapter, minutes, .. } in exercises::all(&workspace.root)? {
         let _ = writeln!(table, "| {order} | `{id}` | [{}]({chapter}#exercise-{id}) | {minutes} |", cell(&title));
     }
     Ok(table)
 }
 
 /// Returns a table of all diagnoses, with links to the sections that explain them.
-pub fn render_diagnoses(workspace: &Workspace) -> Result<String, String> {
+pub fn render_diagnoses(workspace: &Workspace) -> Result<String> {
     let mut table = "| name | what may be behind it | read |\n|---|---|---|\n".to_owned();
-    for it in exercises::diagnoses(&workspace.root).map_err(|error| format!("{error:#}"))? {
-        let heading = heading(workspace, &it.section).map_err(|why| format!("{DIAGNOSES}:{}: {why}", it.line))?;
+    for it in exercises::diagnoses(&workspace.root)? {
+        let heading = heading(workspace, &it.section).with_context(|| format!("{DIAGNOSES}:{}", it.line))?;
         let _ = writeln!(table, "| `{}` | {} | [{}]({}) |", it.id, cell(&it.text), cell(&heading), it.section);
     }
     Ok(table)
 }
 
 /// Returns the exercises that no chapter shows. A workspace without exercises has none.
-pub fn not_shown(workspace: &Workspace, chapters: &[&str]) -> Result<Vec<Problem>, String> {
+pub fn not_shown(workspace: &Workspace, chapters: &[&str]) -> Result<Vec<Problem>> {
     if !workspace.root.join(EXERCISES).exists() {
         return Ok(Vec::new());
     }
-    let mut exercises = all(workspace)?;
-    let directive = |exercise: &Exercise| format!("{{{{#exercises {}}}}}", exercise.chapter);
-    exercises.retain(|it| !chapters.iter().any(|text| text.lines().any(|line| line.trim() == directive(it))));
-    let problem = |exercise: Exercise| {
-        let file = format!("{EXERCISES}/{}/text.md", exercise.id);
-        let text = workspace.read(&file)?;
-        let line = text.lines().position(|line| line.starts_with("chapter:")).map(|index| index + 1);
-        let message = format!("no chapter shows it: there is no line {}", directive(&exercise));
-        Ok(Problem { file, line, message })
-    };
-    exercises.into_iter().map(problem).collect()
+    let mut problems = Vec::new();
+    for Exercise { id, chapter, .. } in exercises::all(&workspace.root)? {
+        let directive = format!("{{{{#exercises {chapter}}}}}");
+        if !chapters.iter().any(|text| text.lines().any(|line| line.trim() == directive)) {
+            let file = format!("{EXERCISES}/{id}/text.md");
+            let text = workspace.read(&file)?;
+            let line = text.lines().position(|line| line.starts_with("chapter:")).map(|index| index + 1);
+            problems.push(Problem::new(file, line, format!("no chapter shows it: there is no line {directive}")));
+        }
+    }
+    Ok(problems)
 }
 
 /// Returns the words of the headings of the chapter and of the section that `step01.md#why` names.
-fn heading(workspace: &Workspace, section: &str) -> Result<String, String> {
-    let (chapter, id) = section.split_once('#').ok_or_else(|| format!("`{section}` names no section"))?;
-    let text = workspace.read(&format!("book/text/{chapter}")).map_err(|_| format!("there is no chapter {chapter}"))?;
+fn heading(workspace: &Workspace, section: &str) -> Result<String> {
+    let (chapter, id) = section.split_once('#').with_context(|| format!("`{section}` names no section"))?;
+    let text = workspace.read(&format!("book/text/{chapter}")).map_err(|_| anyhow!("there is no chapter {chapter}"))?;
     let mut headings =
         text.lines().filter_map(|line| line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' '));
     let title = headings.next().and_then(|title| title.split(':').next()).unwrap_or_default();
     let end = format!("{{#{id}}}");
     let words = headings.find_map(|words| words.strip_suffix(&end));
-    words.map(|words| format!("{title}: {}", words.trim())).ok_or_else(|| format!("{chapter} has no heading {end}"))
-}
-
-fn all(workspace: &Workspace) -> Result<Vec<Exercise>, String> {
-    exercises::all(&workspace.root).map_err(|error| format!("{error:#}"))
+    words.map(|words| format!("{title}: {}", words.trim())).with_context(|| format!("{chapter} has no heading {end}"))
 }
 
 /// Returns plain text for a cell of a table. Between backticks it is code in both.

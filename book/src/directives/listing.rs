@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use anyhow::{Result, anyhow, ensure};
 use proc_macro2::Span;
 use syn::Item;
 use syn::spanned::Spanned;
@@ -12,28 +13,24 @@ use crate::html::escape;
 use crate::workspace::Workspace;
 
 /// Returns the block that replaces the directive.
-pub fn render(workspace: &Workspace, argument: &str) -> Result<String, String> {
-    let (path, part) = match argument.find(['#', ':']) {
-        Some(at) => (argument[..at].trim_end(), Some((&argument[at..=at], argument[at + 1..].trim()))),
-        None => (argument, None),
-    };
+pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
+    let (path, part) = argument.split_at(argument.find(['#', ':']).unwrap_or(argument.len()));
+    let path = path.trim_end();
     let text = workspace.read(path)?;
-    let code = match part {
-        None => text,
-        Some(("#", names)) => {
-            let item = |name: &str| match find_item(&text, name.trim()) {
-                Ok(Some(lines)) => Ok(dedent(&cut(&text, &lines))),
-                Ok(None) => Err(format!("{path} has no item `{}`", name.trim())),
-                Err(why) => Err(format!("{path} {why}")),
-            };
-            names.split(',').map(item).collect::<Result<Vec<_>, String>>()?.join("\n")
-        }
-        Some((_, anchor)) => dedent(&cut(&text, &find_anchor(&text, anchor).map_err(|why| format!("{path}: {why}"))?)),
+    let code = if let Some(names) = part.strip_prefix('#') {
+        let item = |name: &str| match find_item(&text, name.trim()) {
+            Ok(Some(lines)) => Ok(dedent(&cut(&text, &lines))),
+            Ok(None) => Err(anyhow!("{path} has no item `{}`", name.trim())),
+            Err(why) => Err(anyhow!("{path} {why}")),
+        };
+        names.split(',').map(item).collect::<Result<Vec<_>>>()?.join("\n")
+    } else if let Some(name) = part.strip_prefix(':') {
+        dedent(&cut(&text, &find_anchor(&text, name.trim()).map_err(|why| anyhow!("{path}: {why}"))?))
+    } else {
+        text
     };
     let code: String = code.lines().filter(|line| anchor(line).is_none()).map(|line| format!("{line}\n")).collect();
-    if code.trim().is_empty() {
-        return Err(format!("the listing of {argument} is empty"));
-    }
+    ensure!(!code.trim().is_empty(), "the listing of {argument} is empty");
     let language = match Path::new(path).extension().and_then(|extension| extension.to_str()) {
         Some("rs") => "rust",
         Some("yml") => "yaml",
@@ -75,27 +72,25 @@ pub fn find_item(text: &str, name: &str) -> Result<Option<Range<usize>>, String>
 }
 
 fn search(items: &[Item], name: &str, found: &mut Vec<Span>) {
-    use syn::{ItemConst, ItemEnum, ItemFn, ItemMod, ItemStatic, ItemStruct, ItemTrait, ItemType, Signature};
     for item in items {
-        let (Item::Const(ItemConst { ident, .. })
-        | Item::Enum(ItemEnum { ident, .. })
-        | Item::Fn(ItemFn { sig: Signature { ident, .. }, .. })
-        | Item::Mod(ItemMod { ident, .. })
-        | Item::Static(ItemStatic { ident, .. })
-        | Item::Struct(ItemStruct { ident, .. })
-        | Item::Trait(ItemTrait { ident, .. })
-        | Item::Type(ItemType { ident, .. })) = item
-        else {
-            continue;
+        let ident = match item {
+            Item::Const(it) => &it.ident,
+            Item::Enum(it) => &it.ident,
+            Item::Fn(it) => &it.sig.ident,
+            Item::Mod(it) => &it.ident,
+            Item::Static(it) => &it.ident,
+            Item::Struct(it) => &it.ident,
+            Item::Trait(it) => &it.ident,
+            Item::Type(it) => &it.ident,
+            _ => continue,
         };
         if ident == name {
             found.push(item.span());
         }
-        if let (Item::Mod(ItemMod { content: Some((_, items)), .. }), Some((module, name))) =
-            (item, name.split_once("::"))
+        if let (Item::Mod(it), Some((module, name))) = (item, name.split_once("::"))
             && ident == module
         {
-            search(items, name, found);
+            search(it.content.as_ref().map_or(&[], |(_, items)| items), name, found);
         }
     }
 }

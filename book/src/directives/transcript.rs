@@ -2,28 +2,27 @@
 
 use std::fmt::Write as _;
 
+use anyhow::{Context, Result, bail, ensure};
+
 use crate::html::escape;
 use crate::workspace::Workspace;
 
 const PROMPT: &str = "$ ";
 
 /// Returns the block that replaces the directive.
-pub fn render(workspace: &Workspace, path: &str) -> Result<String, String> {
+pub fn render(workspace: &Workspace, path: &str) -> Result<String> {
     Ok(format!("<div class=\"terminal-box\">{}</div>", terminal(&read(workspace, path, PROMPT)?)))
 }
 
 /// Reads a snapshot, without its header. It must begin with `beginning`.
-pub fn read(workspace: &Workspace, path: &str, beginning: &str) -> Result<String, String> {
+pub fn read(workspace: &Workspace, path: &str, beginning: &str) -> Result<String> {
     let text = workspace.read(path)?;
     // insta's header has three lines, or four, or five.
     let header = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n"));
-    let (_, body) = header.ok_or_else(|| format!("{path} does not begin with insta's header"))?;
-    let body = body.trim_end_matches('\n');
-    if !body.starts_with(beginning) {
-        return Err(format!("{path} does not begin with `{beginning}`: readers must see what was typed"));
-    }
+    let body = header.with_context(|| format!("{path} does not begin with insta's header"))?.1.trim_end_matches('\n');
+    ensure!(body.starts_with(beginning), "{path} does not begin with `{beginning}`: readers must see what was typed");
     if let Some(control) = body.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err(format!("{path} contains the control character {control:?}; remove it in the test"));
+        bail!("{path} contains the control character {control:?}; remove it in the test");
     }
     Ok(body.to_owned())
 }

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::read;
 
@@ -38,26 +38,19 @@ pub fn diagnoses(root: &Path) -> Result<Vec<Diagnosis>> {
 
 fn parse(text: &str) -> Result<Vec<Diagnosis>> {
     let mut found: Vec<Diagnosis> = Vec::new();
-    for (line, content) in (1..).zip(text.lines()) {
-        if let Some(id) = content.strip_prefix("## ") {
+    let mut line = 1;
+    for part in text.split("\n## ") {
+        // Before the first heading is an introduction.
+        if line > 1 {
+            let mut lines = part.lines().map(str::trim);
+            let (id, section) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+            let text = lines.filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" ");
             ensure!(!found.iter().any(|it| it.id == id), "{DIAGNOSES}:{line}: there are two diagnoses `{id}`");
-            found.push(Diagnosis { id: id.to_owned(), section: String::new(), text: String::new(), line });
-        } else if let Some(diagnosis) = found.last_mut().filter(|_| !content.is_empty()) {
-            if line == diagnosis.line + 1 {
-                diagnosis.section = content.to_owned();
-            } else {
-                let space = if diagnosis.text.is_empty() { "" } else { " " };
-                diagnosis.text.extend([space, content]);
-            }
+            ensure!(section.contains(".md#"), "{DIAGNOSES}:{line}: `{id}` names no section of the book");
+            ensure!(!text.is_empty(), "{DIAGNOSES}:{line}: `{id}` has no text");
+            found.push(Diagnosis { id: id.to_owned(), section: section.to_owned(), text, line });
         }
-    }
-    for Diagnosis { id, section, text, line } in &found {
-        section
-            .split_once(".md#")
-            .with_context(|| format!("{DIAGNOSES}:{line}: `{id}` names no section of the book"))?;
-        if text.is_empty() {
-            bail!("{DIAGNOSES}:{line}: `{id}` has no text");
-        }
+        line += part.matches('\n').count() + 1;
     }
     Ok(found)
 }

@@ -2,51 +2,16 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `text.md` | the front matter, the statement and the hints, see below |
+//! | `text.md` | the front matter, the statement and the hints |
 //! | `starter.diff` | the changes that make the starter, if it isn't a program as it stands |
 //! | `solution.diff` | the changes that make the solution, if it isn't a program as it stands |
 //! | `mutants.diff` | wrong programs, and right ones of another shape, as changes of the solution |
 //!
 //! The three `.diff` files have one format, see [`edits`]; `diagnoses.md` is described at [`Diagnosis`].
 //!
-//! # `text.md`
-//!
-//! ```markdown
-//! ---
-//! title: A process table of its own
-//! order: 2
-//! chapter: step02.md
-//! minutes: 45
-//! after: uts
-//! function: child
-//! starter: step01-uts/src/main.rs
-//! solution: step02-pid/src/main.rs
-//! diagnosis: no-pid-namespace
-//! checks:
-//!   it_has_a_pid_namespace: the command is in a PID namespace of its own
-//! ---
-//!
-//! What to do, in a paragraph or two.
-//!
-//! ## Ask yourself
-//!
-//! A hint, one of any number, from a question to the calls in their order.
-//! ```
-//!
-//! | key | value | default |
-//! |---|---|---|
-//! | `title` | the name that people read | |
-//! | `order` | the place among the exercises, from 0 | |
-//! | `chapter` | the file name of the chapter that shows it | |
-//! | `minutes` | how long it takes | |
-//! | `after` | ids of the exercises whose checks must hold as well (exercise 0 always does); `steps` stands for all that are steps: their `starter` and `solution` differ | none |
-//! | `kind` | `container`, a program `mine run COMMAND [ARG...]`, or `attack`, a program `escape COMMAND [ARG...]` | `container` |
-//! | `function` | the function that the last hint but one shows | |
-//! | `starter` | the program that `starter.diff` changes, from the top of the repository | the last step |
-//! | `solution` | the program that `solution.diff` changes, from the top of the repository | the last step |
-//! | `diagnosis` | the id of the diagnosis that the starter gets | none, the starter passes |
-//! | `needs` | what a machine must have beyond what the steps need, so that a check may be unable to run | nothing |
-//! | `checks` | one line for each check, indented: the name of its rule, and the sentence that a report shows | |
+//! `pid/text.md` is an example: the front matter between two lines `---`, the statement, and a section for each hint, from a
+//! question to the calls in their order. [`Exercise`] explains the keys. `title`, `order`, `chapter`, `minutes`, `function` and
+//! `checks` are required.
 
 use std::fs;
 use std::path::Path;
@@ -55,7 +20,6 @@ use anyhow::{Context, Result, bail, ensure};
 
 mod diagnoses;
 pub mod edits;
-pub mod package;
 mod text;
 
 pub use diagnoses::{DIAGNOSES, Diagnosis, diagnoses};
@@ -63,50 +27,47 @@ pub use diagnoses::{DIAGNOSES, Diagnosis, diagnoses};
 /// Where the exercises are, from the top of the repository.
 pub const EXERCISES: &str = "xtask/exercises";
 
-/// The word that stands for the exercises that are steps.
-const STEPS: &str = "steps";
-
-/// What a learner does in one sitting.
+/// What a learner does in one sitting. The fields are the keys of the front matter, unless they say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exercise {
-    /// Its place among the exercises, from 0.
+    /// The place among the exercises, from 0.
     pub order: u32,
-    /// Its name for commands, which stays when the order changes: `uts`.
+    /// The name for commands, which stays when the order changes: that of the directory.
     pub id: String,
-    /// Its name for people.
+    /// The name for people.
     pub title: String,
     /// The file name of the chapter that shows it.
     pub chapter: String,
     /// How long it takes.
     pub minutes: u32,
-    /// What its program must be.
+    /// What the program must be: `container`, the default, or `attack`.
     pub kind: Kind,
-    /// The function whose change is the last hint but one.
+    /// The function that the last hint but one shows.
     pub function: String,
-    /// What to do, in Markdown.
+    /// What to do, in Markdown: the text after the front matter.
     pub statement: String,
-    /// The heading and the Markdown text of each hint.
+    /// The heading and the Markdown text of each hint: a section after the statement.
     pub hints: Vec<(String, String)>,
-    /// What must hold.
+    /// What must hold: indented lines, each with the name of a rule and the sentence that a report shows.
     pub checks: Vec<Check>,
-    /// The exercises whose checks must hold as well, except 0.
+    /// The ids of the exercises whose checks must hold as well; exercise 0 always does. `steps` stands for all that are steps.
     pub after: Vec<String>,
-    /// The id of the diagnosis that the starter gets; `None` if it passes.
+    /// The id of the diagnosis that the starter gets; by default it passes.
     pub diagnosis: Option<String>,
-    /// What a machine must have beyond what the steps need.
+    /// What a machine must have beyond what the steps need, so that a check may be unable to run.
     pub needs: Option<String>,
-    /// The program that the starter is, or is made from: its path from the top of the repository.
+    /// The program that the starter is, or is made from; by default the last step. The key is `starter`.
     pub starter_base: String,
-    /// The program that the solution is, or is made from.
+    /// The program that the solution is, or is made from; by default the last step. The key is `solution`.
     pub solution_base: String,
 }
 
 /// The contract of an exercise's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `PROGRAM run COMMAND [ARG...]` makes a container.
+    /// `mine run COMMAND [ARG...]` makes a container.
     Container,
-    /// `PROGRAM COMMAND [ARG...]` is put into a container, as /tmp/escape. It is linked statically.
+    /// `escape COMMAND [ARG...]` is put into a container, as /tmp/escape. It is linked statically.
     Attack,
 }
 
@@ -153,14 +114,13 @@ pub fn all(root: &Path) -> Result<Vec<Exercise>> {
         let Exercise { id, order: found, .. } = exercise;
         ensure!(*found == order, "{EXERCISES}/{id}/text.md:1: `order` is {found}, and no exercise has {order}");
     }
-    let steps: Vec<String> = exercises.iter().filter(|it| it.is_step()).map(|it| it.id.clone()).collect();
-    let ids: Vec<String> = exercises.iter().map(|it| it.id.clone()).collect();
-    for exercise in &mut exercises {
-        if exercise.after == [STEPS] {
-            exercise.after.clone_from(&steps);
+    let known: Vec<(String, bool)> = exercises.iter().map(|it| (it.id.clone(), it.is_step())).collect();
+    for Exercise { id, after, .. } in &mut exercises {
+        if *after == ["steps"] {
+            *after = known.iter().filter(|(_, is_step)| *is_step).map(|(step, _)| step.clone()).collect();
         }
-        if let Some(unknown) = exercise.after.iter().find(|it| !ids.contains(it)) {
-            bail!("{EXERCISES}/{}/text.md:1: `after` names `{unknown}`, which is not an exercise", exercise.id);
+        if let Some(unknown) = after.iter().find(|it| !known.iter().any(|(id, _)| id == *it)) {
+            bail!("{EXERCISES}/{id}/text.md:1: `after` names `{unknown}`, which is not an exercise");
         }
     }
     Ok(exercises)
@@ -170,24 +130,22 @@ pub fn all(root: &Path) -> Result<Vec<Exercise>> {
 /// `step03`, `step03-chroot`).
 ///
 /// # Errors
-/// If there is none. The message suggests the id that is most like it, and lists all.
+/// If there is none. The message suggests the id that is most like it.
 pub fn find<'a>(exercises: &'a [Exercise], wanted: &str) -> Result<&'a Exercise> {
-    let order = wanted.parse().ok();
-    let solves = |it: &&Exercise| {
+    let number = |name: &str| name.strip_prefix("step")?.split('-').next()?.parse::<u32>().ok();
+    let named = |it: &&Exercise| {
         let step = it.solution_base.split('/').next().unwrap_or_default();
-        let number = |name: &str| name.split('-').next()?.strip_prefix("step")?.parse::<u32>().ok();
-        it.is_step()
-            && (step == wanted || !wanted.contains('-') && number(wanted).is_some() && number(wanted) == number(step))
+        let short = number(wanted).filter(|_| !wanted.contains('-'));
+        it.id == wanted
+            || wanted.parse() == Ok(it.order)
+            || it.is_step() && (step == wanted || short.is_some() && short == number(step))
     };
-    let found = exercises.iter().find(|it| it.id == wanted || Some(it.order) == order);
-    if let Some(exercise) = found.or_else(|| exercises.iter().find(solves)) {
-        return Ok(exercise);
-    }
     let likeness = |it: &&Exercise| strsim::jaro_winkler(wanted, &it.id);
     let nearest = exercises.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|it| likeness(it) > 0.8);
-    let suggestion = nearest.map_or(String::new(), |it| format!(": did you mean '{}'?", it.id));
-    let names: Vec<String> = exercises.iter().map(|it| format!("{} {}", it.order, it.id)).collect();
-    bail!("there is no exercise '{wanted}'{suggestion} (exercises: {})", names.join(", "))
+    exercises.iter().find(named).with_context(|| match nearest {
+        Some(nearest) => format!("there is no exercise '{wanted}': did you mean '{}'?", nearest.id),
+        None => format!("there is no exercise '{wanted}'; `cargo xtask status` lists them"),
+    })
 }
 
 impl Exercise {
@@ -243,10 +201,11 @@ impl Exercise {
     /// If a file can't be read or is wrong, or a change doesn't apply.
     pub fn solution(&self, root: &Path) -> Result<String> {
         let source = self.source(root, &self.solution_base, "solution.diff")?;
-        if !has(root, &self.id, "solution.diff") {
+        let Exercise { order, id, title, .. } = self;
+        // A program that is the solution as it stands keeps its header.
+        if !root.join(format!("{EXERCISES}/{id}/solution.diff")).exists() {
             return Ok(source);
         }
-        let Exercise { order, id, title, .. } = self;
         let header = format!("//! Exercise {order}, solved: {title}.\n//!\n//!     cargo xtask check {id}\n");
         Ok(header + without_header(&source))
     }
@@ -257,27 +216,24 @@ impl Exercise {
     /// If the file can't be read or is wrong.
     pub fn mutants(&self, root: &Path) -> Result<Vec<Mutant>> {
         let file = format!("{EXERCISES}/{}/mutants.diff", self.id);
-        let sections = edits::sections(&file, &read(root, &file)?)?;
+        let mut sections = edits::sections(&file, &read(root, &file)?)?;
+        ensure!(sections.remove(0).1.is_empty(), "{file}:1: there is an edit before the first `== name: verdict`");
         let mutant = |(heading, edits): (String, Vec<edits::Edit>)| {
             let (name, verdict) = heading.split_once(": ").with_context(|| format!("{file}: `== {heading}`"))?;
             let for_user = verdict.strip_suffix(", but passes for a real root");
             let id = for_user.unwrap_or(verdict);
-            Ok(Mutant {
-                name: name.to_owned(),
-                diagnosis: (id != "passes").then(|| id.to_owned()),
-                passes_as_root: for_user.is_some(),
-                edits,
-            })
+            let diagnosis = (id != "passes").then(|| id.to_owned());
+            Ok(Mutant { name: name.to_owned(), diagnosis, passes_as_root: for_user.is_some(), edits })
         };
         sections.into_iter().map(mutant).collect()
     }
 
     fn source(&self, root: &Path, base: &str, diff: &str) -> Result<String> {
         let source = read(root, base)?;
-        if !has(root, &self.id, diff) {
+        let file = format!("{EXERCISES}/{}/{diff}", self.id);
+        if !root.join(&file).exists() {
             return Ok(source);
         }
-        let file = format!("{EXERCISES}/{}/{diff}", self.id);
         edits::apply(&source, &edits::parse(&file, &read(root, &file)?)?).with_context(|| format!("changing {base}"))
     }
 }
@@ -288,24 +244,16 @@ pub fn without_header(source: &str) -> &str {
     &source[length..]
 }
 
-fn has(root: &Path, id: &str, name: &str) -> bool {
-    root.join(EXERCISES).join(id).join(name).exists()
-}
-
 fn read(root: &Path, file: &str) -> Result<String> {
     fs::read_to_string(root.join(file)).with_context(|| file.to_owned())
 }
 
 /// Returns the path of the program of the last step.
 fn last_step(root: &Path) -> Result<String> {
-    let mut programs = Vec::new();
-    for entry in fs::read_dir(root).with_context(|| root.display().to_string())? {
-        let program = format!("{}/src/main.rs", entry?.file_name().display());
-        if program.starts_with("step") && root.join(&program).is_file() {
-            programs.push(program);
-        }
-    }
-    Ok(programs.into_iter().max().unwrap_or_default())
+    let entries = fs::read_dir(root).with_context(|| root.display().to_string())?.flatten();
+    let programs = entries.map(|entry| format!("{}/src/main.rs", entry.file_name().display()));
+    let steps = programs.filter(|program| program.starts_with("step") && root.join(program).is_file());
+    Ok(steps.max().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -371,9 +319,7 @@ mod tests {
             assert_eq!(find(&exercises, wanted).unwrap().id, id);
         }
         let message = |wanted| find(&exercises, wanted).unwrap_err().to_string();
-        assert!(
-            message("utss").starts_with("there is no exercise 'utss': did you mean 'uts'? (exercises: 0 run, 1 uts, ")
-        );
-        assert!(message("quux").starts_with("there is no exercise 'quux' (exercises: "));
+        assert_eq!(message("utss"), "there is no exercise 'utss': did you mean 'uts'?");
+        assert_eq!(message("quux"), "there is no exercise 'quux'; `cargo xtask status` lists them");
     }
 }

@@ -1,100 +1,92 @@
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{Check, Exercise, Kind};
-
-/// The keys of the front matter that every text has.
-const REQUIRED: [&str; 5] = ["title", "order", "chapter", "minutes", "function"];
-/// The keys that have a default.
-const OPTIONAL: [&str; 6] = ["after", "kind", "starter", "solution", "diagnosis", "needs"];
 
 /// Parses a `text.md`. `file` is what errors name, and `base` the program that a starter and a solution are made from if the
 /// text doesn't name one.
 pub(crate) fn parse(file: &str, id: &str, base: &str, text: &str) -> Result<Exercise> {
     let mut lines = (1..).zip(text.lines());
     ensure!(lines.next().is_some_and(|(_, line)| line == "---"), "{file}:1: the first line is not `---`");
-    let mut values: Vec<(usize, &str, &str)> = Vec::new();
+    let mut values = BTreeMap::new();
     let mut checks = Vec::new();
-    let mut in_checks = false;
     loop {
-        let Some((line, content)) = lines.next() else { bail!("{file}:1: the front matter has no end, `---`") };
+        let next = lines.next().with_context(|| format!("{file}:1: the front matter has no end, `---`"));
+        let (line, content): (usize, _) = next?;
         if content == "---" {
             break;
         }
-        let (key, value) =
-            content.split_once(':').with_context(|| format!("{file}:{line}: this is not `key: value`"))?;
-        let value = value.trim();
-        if let Some(rule) = key.strip_prefix("  ").filter(|_| in_checks) {
-            ensure!(!value.is_empty(), "{file}:{line}: the check `{rule}` has no sentence");
+        let pair = content.split_once(':').with_context(|| format!("{file}:{line}: this is not `key: value`"));
+        let (key, value) = pair.map(|(key, value)| (key, value.trim()))?;
+        ensure!(!value.is_empty() || key == "checks", "{file}:{line}: `{}` has no value", key.trim());
+        if let Some(rule) = key.strip_prefix("  ") {
             checks.push(Check { rule: rule.to_owned(), sentence: value.to_owned() });
-            continue;
-        }
-        in_checks = key == "checks";
-        if !in_checks {
-            ensure!(REQUIRED.contains(&key) || OPTIONAL.contains(&key), "{file}:{line}: there is no key `{key}`");
-            ensure!(!values.iter().any(|it| it.1 == key), "{file}:{line}: `{key}` is there twice");
-            ensure!(!value.is_empty(), "{file}:{line}: `{key}` has no value");
-            values.push((line, key, value));
+        } else {
+            ensure!(values.insert(key, (line, value)).is_none(), "{file}:{line}: `{key}` is there twice");
         }
     }
-    let value = |wanted: &str| values.iter().find(|(_, key, _)| *key == wanted);
-    let required = |key: &str| {
-        value(key).map(|it| it.2.to_owned()).with_context(|| format!("{file}:1: the front matter has no `{key}`"))
+    let mut take = |key: &str, default: Option<&'static str>| {
+        let value = values.remove(key).or(default.map(|value| (1, value)));
+        value.with_context(|| format!("{file}:1: the front matter has no `{key}`"))
     };
-    let number = |key: &str| {
-        let text = required(key)?;
-        let line = value(key).map_or(1, |it| it.0);
-        text.parse().with_context(|| format!("{file}:{line}: `{key}` is not a number: {text}"))
+    take("checks", None)?;
+    ensure!(!checks.is_empty(), "{file}:1: there is no check");
+    let mut number = |key| {
+        let (line, value) = take(key, None)?;
+        value.parse().with_context(|| format!("{file}:{line}: `{key}` is not a number: {value}"))
     };
-    let kind = match value("kind") {
-        None | Some((.., "container")) => Kind::Container,
-        Some((.., "attack")) => Kind::Attack,
-        Some((line, _, other)) => bail!("{file}:{line}: there is no kind `{other}`"),
+    let (order, minutes) = (number("order")?, number("minutes")?);
+    let kind = match take("kind", Some("container"))? {
+        (_, "container") => Kind::Container,
+        (_, "attack") => Kind::Attack,
+        (line, other) => bail!("{file}:{line}: there is no kind `{other}`"),
     };
-    let program = |key: &str| value(key).map_or(base, |it| it.2).to_owned();
-    ensure!(!checks.is_empty(), "{file}:1: the front matter has no `checks`");
-    let (statement, hints) = body(file, lines)?;
-    Ok(Exercise {
+    let mut text = |key, default| take(key, default).map(|(_, value)| value.to_owned());
+    let or_base = |path: String| if path.is_empty() { base.to_owned() } else { path };
+    let mut exercise = Exercise {
         id: id.to_owned(),
-        title: required("title")?,
-        order: number("order")?,
-        chapter: required("chapter")?,
-        minutes: number("minutes")?,
-        function: required("function")?,
-        after: value("after").map_or("", |it| it.2).split_whitespace().map(str::to_owned).collect(),
-        starter_base: program("starter"),
-        solution_base: program("solution"),
-        diagnosis: value("diagnosis").map(|it| it.2.to_owned()),
-        needs: value("needs").map(|it| it.2.to_owned()),
+        order,
+        minutes,
         kind,
         checks,
-        statement,
-        hints,
-    })
+        title: text("title", None)?,
+        chapter: text("chapter", None)?,
+        function: text("function", None)?,
+        after: text("after", Some(""))?.split_whitespace().map(str::to_owned).collect(),
+        starter_base: or_base(text("starter", Some(""))?),
+        solution_base: or_base(text("solution", Some(""))?),
+        diagnosis: Some(text("diagnosis", Some(""))?).filter(|it| !it.is_empty()),
+        needs: Some(text("needs", Some(""))?).filter(|it| !it.is_empty()),
+        statement: String::new(),
+        hints: Vec::new(),
+    };
+    if let Some((key, (line, _))) = values.first_key_value() {
+        bail!("{file}:{line}: there is no key `{key}`");
+    }
+    exercise.hints = sections(file, lines)?;
+    exercise.statement = exercise.hints.remove(0).1;
+    ensure!(!exercise.hints.is_empty(), "{file}:1: there is no hint, `## …`");
+    Ok(exercise)
 }
 
 /// Parses what follows the front matter: the statement, and each hint with its heading.
-fn body<'a>(file: &str, lines: impl Iterator<Item = (usize, &'a str)>) -> Result<(String, Vec<(String, String)>)> {
-    let mut parts: Vec<(usize, &str, String)> = vec![(1, "", String::new())];
+fn sections<'a>(file: &str, lines: impl Iterator<Item = (usize, &'a str)>) -> Result<Vec<(String, String)>> {
+    let mut sections: Vec<(usize, &str, String)> = vec![(1, "---", String::new())];
     let mut in_code = false;
     for (line, content) in lines {
         in_code ^= content.starts_with("```");
-        match content.strip_prefix("## ").filter(|_| !in_code) {
-            Some(heading) => parts.push((line, heading.trim(), String::new())),
-            None => parts.last_mut().expect("the statement is there").2.extend([content, "\n"]),
+        match sections.last_mut() {
+            Some((.., text)) if in_code || !content.starts_with("## ") => text.extend([content, "\n"]),
+            _ => sections.push((line, content, String::new())),
         }
     }
-    let trimmed = |text: String| text.trim().to_owned();
-    let mut parts = parts.into_iter();
-    let statement = trimmed(parts.next().map(|it| it.2).unwrap_or_default());
-    ensure!(!statement.is_empty(), "{file}:1: there is no statement");
-    let mut hints = Vec::new();
-    for (line, heading, text) in parts {
-        let text = trimmed(text);
-        ensure!(!text.is_empty(), "{file}:{line}: the hint `{heading}` is empty");
-        hints.push((heading.to_owned(), text));
-    }
-    ensure!(!hints.is_empty(), "{file}:1: there is no hint, `## …`");
-    Ok((statement, hints))
+    let section = |(line, heading, text): (usize, &str, String)| {
+        let (heading, text) = (heading.trim_start_matches("## ").trim(), text.trim());
+        ensure!(!text.is_empty(), "{file}:{line}: there is no text after `{heading}`");
+        Ok((heading.to_owned(), text.to_owned()))
+    };
+    sections.into_iter().map(section).collect()
 }
 
 #[cfg(test)]
@@ -136,14 +128,14 @@ mod tests {
             ("after: uts pid", "kind: game", "x.md:7: there is no kind `game`"),
             ("after: uts pid", "order: 4", "x.md:7: `order` is there twice"),
             ("after: uts pid", "after:", "x.md:7: `after` has no value"),
-            (": it holds: now", ":", "x.md:9: the check `a_rule` has no sentence"),
+            (": it holds: now", ":", "x.md:9: `a_rule` has no value"),
             (
                 "checks:\n  a_rule: it holds: now\n  another: so does this\n",
                 "",
                 "x.md:1: the front matter has no `checks`",
             ),
-            ("Do it.\n\n- all\n", "", "x.md:1: there is no statement"),
-            ("Why?\n", "", "x.md:17: the hint `Ask` is empty"),
+            ("Do it.\n\n- all\n", "", "x.md:1: there is no text after `---`"),
+            ("Why?\n", "", "x.md:17: there is no text after `Ask`"),
             ("## Ask\n\nWhy?\n\n## Look\n", "", "x.md:1: there is no hint"),
         ] {
             let error = of(&TEXT.replacen(old, new, 1)).unwrap_err().to_string();

@@ -1,19 +1,18 @@
 //! The exercises and the diagnoses of this repository, each read once.
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use exercises::{Diagnosis, Exercise};
-
-use crate::workspace;
+use lab::workspace;
 
 /// Returns all exercises, in their order.
 ///
 /// # Errors
 /// If one can't be read or is wrong.
 pub fn exercises() -> Result<&'static [Exercise]> {
-    static EXERCISES: OnceLock<Vec<Exercise>> = OnceLock::new();
-    once(&EXERCISES, || exercises::all(workspace::root()))
+    static ALL: LazyLock<Result<Vec<Exercise>>> = LazyLock::new(|| exercises::all(workspace::root()));
+    ALL.as_deref().map_err(|error| anyhow!("{error:#}"))
 }
 
 /// Returns all diagnoses.
@@ -21,8 +20,8 @@ pub fn exercises() -> Result<&'static [Exercise]> {
 /// # Errors
 /// If they can't be read or are wrong.
 pub fn diagnoses() -> Result<&'static [Diagnosis]> {
-    static DIAGNOSES: OnceLock<Vec<Diagnosis>> = OnceLock::new();
-    once(&DIAGNOSES, || exercises::diagnoses(workspace::root()))
+    static ALL: LazyLock<Result<Vec<Diagnosis>>> = LazyLock::new(|| exercises::diagnoses(workspace::root()));
+    ALL.as_deref().map_err(|error| anyhow!("{error:#}"))
 }
 
 /// Finds an exercise by its id, its order or its step.
@@ -31,12 +30,4 @@ pub fn diagnoses() -> Result<&'static [Diagnosis]> {
 /// Those of [`exercises::find`].
 pub fn exercise(wanted: &str) -> Result<&'static Exercise> {
     exercises::find(exercises()?, wanted)
-}
-
-fn once<T>(cell: &'static OnceLock<Vec<T>>, read: impl FnOnce() -> Result<Vec<T>>) -> Result<&'static [T]> {
-    if let Some(all) = cell.get() {
-        return Ok(all);
-    }
-    let all = read()?;
-    Ok(cell.get_or_init(|| all))
 }

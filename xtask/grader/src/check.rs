@@ -1,75 +1,93 @@
-//! `cargo xtask check`: grades a program by what the kernel says of it.
+//! `cargo xtask check`: grades a program by what the kernel reports about it.
 //!
-//! What a program prints is not believed. It is started on a throwaway host with a command, and looked at from outside
-//! while that waits: in /proc/PID of the command, and on the host, before and after. So a program in any language can be
-//! graded, if it follows `PROGRAM run COMMAND [ARG...]` in a folder with a `rootfs/`; and a failure has the name of a
-//! misconception. The rooms: `exam` is the host and the program on it, `proc` the kernel's word, `look` and `behaviour`
-//! what is judged, `diagnosis` the misconceptions, `verdict` an outcome.
+//! What a program prints isn't believed. It starts a command on a throwaway host, and while the command waits, its /proc/PID
+//! is read from outside, and so is the host, before and after. So a program in any language can be graded, if it follows
+//! `PROGRAM run COMMAND [ARG...]` in a directory with a `rootfs/`; and a failure has the name of a misconception.
+//!
+//! `sandbox` runs the program, `probe` and `observation` collect evidence, and `rules` judge it.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use exercises::Exercise;
+use lab::privilege::Privilege;
+use lab::rootfs::Source;
+use lab::{choice, output, steps, workspace};
+use nix::sys::signal::Signal;
+use nix::unistd::alarm;
 
-use crate::compare::{Color, is_colored};
-use crate::privilege::{self, Privilege};
-use crate::rootfs::Source;
-use crate::{catalog, stdout, steps, workshop, workspace};
+use crate::text::{Color, Request};
+use crate::{catalog, workshop};
 
-pub mod behaviour;
 pub mod diagnosis;
-pub mod exam;
-pub mod look;
+mod directory;
+mod evidence;
+mod observation;
+mod probe;
 pub mod report;
-pub mod room;
-pub mod rules;
-pub mod said;
+mod rules;
+mod sandbox;
+mod stderr;
 pub mod verdict;
 
-use exam::{Exam, Trouble};
-use room::Room;
+use directory::Directory;
 use rules::Rule;
-use verdict::Verdict;
+pub use sandbox::TIME_LIMIT;
+use sandbox::{Sandbox, WALL_LIMIT};
+use verdict::{Checked, Error, Verdict};
 
-/// The hidden first argument of the examiner.
-pub const EXAM: &str = "--exam";
+/// The hidden first argument of a sandbox's process.
+pub const SANDBOX: &str = "--sandbox";
 
 /// What `xtask check` was asked for.
-#[derive(Debug, Default)]
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Status 0: all pass. 1: one fails, or yours does not compile. 77: this machine can't tell. 2: nothing to \
+                        grade."
+)]
 pub struct Options {
-    /// Grade by this exercise; `None` means the first that was not passed yet.
+    /// Its number or name [default: the one that you are at]
+    #[arg(value_parser = catalog::exercise)]
     pub exercise: Option<&'static Exercise>,
-    /// Grade this program; `None` means the learner's, which is built first.
+    /// Grade this program, in any language; it must take `run COMMAND [ARG...]` [default: the one in workshop/]
+    #[arg(long = "cmd", value_name = "PROGRAM")]
     pub program: Option<OsString>,
-    /// Grade again whenever the program changes, until stdin ends.
+    /// Check again whenever it changes, until Ctrl-D
+    #[arg(long)]
     pub watch: bool,
-    /// Print JSON instead of a report.
+    /// Print JSON instead of a report
+    #[arg(long)]
     pub json: bool,
-    /// When to colour the report.
+    /// When to colour the report: auto (on a terminal), always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
-    /// What the rootfs is made from; `None` takes the first source that can be had.
+    /// Make its rootfs from alpine (downloaded, verified and kept), busybox or host (this machine's programs), or from the tarball
+    /// or directory of that path [default: the first of alpine, busybox and host that works]
+    #[arg(long)]
     pub source: Option<Source>,
-    /// On a throwaway host in a user namespace, or of root's own; `None` takes the first where it can be had.
-    pub privilege: Option<Privilege>,
+    /// Grade on a throwaway host in a user namespace (user), or as root (root); auto tries them in this order
+    #[arg(long, value_name = "HOW", default_value = "auto",
+          value_parser = |way: &str| Privilege::parse(way, &[Privilege::User, Privilege::Root]))]
+    pub privilege: Request,
 }
 
-/// The exit status of `check`, by what it came to.
 const PASSED: u8 = 0;
 const FAILED: u8 = 1;
-/// Also when there is nothing to grade.
+/// There is nothing to grade, or the grader fails.
 const UNUSABLE: u8 = 2;
 /// What test suites use for a test that was skipped.
 const CANNOT_RUN: u8 = 77;
 
 /// Grades, reports, and notes what was passed. The exit status is 0 if all checks pass, 1 if one fails or the learner's
-/// program does not compile, 77 if this machine can't tell, and 2 if there is nothing to grade or the examiner fails.
+/// program doesn't compile, 77 if this machine can't tell, and 2 if there is nothing to grade or the grader fails.
 pub fn run(options: &Options) -> ExitCode {
     let result = if options.watch { watch(options) } else { once(options) };
     ExitCode::from(result.unwrap_or_else(|error| {
@@ -84,17 +102,20 @@ fn once(options: &Options) -> Result<u8> {
         Some(program) => vec![absolute(program)?],
         None => match workshop::build(exercise)? {
             Some(program) => vec![program.into()],
-            // The compiler said why.
+            // The compiler has explained why.
             None => return Ok(FAILED),
         },
     };
-    let room = Room::of(options.source.as_ref())?;
+    let directory = Directory::of(options.source.as_ref())?;
     let last = steps::all()?.last().map_or(0, |step| step.number);
-    let graded = match privilege::choose(&privilege::ways_to_a_host(), options.privilege, last) {
-        Err(error) => vec![Graded { exercise, verdicts: vec![Some(no_host(&error))] }],
+    let graded = match choice::choose(&choice::ways_to_a_host(), options.privilege, last) {
+        Err(error) => {
+            let no_host = Verdict::CannotRun { why: "no throwaway host".into(), cure: format!("{error:#}") };
+            vec![Graded { exercise, verdicts: vec![Some(no_host)] }]
+        }
         Ok(choice) => {
             let in_user_namespace = choice.privilege == Privilege::User;
-            grade(&Candidate { program, folder: room.folder().to_owned(), in_user_namespace }, exercise)?
+            grade(&Candidate { program, directory: directory.path.clone(), in_user_namespace }, exercise)?
         }
     };
     let outcome = outcome(&graded);
@@ -103,13 +124,13 @@ fn once(options: &Options) -> Result<u8> {
     }
     let text = match options.json {
         true => report::json(exercise, &graded)?,
-        false => report::text(exercise, &graded, options.program.as_deref(), is_colored(options.color))?,
+        false => report::text(exercise, &graded, options.program.as_deref(), options.color.is_on())?,
     };
-    stdout::write(&text)?;
+    output::write(&text)?;
     Ok(outcome)
 }
 
-/// What all the verdicts come to, as an exit status.
+/// Returns the exit status for all verdicts.
 fn outcome(graded: &[Graded]) -> u8 {
     let any = |is: fn(&Verdict) -> bool| graded.iter().flat_map(|it| it.verdicts.iter().flatten()).any(is);
     match () {
@@ -119,12 +140,7 @@ fn outcome(graded: &[Graded]) -> u8 {
     }
 }
 
-/// The verdict where no throwaway host can be made.
-fn no_host(error: &anyhow::Error) -> Verdict {
-    Verdict::CannotRun { why: "no throwaway host".into(), cure: format!("{error:#}") }
-}
-
-/// As the shell found it, for the program will start in another folder. A mere name is looked for on the PATH there.
+/// Returns the path of a program that starts in another directory. A mere name is looked for on the PATH there.
 fn absolute(program: &OsString) -> Result<OsString> {
     let path = Path::new(program);
     if path.components().count() == 1 && !path.exists() {
@@ -133,35 +149,30 @@ fn absolute(program: &OsString) -> Result<OsString> {
     Ok(std::path::absolute(path).with_context(|| format!("finding {}", path.display()))?.into())
 }
 
-/// Between two looks at the files of a program that is being written.
-const WATCHING: Duration = Duration::from_millis(200);
-
 fn watch(options: &Options) -> Result<u8> {
+    const INTERVAL: Duration = Duration::from_millis(200);
     let ended = Arc::new(AtomicBool::new(false));
     let at_end = Arc::clone(&ended);
     thread::spawn(move || {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         at_end.store(true, Ordering::Relaxed);
     });
-    let files = || match &options.program {
-        Some(program) => workshop::fingerprint(Path::new(program)),
-        None => workshop::fingerprint(&workspace::workshop().join("src")),
-    };
+    let source = options.program.as_ref().map_or_else(|| workspace::workshop().join("src"), PathBuf::from);
     loop {
-        let seen = files();
+        let seen = workshop::fingerprint(&source);
         if io::stdout().is_terminal() && !options.json {
             // Clear, and go to the top.
-            stdout::write("\x1b[2J\x1b[H")?;
+            output::write("\x1b[2J\x1b[H")?;
         }
         let outcome = once(options)?;
         if !options.json {
             eprintln!("watching; Ctrl-D ends it");
         }
-        while files() == seen {
+        while workshop::fingerprint(&source) == seen {
             if ended.load(Ordering::Relaxed) {
                 return Ok(outcome);
             }
-            thread::sleep(WATCHING);
+            thread::sleep(INTERVAL);
         }
     }
 }
@@ -171,40 +182,40 @@ fn watch(options: &Options) -> Result<u8> {
 pub struct Candidate {
     /// The program, and arguments that stand before `run`.
     pub program: Vec<OsString>,
-    /// Where it starts: a folder with a `rootfs/`.
-    pub folder: PathBuf,
-    /// On a throwaway host in a user namespace, or on one of root's own?
+    /// Where it starts: a directory with a `rootfs/`.
+    pub directory: PathBuf,
+    /// On a throwaway host in a user namespace, or on one of root's own.
     pub in_user_namespace: bool,
 }
 
-/// What an exercise came to: each check and its verdict; none if it was not looked at, because an earlier one failed.
+/// An exercise and the verdict of each check; `None` if that wasn't asked for, because an earlier one failed.
 #[derive(Debug)]
 pub struct Graded {
     /// The exercise.
     pub exercise: &'static Exercise,
-    /// Its checks, in their order.
+    /// The verdicts, in the order of its checks.
     pub verdicts: Vec<Option<Verdict>>,
 }
 
 /// Grades a program by an exercise and those that it builds on, and stops at the first that it fails.
 ///
 /// # Errors
-/// When the examiner fails, which is no verdict on the program.
+/// When the grader fails, which is no verdict on the program.
 pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<Graded>> {
     let exercises = exercise.with_earlier(catalog::exercises()?);
-    let looks =
-        if !rules::on_look(&exercises)?.is_empty() { examine(candidate, exercise, "look")? } else { Vec::new() };
-    let mut looks = looks.into_iter();
-    let mut graded = Vec::new();
+    let has_shared = !rules::shared(&exercises)?.is_empty();
+    let shared = if has_shared { start_sandbox(candidate, exercise, ALL_SHARED)? } else { Vec::new() };
+    let mut shared = shared.into_iter();
     let mut failed = false;
+    let mut graded = Vec::new();
     for exercise in exercises {
         let mut verdicts = Vec::new();
-        for (index, check) in exercise.checks.iter().enumerate() {
+        for check in &exercise.checks {
             let verdict = match rules::find(&check.rule)? {
-                Rule::Look(_) => looks.next(),
+                Rule::Shared(_) => shared.next(),
                 // A program that fails here would only fail there for the same reason.
-                Rule::Alone(_) if failed => None,
-                Rule::Alone(_) => examine(candidate, exercise, &index.to_string())?.pop(),
+                Rule::Own(_) if failed => None,
+                Rule::Own(_) => start_sandbox(candidate, exercise, &check.rule)?.pop(),
             };
             let verdict = verdict.filter(|_| !failed);
             failed |= matches!(verdict, Some(Verdict::Fail(_)));
@@ -215,78 +226,57 @@ pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<G
     Ok(graded)
 }
 
-/// Has an examiner look, a process of its own, which dies with this one.
-fn examine(candidate: &Candidate, exercise: &Exercise, what: &str) -> Result<Vec<Verdict>> {
-    // The examiner's own limit, and the time that a busy machine takes to build and end a host.
-    const LIMIT: Duration = Duration::from_secs(exam::WALL_LIMIT.as_secs() + 30);
-    let rights = if candidate.in_user_namespace { "user" } else { "root" };
-    let mut child = Command::new(host_program()?)
-        .args([EXAM, &exercise.id, what, rights])
-        .arg(&candidate.folder)
+/// Asks a sandbox for all rules that share one run.
+const ALL_SHARED: &str = "shared";
+
+/// Starts a sandbox, a process of its own, and returns its verdicts.
+fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Result<Vec<Verdict>> {
+    // This process may be a test's.
+    let output = Command::new(workspace::programs()?.join("grader"))
+        .args([SANDBOX, &exercise.id, rule, if candidate.in_user_namespace { "user" } else { "root" }])
+        .arg(&candidate.directory)
         .args(&candidate.program)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .env_remove("RUST_BACKTRACE")
-        .spawn()
-        .context("starting the examiner")?;
-    let mut stdout = child.stdout.take().context("a pipe")?;
-    let reader = thread::spawn(move || io::read_to_string(&mut stdout));
-    let start = Instant::now();
-    while child.try_wait()?.is_none() {
-        if start.elapsed() > LIMIT {
-            child.kill()?;
-            bail!("the examiner did not end within {} s", LIMIT.as_secs());
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    let output = child.wait_with_output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", said.trim().trim_start_matches("xtask: "));
-    let text = reader.join().expect("it does not panic").context("reading from the examiner")?;
-    text.lines().map(|line| Verdict::from_line(line).with_context(|| format!("the examiner said {line:?}"))).collect()
+        .output()
+        .context("starting a sandbox")?;
+    ensure!(output.status.signal() != Some(Signal::SIGALRM as i32), "the sandbox did not end in time");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}", stderr.trim().trim_start_matches("xtask: "));
+    serde_json::from_slice(&output.stdout).context("reading the verdicts of a sandbox")
 }
 
-/// This program, whoever asks: a test is another one.
-fn host_program() -> Result<PathBuf> {
-    Ok(workspace::programs()?.join("grader"))
-}
-
-/// The examiner: prints a line for each verdict. `args` are those that [`grade`] starts it with.
+/// The process of a sandbox, which ends with its parent: prints verdicts. `args` are those that [`grade`] starts it with.
 ///
 /// # Errors
-/// When there is no throwaway host to be had, or the examiner itself fails.
-pub fn sit(args: &[OsString]) -> Result<ExitCode> {
-    let [exercise, what, rights, folder, program @ ..] = args else { bail!("`{EXAM}` is for `check`") };
+/// When there is no throwaway host, or the sandbox itself fails.
+pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
+    let [exercise, rule, rights, directory, program @ ..] = args else { bail!("`{SANDBOX}` is for `check`") };
     let exercise = catalog::exercise(&exercise.to_string_lossy())?;
     lab::process::die_with_parent()?;
-    let exam = Exam::open(program.to_vec(), Path::new(folder), rights == "user")?;
-    let verdicts = match what.to_str() {
-        Some("look") => {
-            let judges = rules::on_look(&exercise.with_earlier(catalog::exercises()?))?;
-            match own_errors_only(look::look(&exam))? {
-                Ok(look) => judges.into_iter().map(|judge| judge(&look).unwrap_or_else(|verdict| verdict)).collect(),
-                Err(verdict) => vec![verdict; judges.len()],
-            }
+    // The sandbox's own limit, and the time that a busy machine takes to build and end a host.
+    alarm::set(WALL_LIMIT.as_secs() as u32 + 30);
+    let sandbox = Sandbox::open(program.to_vec(), Path::new(directory), rights == "user")?;
+    let verdicts = if rule == ALL_SHARED {
+        let rules = rules::shared(&exercise.with_earlier(catalog::exercises()?))?;
+        match probe::observe(&sandbox) {
+            Ok(evidence) => rules.into_iter().map(|rule| verdict(rule(&evidence))).collect::<Result<_>>()?,
+            Err(error) => vec![verdict(Err(error))?; rules.len()],
         }
-        what => {
-            let check = what.and_then(|it| it.parse::<usize>().ok()).and_then(|it| exercise.checks.get(it));
-            let rule = check.map(|it| rules::find(&it.rule)).transpose()?;
-            let Some(Rule::Alone(check)) = rule else { bail!("`{EXAM}` is for `check`") };
-            vec![own_errors_only(check(&exam))?.unwrap_or_else(|verdict| verdict)]
-        }
+    } else {
+        let Rule::Own(rule) = rules::find(&rule.to_string_lossy())? else { bail!("`{SANDBOX}` is for `check`") };
+        vec![verdict(rule(&sandbox))?]
     };
-    exam.close();
-    let lines: String = verdicts.iter().map(|verdict| verdict.to_line() + "\n").collect();
-    io::stdout().write_all(lines.as_bytes())?;
+    sandbox.close();
+    serde_json::to_writer(io::stdout(), &verdicts)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A fault of the program is a verdict on it; one of ours is not.
-fn own_errors_only<T>(result: Result<T, Trouble>) -> Result<Result<T, Verdict>> {
-    match result {
-        Ok(it) => Ok(Ok(it)),
-        Err(Trouble::Fault(failure)) => Ok(Err(failure.into())),
-        Err(Trouble::Own(error)) => Err(error),
+/// A fault of the program is a verdict on it; one of ours isn't.
+fn verdict(checked: Checked) -> Result<Verdict> {
+    match checked {
+        Ok(()) => Ok(Verdict::Pass),
+        Err(Error::Verdict(verdict)) => Ok(verdict),
+        Err(Error::Internal(error)) => Err(error),
     }
 }

@@ -3,10 +3,7 @@
 
 pub mod catalog;
 pub mod check;
-pub mod compare;
-mod json;
+pub mod cli;
+mod compare;
+mod text;
 pub mod workshop;
-
-pub(crate) use lab::mountinfo as mounts;
-pub(crate) use lab::output as stdout;
-pub(crate) use lab::{host, namespaces, privilege, rootfs, steps, workspace};

@@ -1,14 +1,11 @@
 //! The commands of a workshop: check, hint, diff, reset, catch-up, status, workshop; and compare.
 
-#[cfg(target_os = "linux")]
-mod cli;
-
 use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
 fn main() -> ExitCode {
     lab::reexec().unwrap_or_else(|| {
-        cli::run().unwrap_or_else(|error| {
+        grader::cli::run().unwrap_or_else(|error| {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
         })

@@ -16,15 +16,13 @@ const CAP_SYS_ADMIN: u64 = 1 << 21;
 /// What this machine shows of why a call may be refused.
 #[derive(Debug, Default)]
 struct Machine {
-    /// `/` is a mount point. In a chroot it usually isn't.
+    /// In a chroot, `/` usually isn't a mount point.
     root_is_mount_point: bool,
-    /// Something is mounted below /proc.
     proc_is_masked: bool,
     /// This process has CAP_SYS_ADMIN.
     can_administrate: bool,
-    /// kernel.apparmor_restrict_unprivileged_userns, user.max_user_namespaces and so on, by their paths in /proc/sys.
+    /// Settings of the kernel, by their paths in /proc/sys.
     settings: Vec<(&'static str, String)>,
-    /// The container that we run in.
     container: Option<&'static str>,
 }
 
@@ -65,71 +63,67 @@ pub fn advice(privilege: Privilege, refusal: Refusal, ways: &[Privilege]) -> Str
 
 fn cause_and_cure(privilege: Privilege, refusal: Refusal, ways: &[Privilege], machine: &Machine) -> String {
     let user = privilege == Privilege::User;
-    // A cure that the caller doesn't accept is none.
-    let as_root = match ways.contains(&Privilege::Sudo) {
-        true => "use `--privilege sudo`",
-        false => "become root",
-    };
-    let (call, errno) = (refusal.call.text, refusal.errno);
-    if call.starts_with("mount(NULL") && errno == Errno::EINVAL {
-        return "`/` is not a mount point, so this is a chroot. Leave it, or make a mount point: `mount --bind ROOT ROOT`."
-            .into();
-    }
-    if call.starts_with("mount(\"proc\"") && machine.proc_is_masked {
-        let cure = match (machine.container, user) {
-            (Some(_), _) => "start this container with `--privileged`".to_owned(),
-            (None, true) => as_root.to_owned(),
-            (None, false) => "unmount them".to_owned(),
-        };
-        return format!(
-            "Something is mounted over parts of /proc (`grep ' /proc/' /proc/self/mountinfo`), and a user namespace may \
-             not uncover it: {cure}."
-        );
-    }
-    if errno == Errno::ENOSPC {
-        let cure = "`sudo sysctl user.max_user_namespaces=15000`";
-        return match machine.is(LIMIT, "0") {
-            true => format!("user.max_user_namespaces is 0 on this machine: {cure}."),
-            false => format!(
-                "A limit on namespaces is reached (`sysctl user | grep namespaces`): {cure} raises the usual one."
+    // A cure that the caller doesn't accept is not one.
+    let as_root = if ways.contains(&Privilege::Sudo) { "use `--privilege sudo`" } else { "become root" };
+    let (call, container) = (refusal.call, machine.container);
+    let tell = |cause: &str, cure: &str| format!("{cause}: {cure}.");
+    match refusal.errno {
+        Errno::EINVAL if call.starts_with("mount(NULL") => tell(
+            "`/` is not a mount point, so this is a chroot",
+            "leave it, or make a mount point: `mount --bind ROOT ROOT`",
+        ),
+        _ if call.starts_with("mount(\"proc\"") && machine.proc_is_masked => tell(
+            "Something is mounted over parts of /proc (`grep ' /proc/' /proc/self/mountinfo`), and a user namespace may not \
+             uncover it",
+            match container {
+                Some(_) => "start this container with `--privileged`",
+                None if user => as_root,
+                None => "unmount them",
+            },
+        ),
+        Errno::ENOSPC => tell(
+            match machine.is(LIMIT, "0") {
+                true => "user.max_user_namespaces is 0 on this machine",
+                false => "A limit on namespaces is reached (`sysctl user | grep namespaces`)",
+            },
+            "raise it, usually with `sudo sysctl user.max_user_namespaces=15000`",
+        ),
+        Errno::EINVAL | Errno::ENOSYS => {
+            tell("This kernel has no such namespaces", "on Windows use WSL 2 (`wsl --set-version DISTRO 2`)")
+        }
+        _ if user && call == "unshare(CLONE_NEWUSER)" && !machine.root_is_mount_point => tell(
+            "In a chroot the kernel refuses user namespaces, user_namespaces(7)",
+            &format!("leave the chroot, or {as_root}"),
+        ),
+        _ if user && machine.is(DEBIAN, "0") => tell(
+            "kernel.unprivileged_userns_clone is 0 on this machine",
+            "`sudo sysctl kernel.unprivileged_userns_clone=1`",
+        ),
+        _ if user && machine.is(APPARMOR, "1") => tell(
+            "AppArmor keeps user namespaces from programs that it doesn't know",
+            &format!(
+                "allow them until the next boot with `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or {as_root}"
             ),
-        };
-    }
-    if matches!(errno, Errno::EINVAL | Errno::ENOSYS) {
-        return "This kernel has no such namespaces. On Windows use WSL 2 (`wsl --set-version DISTRO 2`).".into();
-    }
-    if user && call == "unshare(CLONE_NEWUSER)" && !machine.root_is_mount_point {
-        return format!(
-            "In a chroot the kernel refuses user namespaces, user_namespaces(7): leave the chroot, or {as_root}."
-        );
-    }
-    if user && machine.is(DEBIAN, "0") {
-        return "kernel.unprivileged_userns_clone is 0 on this machine: `sudo sysctl kernel.unprivileged_userns_clone=1`.".into();
-    }
-    if user && machine.is(APPARMOR, "1") {
-        return format!(
-            "AppArmor keeps user namespaces from programs that it doesn't know: allow them until the next boot with `sudo \
-             sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or {as_root}."
-        );
-    }
-    if !user && !machine.can_administrate {
-        let cure = match machine.container {
-            Some(container) => format!("start {container} with `--privileged`"),
-            None => "use `--privilege user`, or a root that has it".into(),
-        };
-        return format!("This root lacks the capability CAP_SYS_ADMIN (`grep CapEff /proc/self/status`): {cure}.");
-    }
-    match machine.container {
-        Some("an LXC container") => {
-            "This is an LXC container, which forbids it: `lxc config set NAME security.nesting true` on its host, then \
-             restart it."
-                .into()
-        }
-        Some(container) => {
-            format!("This is {container}, which may forbid it: start it with `--privileged`, or use a virtual machine.")
-        }
-        None if user => format!("The cause is not known: {as_root}."),
-        None => "A security module may forbid it: `sudo dmesg | tail` may say more.".into(),
+        ),
+        _ if !user && !machine.can_administrate => tell(
+            "This root lacks the capability CAP_SYS_ADMIN (`grep CapEff /proc/self/status`)",
+            &match container {
+                Some(container) => format!("start {container} with `--privileged`"),
+                None => "use `--privilege user`, or a root that has it".into(),
+            },
+        ),
+        _ => match container {
+            Some("an LXC container") => tell(
+                "This is an LXC container, which forbids it",
+                "`lxc config set NAME security.nesting true` on its host, then restart it",
+            ),
+            Some(container) => tell(
+                &format!("This is {container}, which may forbid it"),
+                "start it with `--privileged`, or use a virtual machine",
+            ),
+            None if user => tell("The cause is not known", as_root),
+            None => tell("A security module may forbid it", "`sudo dmesg | tail` may say more"),
+        },
     }
 }
 
@@ -141,9 +135,8 @@ pub fn container() -> Option<&'static str> {
     if Path::new("/run/.containerenv").exists() {
         return Some("a Podman container");
     }
-    let kind = fs::read_to_string("/run/systemd/container").unwrap_or_default();
-    let kind = if kind.is_empty() { env::var("container").unwrap_or_default() } else { kind };
-    match kind.trim() {
+    let kind = fs::read_to_string("/run/systemd/container").ok().filter(|kind| !kind.is_empty());
+    match kind.or_else(|| env::var("container").ok()).unwrap_or_default().trim() {
         "" => None,
         "lxc" => Some("an LXC container"),
         _ => Some("a container"),
@@ -153,10 +146,9 @@ pub fn container() -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Call;
 
     fn told(call: &'static str, errno: Errno, privilege: Privilege, ways: &[Privilege], machine: Machine) -> String {
-        cause_and_cure(privilege, Refusal { call: Call { text: call, step: 0 }, errno }, ways, &machine)
+        cause_and_cure(privilege, Refusal { call, step: 0, errno }, ways, &machine)
     }
 
     const USER: &str = "unshare(CLONE_NEWUSER)";

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use duct::cmd;
 use tinyjson::JsonValue;
 
@@ -18,49 +18,40 @@ pub fn program() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Runs a cargo command that builds, such as `["build", "--package", "step01-uts"]`, and returns the paths of the programs
-/// that it built or found up to date, by their names. `manifest` names another package than this workspace.
-/// Cargo's progress and the compiler's messages go to stderr.
-///
-/// Returns `None` if the build failed, which cargo has explained.
-///
-/// # Errors
-/// When cargo can't be started.
-pub fn build<S: AsRef<OsStr>>(manifest: Option<&Path>, args: &[S]) -> Result<Option<BTreeMap<String, PathBuf>>> {
-    let (command, rest) = args.split_first().context("a cargo command")?;
-    let default = workspace::root().join("Cargo.toml");
-    let mut words: Vec<&OsStr> = vec![command.as_ref(), "--message-format=json-render-diagnostics".as_ref()];
-    words.extend([OsStr::new("--manifest-path"), manifest.unwrap_or(&default).as_os_str()]);
-    words.extend(rest.iter().map(AsRef::as_ref));
+/// Runs cargo, on this workspace or another `manifest`, and returns its output if it succeeds. Its messages go to stderr.
+fn cargo(manifest: Option<&Path>, command: &OsStr, args: &[&OsStr]) -> Result<Option<String>> {
+    let ours = workspace::root().join("Cargo.toml");
+    let words = [&[command, "--manifest-path".as_ref(), manifest.unwrap_or(&ours).as_os_str()], args].concat();
     let output = cmd(program(), words).stdin_null().stdout_capture().unchecked().run().context("starting cargo")?;
-    let messages = String::from_utf8_lossy(&output.stdout);
-    Ok(output.status.success().then(|| messages.lines().filter_map(executable).collect()))
+    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 
-/// Returns the programs of workspace packages, built from their present source.
+/// Runs a cargo command that builds, such as `["build", "--package", "step01-uts"]`, and returns the paths of the programs
+/// that it built or found up to date, by their names. `manifest` names another package than this workspace.
 ///
-/// # Errors
-/// When one of them can't be built.
-pub fn programs(packages: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
+/// Returns `None` if the build failed, which cargo has explained.
+pub fn build<S: AsRef<OsStr>>(manifest: Option<&Path>, args: &[S]) -> Result<Option<BTreeMap<String, PathBuf>>> {
+    let (command, rest) = args.split_first().context("a cargo command")?;
+    let mut args = vec!["--message-format=json-render-diagnostics".as_ref()];
+    args.extend(rest.iter().map(AsRef::as_ref));
+    let messages = cargo(manifest, command.as_ref(), &args)?;
+    Ok(messages.map(|messages| messages.lines().filter_map(executable).collect()))
+}
+
+/// Returns the programs of all steps and of `others`, built in one go: they are in one directory, with the same libraries.
+pub fn steps_and(others: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
+    let steps = steps::all()?;
+    let packages: Vec<&str> = steps.iter().map(|step| step.name.as_str()).chain(others.iter().copied()).collect();
     let mut args = vec!["build", "--bins"];
     args.extend(packages.iter().flat_map(|package| ["--package", package]));
     build(None, &args)?.with_context(|| format!("can't build {}", packages.join(", ")))
 }
 
-/// Returns the programs of all steps and of `others`, built in one go: they are in one directory, with the same libraries.
-///
-/// # Errors
-/// When one of them can't be built.
-pub fn steps_and(others: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
-    let steps: Vec<String> = steps::all()?.into_iter().map(|step| step.name).collect();
-    programs(&steps.iter().map(String::as_str).chain(others.iter().copied()).collect::<Vec<_>>())
-}
-
 /// Returns cargo's arguments for a release build of a step: for musl if that target is installed, because a static program
 /// starts in half the time; otherwise for cargo's default target.
 pub fn release_args() -> Vec<String> {
-    let target = static_target().map(|target| ["--target".to_owned(), target]);
-    ["--release".to_owned()].into_iter().chain(target.into_iter().flatten()).collect()
+    let target = static_target().into_iter().flat_map(|target| ["--target".to_owned(), target]);
+    ["--release".to_owned()].into_iter().chain(target).collect()
 }
 
 /// Returns the musl target of this machine, such as `x86_64-unknown-linux-musl`, if it is installed.
@@ -78,40 +69,25 @@ pub fn has_target(target: &str) -> bool {
 /// Reads the name and path of a program from one of cargo's messages: a `compiler-artifact` with an `executable`.
 fn executable(message: &str) -> Option<(String, PathBuf)> {
     let message: JsonValue = message.parse().ok()?;
-    let path: &String = member(&message, "executable")?.get()?;
-    let name: &String = member(member(&message, "target")?, "name")?.get()?;
-    Some((name.clone(), path.into()))
+    let path = text(&message, "executable")?;
+    Some((text(message.get::<HashMap<String, JsonValue>>()?.get("target")?, "name")?, path.into()))
 }
 
 /// Returns cargo's target directory for this workspace. It is asked once.
-///
-/// # Errors
-/// When cargo can't tell.
 pub fn target_directory() -> Result<PathBuf> {
     static ANSWER: OnceLock<PathBuf> = OnceLock::new();
-    match ANSWER.get() {
-        Some(directory) => Ok(directory.clone()),
-        None => {
-            let directory = directory_in_metadata()?;
-            Ok(ANSWER.get_or_init(|| directory).clone())
-        }
+    if let Some(directory) = ANSWER.get() {
+        return Ok(directory.clone());
     }
+    let args = ["--no-deps", "--format-version=1"].map(OsStr::new);
+    let metadata = cargo(None, "metadata".as_ref(), &args)?.context("`cargo metadata` failed")?;
+    let metadata: JsonValue = metadata.parse().context("`cargo metadata` is not JSON")?;
+    let directory = text(&metadata, "target_directory").context("`cargo metadata` has no target_directory")?;
+    Ok(ANSWER.get_or_init(|| directory.into()).clone())
 }
 
-fn directory_in_metadata() -> Result<PathBuf> {
-    let manifest = workspace::root().join("Cargo.toml");
-    let args = ["metadata", "--no-deps", "--format-version=1", "--manifest-path"].map(OsString::from);
-    let cargo = cmd(program(), args.into_iter().chain([manifest.into()])).stdin_null().stdout_capture().unchecked();
-    let output = cargo.run().context("starting cargo")?;
-    ensure!(output.status.success(), "`cargo metadata` failed");
-    let metadata: JsonValue =
-        String::from_utf8_lossy(&output.stdout).parse().context("`cargo metadata` is not JSON")?;
-    let directory = member(&metadata, "target_directory").and_then(JsonValue::get::<String>);
-    Ok(directory.context("`cargo metadata` has no target_directory")?.into())
-}
-
-fn member<'a>(object: &'a JsonValue, name: &str) -> Option<&'a JsonValue> {
-    object.get::<HashMap<String, JsonValue>>()?.get(name)
+fn text(object: &JsonValue, name: &str) -> Option<String> {
+    object.get::<HashMap<String, JsonValue>>()?.get(name)?.get::<String>().cloned()
 }
 
 #[cfg(test)]

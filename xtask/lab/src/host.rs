@@ -32,21 +32,11 @@ use crate::{mountinfo, privilege, process};
 
 /// The name of the throwaway host.
 pub const HOSTNAME: &str = "host";
-
 /// Its process 1.
 const INIT: &str = "/sbin/init";
-
 /// Its other processes. Eight, so that low process numbers are taken, as on any machine.
-const DAEMONS: [&str; 8] = [
-    "/sbin/journald",
-    "/sbin/udevd",
-    "/sbin/networkd",
-    "/sbin/dbus-daemon",
-    "/sbin/cron",
-    "/sbin/logind",
-    "/sbin/rsyslogd",
-    "/sbin/timesyncd",
-];
+const DAEMONS: &str = "/sbin/journald /sbin/udevd /sbin/networkd /sbin/dbus-daemon /sbin/cron /sbin/logind /sbin/rsyslogd \
+    /sbin/timesyncd";
 
 /// The programs that a throwaway host is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +47,11 @@ pub enum Guests {
     Untrusted,
 }
 
-/// The number of PIDs on a host of untrusted guests. When all were used once, those below 300 are not used again.
+/// The number of PIDs on a host of untrusted guests. After all were used once, those below 300 are not used again.
 const PID_MAX: &str = "400";
 
 /// Moves this process into the namespaces of a new throwaway host, and starts the host's process 1. `user` makes it in a user
-/// namespace. This process must have one thread.
-///
-/// # Errors
-/// When the kernel refuses a call, which the error names.
+/// namespace. This process must have one thread. An error names the call that the kernel refused.
 pub fn build(user: bool, guests: Guests) -> Result<Child> {
     if geteuid().is_root() {
         hide_other_procs()?;
@@ -79,9 +66,8 @@ pub fn build(user: bool, guests: Guests) -> Result<Child> {
     }
     sethostname(HOSTNAME).context("sethostname")?;
     // Leave the real machine's peer group first, or what is mounted here would appear there. Then start one of our own.
-    for propagation in [MsFlags::MS_PRIVATE, MsFlags::MS_SHARED] {
-        propagate(propagation)?;
-    }
+    let changed = propagate(MsFlags::MS_PRIVATE).and_then(|()| propagate(MsFlags::MS_SHARED));
+    changed.context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
     let mut init = Command::new("/proc/self/exe")
         .arg0(INIT)
         .env_clear()
@@ -96,31 +82,28 @@ pub fn build(user: bool, guests: Guests) -> Result<Child> {
     Ok(init)
 }
 
-fn propagate(propagation: MsFlags) -> Result<()> {
+/// Changes the propagation of every mount: mount_namespaces(7).
+pub(crate) fn propagate(propagation: MsFlags) -> nix::Result<()> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | propagation, None::<&str>)
-        .with_context(|| format!("mount(NULL, \"/\", NULL, MS_REC|{propagation:?}, NULL)"))
 }
 
 /// Unmounts every proc file system except /proc, in a mount namespace of this process. The kernel lets a user namespace mount
 /// a /proc if any that is visible allows it, so one that was left somewhere would change what programs here may do.
 fn hide_other_procs() -> Result<()> {
-    let others = mountinfo::own()?.into_iter().filter(|it| it.kind == "proc" && !it.point.starts_with("/proc"));
-    let points: Vec<PathBuf> = others.map(|mount| mount.point).collect();
-    if points.is_empty() || unshare(CloneFlags::CLONE_NEWNS).is_err() {
+    let mut others = mountinfo::own()?;
+    others.retain(|mount| mount.kind == "proc" && !mount.point.starts_with("/proc"));
+    if others.is_empty() || unshare(CloneFlags::CLONE_NEWNS).is_err() {
         return Ok(());
     }
-    propagate(MsFlags::MS_PRIVATE)?;
-    for point in points {
-        umount2(&point, MntFlags::MNT_DETACH).with_context(|| format!("umount2({point:?}, MNT_DETACH)"))?;
-    }
-    Ok(())
+    propagate(MsFlags::MS_PRIVATE).context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
+    others.iter().try_for_each(|mount| {
+        let point = &mount.point;
+        umount2(point, MntFlags::MNT_DETACH).with_context(|| format!("umount2({point:?}, MNT_DETACH)"))
+    })
 }
 
 /// Returns the environment of a command on a throwaway host: the same for everyone, with the directories in `programs` first on
 /// its PATH. To be called before [`build`], because afterwards this process has no /proc/self.
-///
-/// # Errors
-/// When the path of a directory has a colon in it.
 pub fn environment(programs: &[PathBuf]) -> Result<Vec<(&'static str, OsString)>> {
     let mut path = programs.to_owned();
     path.extend(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from));
@@ -144,28 +127,20 @@ pub fn environment(programs: &[PathBuf]) -> Result<Vec<(&'static str, OsString)>
 
 /// Runs the host's init or one of its daemons, if this process was started as that. It ends by a signal.
 pub(crate) fn reexec() -> Option<ExitCode> {
-    let name = env::args_os().next()?;
-    let comm = CString::new(Path::new(&name).file_name()?.as_encoded_bytes()).ok()?;
-    if DAEMONS.iter().any(|daemon| name == *daemon) {
-        let _ = set_name(&comm);
-        loop {
-            pause();
+    let name = env::args_os().next()?.into_string().ok()?;
+    if name != INIT && !DAEMONS.split(' ').any(|daemon| name == daemon) {
+        return None;
+    }
+    let _ = set_name(&CString::new(name.strip_prefix("/sbin/")?).ok()?);
+    if name == INIT {
+        let answer = start_daemons().map_or_else(|error| format!("{error:#}"), |()| "ready".into());
+        if writeln!(io::stdout(), "{answer}").is_err() {
+            // Our parent died before we asked to die with it.
+            return Some(ExitCode::FAILURE);
         }
     }
-    (name == INIT).then(|| {
-        let _ = set_name(&comm);
-        init()
-    })
-}
-
-fn init() -> ExitCode {
-    let answer = start_daemons().map_or_else(|error| format!("{error:#}"), |()| "ready".into());
-    if writeln!(io::stdout(), "{answer}").is_err() {
-        // Our parent died before we asked to die with it.
-        return ExitCode::FAILURE;
-    }
     loop {
-        // Reaps the host's orphans. Without any child there can be none.
+        // Init reaps the host's orphans. Without a child there can be none, and a daemon has none.
         if wait() == Err(Errno::ECHILD) {
             pause();
         }
@@ -184,15 +159,15 @@ fn start_daemons() -> Result<()> {
         fs::write("/proc/sys/kernel/pid_max", most.as_encoded_bytes())
             .context("write(\"/proc/sys/kernel/pid_max\")")?;
     }
-    for daemon in DAEMONS {
+    for daemon in DAEMONS.split(' ') {
         let mut command = Command::new("/proc/self/exe");
         command.env_clear().arg0(daemon).stdin(Stdio::null()).stdout(Stdio::null()).spawn().context(daemon)?;
     }
     Ok(())
 }
 
-/// Returns the flags of a /proc that the kernel lets us mount. In a user namespace a new /proc must have the old one's atime
-/// flags: mount_namespaces(7).
+/// Returns the flags with which the kernel lets us mount a /proc. In a user namespace it must have the old one's atime flags:
+/// mount_namespaces(7).
 pub fn proc_flags() -> MsFlags {
     let mounts = mountinfo::own().unwrap_or_default();
     let old = mounts.iter().rfind(|mount| mount.point == Path::new("/proc"));

@@ -6,6 +6,7 @@
 
 pub mod advice;
 pub mod cargo;
+pub mod choice;
 pub mod environment;
 pub mod host;
 pub mod machine;
@@ -18,7 +19,7 @@ pub mod process;
 pub mod procfs;
 pub mod rootfs;
 pub mod steps;
-pub mod tty;
+pub mod target;
 pub mod workspace;
 
 use std::process::ExitCode;

@@ -1,8 +1,7 @@
 //! What no test may change on the real machine.
 
-use std::env;
-use std::fs;
 use std::path::PathBuf;
+use std::{env, fs};
 
 use anyhow::{Context, Result};
 
@@ -17,9 +16,6 @@ pub struct Machine {
 
 impl Machine {
     /// Reads them now.
-    ///
-    /// # Errors
-    /// When /proc can't be read.
     pub fn observe() -> Result<Machine> {
         let hostname =
             fs::read_to_string("/proc/sys/kernel/hostname").context("open(\"/proc/sys/kernel/hostname\")")?;

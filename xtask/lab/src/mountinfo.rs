@@ -12,31 +12,31 @@ use anyhow::{Context, Result};
 pub struct Mount {
     /// The number of the file system, `98:0`.
     pub device: String,
-    /// The folder (or file) of the file system that is mounted; `/` is all of it.
+    /// The directory (or file) of the file system that is mounted; `/` is all of it.
     pub root: PathBuf,
-    /// Where it is mounted, below the root of the process whose table this is.
+    /// The mount point, below the root of the process whose table this is.
     pub point: PathBuf,
-    /// Of the mount, comma-separated: `ro,nosuid`. Not those of the file system, which other mounts of it share.
+    /// The options of this mount, comma-separated: `ro,nosuid`.
     pub options: String,
-    /// The group of mounts that it exchanges mounts with, if it is shared: mount_namespaces(7).
+    /// The peer group, if it is shared: mount_namespaces(7).
     pub peers: Option<u32>,
-    /// The kind of file system, such as `proc`.
+    /// The type of the file system, such as `proc`.
     pub kind: String,
     /// The options of the file system, which all its mounts share.
     pub super_options: String,
 }
 
 impl Mount {
-    /// Can nothing be written through it?
+    /// True if nothing can be written through it.
     pub fn is_read_only(&self) -> bool {
         [&self.options, &self.super_options].iter().any(|options| options.split(',').any(|it| it == "ro"))
     }
 }
 
-/// Every mount of a table, in its order. That says nothing of which of two at one place is seen: a mount that was moved keeps
-/// its line. A line that is none is passed over.
+/// Returns the mounts of a table in its order, without malformed lines. The order doesn't tell which of two mounts on one
+/// point is visible: a mount that was moved keeps its line.
 pub fn parse(table: &[u8]) -> Vec<Mount> {
-    // A mount point may have any bytes in it.
+    // A mount point may contain any bytes.
     table.split(|byte| *byte == b'\n').filter_map(parse_line).collect()
 }
 
@@ -45,53 +45,36 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
     let mut fields = line.split(|byte| *byte == b' ').skip(2);
     let device = text(fields.next()?);
-    let root = unescape(fields.next()?);
-    let point = unescape(fields.next()?);
+    let (root, point) = (unescape(fields.next()?), unescape(fields.next()?));
     let options = text(fields.next()?);
     let mut peers = None;
     for tag in fields.by_ref().take_while(|tag| *tag != b"-") {
         peers = peers.or(text(tag).strip_prefix("shared:").and_then(|group| group.parse().ok()));
     }
-    let kind = text(fields.next()?);
-    let super_options = text(fields.nth(1)?);
-    Some(Mount { device, root, point, options, peers, kind, super_options })
+    Some(Mount { device, root, point, options, peers, kind: text(fields.next()?), super_options: text(fields.nth(1)?) })
 }
 
 /// Returns the mounts that this process sees, in the table's order.
-///
-/// # Errors
-/// When /proc can't be read, which doesn't mean that nothing is mounted.
 pub fn own() -> Result<Vec<Mount>> {
     Ok(parse(&fs::read("/proc/self/mountinfo").context("open(\"/proc/self/mountinfo\")")?))
 }
 
 /// Returns the mount points at `directory` and below.
-///
-/// # Errors
-/// Those of [`own`], and when there is no such directory.
 pub fn below(directory: &Path) -> Result<Vec<PathBuf>> {
     let directory = directory.canonicalize().with_context(|| format!("finding {}", directory.display()))?;
     Ok(own()?.into_iter().map(|mount| mount.point).filter(|point| point.starts_with(&directory)).collect())
 }
 
-/// The kernel writes blank, tab, newline and backslash as a backslash and three octal digits.
+/// Decodes the backslash and three octal digits that the kernel writes for blank, tab, newline and backslash.
 fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
-    while let [first, tail @ ..] = rest {
-        let digits =
-            tail.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(|it| matches!(it, b'0'..=b'7')));
-        let octal = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
+    while let Some((&first, tail)) = rest.split_first() {
+        let octal = |digit: &u8| matches!(digit, b'0'..=b'7').then(|| u32::from(digit - b'0'));
+        let digits = tail.first_chunk::<3>().filter(|_| first == b'\\');
+        let number = digits.and_then(|[a, b, c]| u8::try_from(octal(a)? << 6 | octal(b)? << 3 | octal(c)?).ok());
+        bytes.push(number.unwrap_or(first));
+        rest = if number.is_some() { &tail[3..] } else { tail };
     }
     OsString::from_vec(bytes).into()
 }

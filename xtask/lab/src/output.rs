@@ -35,22 +35,15 @@ pub fn width() -> usize {
 /// Wraps `text` at word boundaries to `width` columns, and indents each line after the first by `indent` spaces. What is
 /// between backticks stays on one line, so that a command can be pasted.
 pub fn wrap(text: &str, width: usize, indent: usize) -> String {
-    let mut wrapped = String::new();
-    let mut column = 0;
+    let mut lines = Vec::<String>::new();
     for word in words(text) {
-        let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
-            wrapped.push('\n');
-            wrapped.extend(std::iter::repeat_n(' ', indent));
-            column = indent;
-        } else if column > 0 {
-            wrapped.push(' ');
-            column += 1;
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => *line += &format!(" {word}"),
+            Some(_) => lines.push(format!("{:indent$}{word}", "")),
+            None => lines.push(word.to_owned()),
         }
-        wrapped.push_str(word);
-        column += length;
     }
-    wrapped
+    lines.join("\n")
 }
 
 /// Splits at blanks, except between backticks.
@@ -63,12 +56,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     parts.filter(|word| !word.is_empty())
 }
 
-/// Returns `: did you mean 'run'?` for the nearest of the `known` words, if no more than a third of the letters are wrong;
+/// Returns `: did you mean 'run'?` for the nearest of the `known` words, if no more than a third of its letters are wrong;
 /// otherwise nothing.
 pub fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let distance = |word: &str| strsim::damerau_levenshtein(unknown, word);
     let nearest = known.into_iter().min_by_key(|word| distance(word));
-    let nearest = nearest.filter(|word| distance(word) <= word.chars().count().div_ceil(3));
+    let nearest = nearest.filter(|word| distance(word) <= (word.chars().count() / 3).max(1));
     nearest.map(|word| format!(": did you mean '{word}'?")).unwrap_or_default()
 }
 

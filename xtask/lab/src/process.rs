@@ -1,13 +1,15 @@
-//! Small things about processes: finding programs, exit statuses, and dying with the parent.
+//! Small things about processes: finding programs, exit statuses, dying with the parent, and the terminal's foreground.
 
-use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
+use std::{env, io};
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
 
 /// Returns the path of the program `name` on the PATH, or in the sbin directories, which Debian leaves out of an ordinary
 /// user's PATH.
@@ -19,14 +21,31 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
 
 /// Converts to the exit status that a shell would report: the program's own, or 128 + n after signal n.
 pub fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125);
-    ExitCode::from(code as u8)
+    ExitCode::from(status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125) as u8)
 }
 
 /// From now on, this process dies with the thread that started it.
-///
-/// # Errors
-/// Those of prctl(2).
 pub fn die_with_parent() -> Result<()> {
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")
+}
+
+/// Waits, as a shell does, until this process is in the terminal's foreground. In a new PID namespace a shell can't do that:
+/// there, its own process group and that of the foreground are both 0, and it would take the terminal away from another.
+pub fn wait_for_foreground() {
+    while tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground != getpgrp()) {
+        // Stops us, until `fg`.
+        if killpg(getpgrp(), Signal::SIGTTIN).is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes the terminal back if an interactive shell that ended left it to its own, now dead, process group. A terminal that
+/// belongs to a dead group fails every read with EIO.
+pub fn take_terminal_back() {
+    if tcgetpgrp(io::stdin()).is_ok_and(|group| killpg(group, None) == Err(Errno::ESRCH)) {
+        // We ask from the background, which stops the asker (SIGTTOU) unless it blocks that.
+        let _ = SigSet::from(Signal::SIGTTOU).thread_block();
+        let _ = tcsetpgrp(io::stdin(), getpgrp());
+    }
 }

@@ -1,7 +1,8 @@
-//! The throwaway host's /proc, held open: what is read through it is the kernel's word, wherever the program that is looked
-//! at mounts something.
+//! The throwaway host's /proc, held open: what is read through it comes from the kernel, whatever the observed program
+//! mounts. Errors are those of the system calls.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -9,15 +10,15 @@ use std::path::Path;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::sys::stat::{FileStat, Mode, fstatat};
+use nix::sys::stat::{FileStat, Mode, fstatat, stat};
 
-/// A process's number, as the throwaway host counts.
+/// The number of a process, as the throwaway host counts.
 pub type Pid = u32;
 
-/// No file of /proc that is read here is longer on a machine of good will.
+/// The most that is read of a file, in bytes.
 const LONGEST: u64 = 4 << 20;
 
-/// What stat(2) tells two files apart by: the device and the inode. Of a namespace: the namespace.
+/// Identifies a file, or a namespace, by device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId(u64, u64);
 
@@ -38,30 +39,30 @@ pub struct Process {
     pub parent: Pid,
     /// `R`, `S`, `Z`, …
     pub state: char,
-    /// When it was started, in clock ticks since boot: with `pid` it names one process for good.
+    /// When it was started, in clock ticks since boot: with `pid` it identifies a process for good.
     pub started: u64,
     /// Its command line.
     pub args: Vec<Vec<u8>>,
 }
 
 impl Process {
-    /// Its number in the innermost PID namespace.
+    /// Returns its number in the innermost PID namespace.
     pub fn inner_pid(&self) -> Pid {
         self.numbers.last().copied().unwrap_or(self.pid)
     }
 
-    /// Is its command line just these words?
+    /// True if its command line is these words.
     pub fn has_line(&self, words: &[&str]) -> bool {
-        self.args.iter().map(Vec::as_slice).eq(words.iter().map(|word| word.as_bytes()))
+        self.args.len() == words.len() && self.ends_with(words)
     }
 
-    /// Does its command line end with these words?
+    /// True if its command line ends with these words.
     pub fn ends_with(&self, words: &[&str]) -> bool {
         let ours = self.args.iter().rev().take(words.len()).map(Vec::as_slice);
         ours.eq(words.iter().rev().map(|word| word.as_bytes()))
     }
 
-    /// The command line as a shell would take it, cut short.
+    /// Returns the command line as a shell would take it, cut short.
     pub fn line(&self) -> String {
         let words: Vec<_> = self.args.iter().map(|word| String::from_utf8_lossy(word).replace('\n', " ")).collect();
         let line = words.join(" ");
@@ -72,111 +73,77 @@ impl Process {
     }
 }
 
-/// A proc file system, held open by a descriptor of its top folder.
+/// A proc file system, held open by a descriptor of its top directory.
 #[derive(Debug)]
 pub struct Proc(OwnedFd);
 
 impl Proc {
     /// Opens what is mounted at `path` now.
-    ///
-    /// # Errors
-    /// Those of openat(2).
     pub fn open(path: &Path) -> nix::Result<Proc> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         nix::fcntl::open(path, flags, Mode::empty()).map(Proc)
     }
 
-    /// The one that a folder is the top of.
-    pub fn at(folder: OwnedFd) -> Proc {
-        Proc(folder)
+    /// Returns the one whose top directory is open.
+    pub fn at(directory: OwnedFd) -> Proc {
+        Proc(directory)
     }
 
-    /// The numbers of all processes.
-    ///
-    /// # Errors
-    /// Those of getdents64(2).
+    /// Returns the numbers of all processes.
     pub fn pids(&self) -> nix::Result<Vec<Pid>> {
-        let mut folder = Dir::openat(&self.0, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let names = folder.iter().filter_map(Result::ok);
-        Ok(names.filter_map(|name| name.file_name().to_str().ok()?.parse().ok()).collect())
+        numbers(Dir::openat(&self.0, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?)
     }
 
-    /// Opens a file of a process's, such as `ns/uts`; of `self`, where `pid` is none.
-    ///
-    /// # Errors
-    /// Those of openat(2).
+    /// Opens a file of a process, such as `ns/uts`; without a `pid`, of `self`.
     pub fn file(&self, pid: impl Into<Option<Pid>>, name: &str) -> nix::Result<OwnedFd> {
         openat(&self.0, path(pid, name).as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty())
     }
 
-    /// Where a link of a process's leads: `root`, `cwd`, `fd/3`. That is not opened, so nothing happens to a device, say.
-    ///
-    /// # Errors
-    /// Those of openat(2).
+    /// Returns the place where a link of a process leads: `root`, `cwd`, `fd/3`. What is there, such as a device, isn't opened.
     pub fn place(&self, pid: Pid, name: &str) -> nix::Result<OwnedFd> {
         openat(&self.0, path(pid, name).as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
     }
 
-    /// What a file of a process's holds.
-    ///
-    /// # Errors
-    /// Those of openat(2) and read(2).
+    /// Reads a file of a process.
     pub fn read(&self, pid: impl Into<Option<Pid>>, name: &str) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        std::fs::File::from(self.file(pid, name)?).take(LONGEST).read_to_end(&mut bytes)?;
+        // Enough that one read(2) gets a command line: between two, the process could end or execute another program.
+        let mut bytes = Vec::with_capacity(8 << 10);
+        File::from(self.file(pid, name)?).take(LONGEST).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Where a link of a process's leads, in words: `cwd`, `fd/3`.
-    ///
-    /// # Errors
-    /// Those of readlink(2).
+    /// Returns the text of a link of a process: `cwd`, `fd/3`.
     pub fn link(&self, pid: Pid, name: &str) -> nix::Result<OsString> {
         readlinkat(&self.0, path(pid, name).as_str())
     }
 
-    /// Which file a link of a process's leads to: `root`, `cwd`, `exe`, `ns/uts`.
-    ///
-    /// # Errors
-    /// Those of stat(2).
+    /// Identifies the file that a link of a process leads to: `root`, `cwd`, `exe`, `ns/uts`.
     pub fn id(&self, pid: Pid, name: &str) -> nix::Result<FileId> {
         fstatat(&self.0, path(pid, name).as_str(), AtFlags::empty()).map(FileId::from)
     }
 
-    /// Opens `path` as the process would: in its root, also where a link in there is absolute.
-    ///
-    /// # Errors
-    /// Those of openat2(2).
+    /// Opens `path` as the process would: in its root, also if a link in there is absolute.
     pub fn open_inside(&self, pid: Pid, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
         let root = self.file(pid, "root")?;
-        // Of a device that is in its way, an open must not make more.
+        // If a device is there, opening it must have no other effect.
         let harmless = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
         let flags = flags | OFlag::O_CLOEXEC | if flags.contains(OFlag::O_PATH) { OFlag::empty() } else { harmless };
         openat2(root, path, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT))
     }
 
-    /// The numbers of its open descriptors.
-    ///
-    /// # Errors
-    /// Those of openat(2) and getdents64(2).
+    /// Returns the numbers of a process's open descriptors.
     pub fn descriptors(&self, pid: Pid) -> nix::Result<Vec<u32>> {
-        let mut folder = Dir::from_fd(self.file(pid, "fd")?)?;
-        let names = folder.iter().filter_map(Result::ok);
-        Ok(names.filter_map(|name| name.file_name().to_str().ok()?.parse().ok()).collect())
+        numbers(Dir::from_fd(self.file(pid, "fd")?)?)
     }
 
-    /// The process of that number, if there is one.
+    /// Returns the process of that number, if there is one.
     pub fn process(&self, pid: Pid) -> Option<Process> {
-        let status = self.read(pid, "status").ok()?;
-        let stat = self.read(pid, "stat").ok()?;
-        let args = self.read(pid, "cmdline").ok()?;
+        let read = |name| self.read(pid, name).ok();
+        let (status, stat, args) = (read("status")?, read("stat")?, read("cmdline")?);
         parse(pid, &String::from_utf8_lossy(&status), &String::from_utf8_lossy(&stat), &args)
     }
 
-    /// All processes that are there while it looks.
-    ///
-    /// # Errors
-    /// Those of [`Proc::pids`].
+    /// Returns all processes that live until they are read.
     pub fn processes(&self) -> nix::Result<Vec<Process>> {
         Ok(self.pids()?.into_iter().filter_map(|pid| self.process(pid)).collect())
     }
@@ -188,41 +155,38 @@ impl AsFd for Proc {
     }
 }
 
-/// Which file is at `path`, for someone who trusts the path.
-///
-/// # Errors
-/// Those of stat(2).
+/// Identifies the file at a trusted path.
 pub fn id_of(path: &Path) -> nix::Result<FileId> {
-    nix::sys::stat::stat(path).map(FileId::from)
+    stat(path).map(FileId::from)
 }
 
 fn path(pid: impl Into<Option<Pid>>, name: &str) -> String {
-    match pid.into() {
-        Some(pid) => format!("{pid}/{name}"),
-        None => format!("self/{name}"),
-    }
+    pid.into().map_or_else(|| format!("self/{name}"), |pid| format!("{pid}/{name}"))
 }
 
-/// A process from the text of three of its files; none if they are not what proc_pid_status(5) and proc_pid_stat(5) say, as
-/// when it ended in between.
+/// Returns the names in a directory that are numbers.
+fn numbers(mut directory: Dir) -> nix::Result<Vec<u32>> {
+    let names = directory.iter().filter_map(Result::ok);
+    Ok(names.filter_map(|name| name.file_name().to_str().ok()?.parse().ok()).collect())
+}
+
+/// Reads a process from the text of three of its files. They are cut off if it ended meanwhile.
 fn parse(pid: Pid, status: &str, stat: &str, cmdline: &[u8]) -> Option<Process> {
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-    let numbers: Vec<Pid> = field("NSpid")?.split_whitespace().map(|it| it.parse().ok()).collect::<Option<_>>()?;
-    // Between the parentheses of the name there may be anything, so count from the last.
+    // The name, in parentheses, may contain anything, so count from the last one.
     let started = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
-    let args = cmdline.strip_suffix(b"\0").unwrap_or(cmdline);
+    let words = cmdline.strip_suffix(b"\0").unwrap_or(cmdline).split(|byte| *byte == 0);
     Some(Process {
         pid,
-        // A /proc of an inner namespace lists the numbers from its own inwards, so the first is `pid` itself.
-        numbers,
+        numbers: field("NSpid")?.split_whitespace().map(|it| it.parse().ok()).collect::<Option<_>>()?,
         parent: field("PPid")?.parse().ok()?,
         state: field("State")?.chars().next()?,
         started,
-        args: if cmdline.is_empty() { Vec::new() } else { args.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect() },
+        args: if cmdline.is_empty() { Vec::new() } else { words.map(<[u8]>::to_vec).collect() },
     })
 }
 
-/// Is that error only a process that has ended meanwhile?
+/// True if the error only means that the process has ended.
 pub fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ESRCH)
 }

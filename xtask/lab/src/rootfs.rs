@@ -4,6 +4,7 @@
 //! a wrong download), the old rootfs or none is there. A stamp inside names the source; a rootfs without a stamp is somebody's
 //! own work.
 
+use std::env;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -28,7 +29,6 @@ mod target;
 
 pub use inspect::{flaw, is_missing, is_noexec};
 pub use source::Source;
-pub use target::{LIMITS, Limits};
 
 /// The stamp's path in a rootfs.
 const STAMP: &str = "etc/mini-docker";
@@ -48,20 +48,14 @@ pub struct Options {
     pub to: Option<PathBuf>,
 }
 
-/// `cargo xtask rootfs`: makes a rootfs, or says that it exists.
-///
-/// # Errors
-/// When no source is available, or a rootfs that xtask didn't create is in the way.
+/// `cargo xtask rootfs`: makes a rootfs, or reports that it exists.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let goal = options.to.clone().unwrap_or_else(workspace::rootfs);
     make(&std::path::absolute(goal)?, options)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes `./rootfs` if it is missing. [`flaw`] says what is wrong with one that exists.
-///
-/// # Errors
-/// When there is none and none can be made.
+/// Makes `./rootfs` if it is missing. [`flaw`] returns what is wrong with one that exists.
 pub fn ensure() -> Result<()> {
     let goal = workspace::rootfs();
     if is_missing(&goal) { make(&goal, &Options::default()) } else { Ok(()) }
@@ -71,12 +65,9 @@ pub fn ensure() -> Result<()> {
 pub const TEST_DIRECTORY: &str = "MINI_DOCKER_TEST_DIRECTORY";
 
 /// Returns the directory that tests run in, with a pristine `rootfs/` in it.
-///
-/// # Errors
-/// When there is no rootfs and none can be made.
 pub fn test_directory() -> Result<PathBuf> {
-    let directory = std::env::var_os(TEST_DIRECTORY)
-        .map_or_else(|| workspace::test_directory("any"), |it| Ok(PathBuf::from(it)))?;
+    let directory = env::var_os(TEST_DIRECTORY).map(|it| Ok(it.into()));
+    let directory: PathBuf = directory.unwrap_or_else(|| crate::target::test_directory("any"))?;
     if directory.join("rootfs").symlink_metadata().is_err() {
         make(&directory.join("rootfs"), &Options::default())?;
     }
@@ -90,10 +81,8 @@ pub fn stamp(goal: &Path) -> Option<String> {
     is_ours.then(|| fs::read_to_string(&stamp).ok()).flatten().map(|text| text.trim().to_owned())
 }
 
-/// Makes a rootfs at `goal`.
-///
-/// # Errors
-/// When no source is available, or something that xtask didn't create is in the way.
+/// Makes a rootfs at `goal`. An error means that no source is available, or that something that xtask didn't create is in the
+/// way.
 pub fn make(goal: &Path, options: &Options) -> Result<()> {
     let goal = &behind_link(goal)?;
     let parent = goal.parent().context("a rootfs has a parent directory")?;
@@ -117,7 +106,13 @@ pub fn make(goal: &Path, options: &Options) -> Result<()> {
         // An earlier run was killed between its two renames.
         fs::rename(&old, goal).with_context(|| format!("moving {} back", old.display()))?;
     }
-    remove_leftovers(parent);
+    // Remove what other interrupted runs left, as far as possible.
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name == ".rootfs.old" || name.as_encoded_bytes().starts_with(NEW.as_bytes()) {
+            let _ = remove(&entry.path());
+        }
+    }
     // Its own name for each run, because a program that a killed run started may still be writing.
     let work = parent.join(format!("{NEW}{}", std::process::id()));
     let start = Instant::now();
@@ -136,47 +131,27 @@ pub fn make(goal: &Path, options: &Options) -> Result<()> {
 /// Returns the directory that `goal` leads to if it is a link, which may lead to a larger disk. The link stays.
 fn behind_link(goal: &Path) -> Result<PathBuf> {
     let Ok(to) = fs::read_link(goal) else { return Ok(goal.to_owned()) };
-    let target = goal.canonicalize().with_context(|| {
-        format!("{} is a link to {}: create that directory or remove the link", goal.display(), to.display())
-    })?;
+    let link = format!("{} is a link to {}", goal.display(), to.display());
+    let target = goal.canonicalize().with_context(|| format!("{link}: create that directory or remove the link"))?;
     // Even --force replaces nobody's work in another place.
     let is_ours = is_missing(&target) || stamp(&target).is_some();
-    ensure!(
-        is_ours,
-        "{} is a link to {}, which wasn't created by xtask: remove the link",
-        goal.display(),
-        to.display()
-    );
+    ensure!(is_ours, "{link}, which wasn't created by xtask: remove the link");
     Ok(target)
 }
 
 /// How the name of the directory begins in which a rootfs is made, next to its goal.
 const NEW: &str = ".rootfs.new.";
 
-/// Removes what interrupted runs left, as far as possible.
-fn remove_leftovers(parent: &Path) {
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if name == ".rootfs.old" || name.as_encoded_bytes().starts_with(NEW.as_bytes()) {
-            let _ = remove(&entry.path());
-        }
-    }
-}
-
 /// Moves `goal` to `old`, and `new` to `goal`. When the second move fails, the first is undone.
 fn replace(goal: &Path, new: &Path, old: &Path) -> Result<()> {
-    let was_there = goal.symlink_metadata().is_ok();
-    if was_there {
+    if goal.symlink_metadata().is_ok() {
         if goal.is_dir() {
             refuse_mounts(goal)?;
         }
         fs::rename(goal, old).with_context(|| format!("moving the old {} away", goal.display()))?;
     }
-    fs::rename(new, goal).with_context(|| format!("moving the new rootfs to {}", goal.display())).inspect_err(|_| {
-        if was_there {
-            let _ = fs::rename(old, goal);
-        }
-    })
+    let moved = fs::rename(new, goal).inspect_err(|_| drop(fs::rename(old, goal)));
+    moved.with_context(|| format!("moving the new rootfs to {}", goal.display()))
 }
 
 /// Stamps a rootfs. The source may have a link in that place, which must not be followed.
@@ -200,7 +175,7 @@ fn lock(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Says which program couldn't be started, and why.
+/// Explains why a program couldn't be started.
 fn not_started(error: io::Error, program: &str) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::NotFound => anyhow!("there is no {program} on this machine"),

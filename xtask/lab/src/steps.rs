@@ -33,9 +33,6 @@ impl Step {
 }
 
 /// Returns the steps, in their order.
-///
-/// # Errors
-/// When the workspace can't be read.
 pub fn all() -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     for entry in fs::read_dir(workspace::root()).context("reading the workspace")? {
@@ -52,17 +49,14 @@ pub fn all() -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// Returns the step that `wanted` names: `step03-chroot`, `step03`, `step3`, `03`, `3` and `chroot` are the same.
-///
-/// # Errors
-/// When there is none of that name; the message lists the steps, and the nearest if one is near.
+/// Returns the step that `wanted` names: `step03-chroot`, `step03`, `step3`, `03`, `3` and `chroot` are the same. The error
+/// lists the steps, and suggests the nearest.
 pub fn find(wanted: &str) -> Result<Step> {
     let steps = all()?;
     let number = wanted.strip_prefix("step").unwrap_or(wanted).parse();
     let named = |step: &&Step| {
-        number == Ok(step.number)
-            || wanted == step.name
-            || step.name.split_once('-').is_some_and(|(_, it)| it == wanted)
+        let topic = step.name.split_once('-').map(|(_, topic)| topic);
+        number == Ok(step.number) || wanted == step.name || topic == Some(wanted)
     };
     if let Some(step) = steps.iter().find(named) {
         return Ok(step.clone());

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::cargo;
+/// For tests: the variable that names another directory than `workshop/`.
+pub const WORKSHOP: &str = "MINI_DOCKER_TEST_WORKSHOP";
 
 /// Returns the top directory of the repository.
 pub fn root() -> &'static Path {
@@ -17,55 +18,15 @@ pub fn rootfs() -> PathBuf {
     root().join("rootfs")
 }
 
-/// Returns the directory of a learner's own program: `workshop/`, which git ignores. Tests name one of theirs by
-/// [`WORKSHOP`].
+/// Returns the directory of a learner's own program: `workshop/`, which git ignores, or the one that [`WORKSHOP`] names.
 pub fn workshop() -> PathBuf {
     env::var_os(WORKSHOP).map_or_else(|| root().join("workshop"), PathBuf::from)
 }
 
-/// Returns the target directory of the program in [`workshop`]: ours, because they share libraries. That of a test is next
-/// to its workshop, so that `mine` on the throwaway host is never a test's.
-///
-/// # Errors
-/// Those of [`cargo::target_directory`].
-pub fn workshop_target() -> Result<PathBuf> {
-    match env::var_os(WORKSHOP) {
-        Some(directory) => Ok(Path::new(&directory).with_file_name("target")),
-        None => cargo::target_directory(),
-    }
-}
-
-/// For tests: the variable that names another directory than `workshop/`.
-pub const WORKSHOP: &str = "MINI_DOCKER_TEST_WORKSHOP";
-
-/// Returns the directory, with a rootfs of its own, that tests of one `source` run in, so that no test sees what a learner
-/// did to theirs.
-///
-/// # Errors
-/// Those of [`cargo::target_directory`].
-pub fn test_directory(source: &str) -> Result<PathBuf> {
-    Ok(cargo::target_directory()?.join("test-rootfs").join(source))
-}
-
-/// Returns the place where downloads are kept from one checkout to the next: `$XDG_CACHE_HOME/mini-docker`, otherwise
-/// `~/.cache/mini-docker`, otherwise the target directory.
-///
-/// # Errors
-/// Those of [`cargo::target_directory`].
-pub fn cache() -> Result<PathBuf> {
-    // The XDG base directory specification: ignore a path that is not absolute.
-    let directory = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = directory("XDG_CACHE_HOME").or_else(|| directory("HOME").map(|home| home.join(".cache")));
-    Ok(base.map_or_else(cargo::target_directory, Ok)?.join("mini-docker"))
-}
-
 /// Returns the directory of this process's program. The programs of the same build are next to it.
-///
-/// # Errors
-/// Those of [`env::current_exe`].
 pub fn programs() -> Result<PathBuf> {
     let exe = env::current_exe()?;
-    let directory = exe.parent().unwrap_or(Path::new("/"));
     // The tests of a package are one deeper, in deps/.
-    Ok(if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory }.to_owned())
+    let directory = exe.ancestors().skip(1).find(|it| !it.ends_with("deps"));
+    Ok(directory.unwrap_or(Path::new("/")).to_owned())
 }

@@ -22,10 +22,10 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use lab::privilege::{self, Privilege};
+use lab::privilege::Privilege;
 use lab::probe::probe;
 use lab::rootfs::{self, Source};
-use lab::{cargo, output, process, workspace};
+use lab::{cargo, choice, output, process, workspace};
 use nix::unistd::geteuid;
 
 use self::contenders::{FLOOR, GO};
@@ -78,7 +78,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for (privilege, place) in [(Privilege::Root, "as root"), (Privilege::User, "in a user namespace")] {
         let refusal = match privilege == Privilege::Root && !geteuid().is_root() {
             true => Some("you are not root".to_owned()),
-            false => probe(privilege)?.map(|it| format!("{:#}", privilege::explain(privilege, it, &[privilege]))),
+            false => probe(privilege)?.map(|it| format!("{:#}", choice::explain(privilege, it, &[privilege]))),
         };
         if let Some(refusal) = refusal {
             missing.push(format!("everything {place}: {refusal}"));

@@ -2,10 +2,7 @@
 //!
 //! They run on throwaway hosts, so that a step that breaks its promise breaks nothing else.
 
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -44,22 +41,11 @@ fn assert_line(output: &Output, status: i32, line: &str) {
     assert_eq!((output.status.code(), stderr(output).as_str()), (Some(status), format!("{line}\n").as_str()));
 }
 
-/// A directory for one test, removed at its end.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Directory {
-        let path = std::env::temp_dir().join(format!("mini-docker-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).expect("the directory for temporary files is writable");
-        Directory(path)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// What a script prints on a throwaway host.
+#[track_caller]
+fn assert_prints(host: &Host, script: &str, expected: &str) {
+    let output = host.sh(script).output().expect("the host starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{script}: {}", stderr(&output));
 }
 
 /// The exit status is the command's own, 128 + n after signal n, or 127 or 126 if the command did not start.
@@ -126,8 +112,7 @@ pub fn bad_input_gets_one_line(step: &str) {
 
 /// The hostname inside is mini-docker, and the host keeps its own.
 pub fn the_hostname_is_the_containers_own(step: &str) {
-    let output = Host::new().sh(&format!("hostname; {step} run hostname; hostname")).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "host\nmini-docker\nhost\n", "{}", stderr(&output));
+    assert_prints(&Host::new(), &format!("hostname; {step} run hostname; hostname"), "host\nmini-docker\nhost\n");
 }
 
 /// From step 2 on, a `child` that was typed by hand refuses to work: as root it would rename the host, and more.
@@ -139,26 +124,24 @@ pub fn child_by_hand_changes_nothing(step: &str) {
 
 /// From step 3 on, a bad rootfs gets one line that names the call.
 pub fn a_bad_rootfs_gets_one_line(step: &str) {
-    let directory = Directory::new(&format!("bad-rootfs-{step}"));
-    let host = Host::new().in_directory(&directory.0);
-    let rootfs = directory.0.join("rootfs");
-    let chroot = |errno| format!("{step}: chroot(\"./rootfs\"): {errno}");
-    assert_line(&run(&host, step, &["true"]), 125, &chroot(Errno::ENOENT));
-    fs::write(&rootfs, "a file").unwrap();
-    assert_line(&run(&host, step, &["true"]), 125, &chroot(Errno::ENOTDIR));
-    fs::remove_file(&rootfs).unwrap();
-    fs::create_dir(&rootfs).unwrap();
-    // Root without the capability to enter any directory, as an ordinary user is at a rootfs of root's.
-    fs::set_permissions(&rootfs, fs::Permissions::from_mode(0o000)).unwrap();
-    let powerless = ["--bounding-set=-dac_override,-dac_read_search", step, "run", "true"];
-    let output = host.command("setpriv").args(powerless).output().unwrap();
-    fs::set_permissions(&rootfs, fs::Permissions::from_mode(0o755)).unwrap();
-    assert_line(&output, 125, &chroot(Errno::EACCES));
+    let script = format!(
+        r#"mount -t tmpfs tmpfs /mnt; cd /mnt; exec 2>&1
+        try() {{ "$@"; echo $?; }}
+        try {step} run true
+        echo >rootfs; try {step} run true
+        rm rootfs; mkdir -m 0 rootfs
+        # Root without the capability to enter any directory is like an ordinary user at a rootfs of root's.
+        try setpriv --bounding-set=-dac_override,-dac_read_search {step} run true
+        chmod 755 rootfs; try {step} run true"#
+    );
+    let mut expected = String::new();
+    for errno in [Errno::ENOENT, Errno::ENOTDIR, Errno::EACCES] {
+        expected += &format!("{step}: chroot(\"./rootfs\"): {errno}\n125\n");
+    }
     // Step 4 needs a /proc to mount on. Step 3 gets as far as the command, which doesn't exist.
-    let output = run(&host, step, &["true"]);
     let mount = "mount(\"proc\", \"/proc\", \"proc\", MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL)";
     let (call, status) = if step.starts_with("step03") { ("execve(\"true\")", 127) } else { (mount, 125) };
-    assert_line(&output, status, &format!("{step}: {call}: {}", Errno::ENOENT));
+    assert_prints(&Host::new(), &script, &format!("{expected}{step}: {call}: {}\n{status}\n", Errno::ENOENT));
 }
 
 /// Shell functions for scripts on the throwaway host. Its /proc lists all of its processes.
@@ -188,9 +171,7 @@ pub fn a_killed_run_leaves_nothing_behind(step: &str) {
             until_none '/proc/self/exe child sleep 4242'
             [ "$before" = "$(cat /proc/self/mountinfo)" ] && echo no mount left"#
         );
-        let output = host.sh(&script).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(text, format!("status {}\nno mount left\n", 128 + number), "{signal}: {}", stderr(&output));
+        assert_prints(&host, &script, &format!("status {}\nno mount left\n", 128 + number));
     }
 }
 
@@ -207,8 +188,7 @@ pub fn ctrl_c_does_not_end_run(step: &str) {
         /usr/bin/env --default-signal {step} run sleep 4242
         echo status $?"#
     );
-    let output = Host::new().sh(&script).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "status 143\n", "{}", stderr(&output));
+    assert_prints(&Host::new(), &script, "status 143\n");
 }
 
 /// From step 2 on, the command's own children die as well when `run` is killed.
@@ -218,8 +198,7 @@ pub fn a_killed_run_takes_the_whole_family_with_it(step: &str) {
         {step} run sh -c 'sleep 4242; :' 2>/dev/null &
         until_some 'sleep 4242'; kill -KILL $!; until_none 'sleep 4242'; echo none left"#
     );
-    let output = Host::new().sh(&script).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "none left\n", "{}", stderr(&output));
+    assert_prints(&Host::new(), &script, "none left\n");
 }
 
 /// A command that makes an orphan, `sleep 4242`, and becomes `sleep 4243`. A child kills its parent, because BusyBox's shell
@@ -235,8 +214,7 @@ pub fn what_the_command_leaves_running_ends_with_it(step: &str) {
         kill -KILL $(pids 'sleep 4243'); wait $!; echo status $?
         until_none 'sleep 4242'"#
     );
-    let output = Host::new().sh(&script).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "status 137\n", "{}", stderr(&output));
+    assert_prints(&Host::new(), &script, "status 137\n");
 }
 
 /// From step 2 on, process 1 reaps the orphans of its namespace while the command runs.
@@ -251,30 +229,26 @@ pub fn orphans_are_reaped(step: &str) {
             until_true '! grep -q "^State:.Z" /proc/[0-9]*/status 2>/dev/null'
             until_some 'sleep 4243'; echo reaped"#
         );
-        let output = Host::new().sh(&script).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "reaped\n", "{signal}: {}", stderr(&output));
+        assert_prints(&Host::new(), &script, "reaped\n");
     }
 }
 
+/// All of the environment in a container.
+const ENVIRONMENT: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nTERM=xterm\n";
+
 /// From step 3 on, nothing of the host's environment is inside except the terminal's name.
 pub fn the_environment_is_the_containers_own(step: &str) {
-    let env = |step: &str| {
-        let output = Host::new().sh(&format!("export SECRET=1 TERM=xterm; {step} run env")).output().unwrap();
-        let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
-        lines.sort();
-        lines
-    };
-    assert_eq!(env(step), ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"]);
+    let script = |step: &str| format!("export SECRET=1 TERM=xterm; {step} run env | sort");
+    assert_prints(&Host::new(), &script(step), ENVIRONMENT);
     // The control: step 2 passes on everything.
-    assert!(env("step02-pid").contains(&"SECRET=1".to_owned()));
+    let output = Host::new().sh(&script("step02-pid")).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\nSECRET=1\n"), "{}", stderr(&output));
 }
 
 /// From step 4 on, where the command can read it, the environment of process 1 holds nothing of the host's either.
 pub fn the_environment_of_process_1_is_the_containers_own(step: &str) {
     let line = format!("export SECRET=1 TERM=xterm; {step} run sh -c 'tr \"\\0\" \"\\n\" </proc/1/environ | sort'");
-    let output = Host::new().sh(&line).output().unwrap();
-    let expected = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nTERM=xterm\n";
-    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{}", stderr(&output));
+    assert_prints(&Host::new(), &line, ENVIRONMENT);
 }
 
 /// How long a person waits before the next key.

@@ -1,18 +1,16 @@
 //! For tests: a throwaway host on which the way out of a chroot, `step03-chroot/examples/escape.rs`, can be shown.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 
-use anyhow::{Context, Result};
+use lab::workspace;
 
 use crate::host::Host;
-use lab::workspace;
 
 /// What a person types first: it puts a file on the host, and the program where the container finds it.
 ///
-/// All of it goes with the throwaway host, also what lies below rootfs/, which is a tmpfs. The program is linked statically,
-/// for a rootfs need not have our C library. That takes a libc.a: on Debian it comes with the linker, Fedora calls it
+/// All of it vanishes with the throwaway host, also what is below rootfs/, which is a tmpfs. The program is linked statically,
+/// because a rootfs need not have our C library. That needs a libc.a: on Debian it comes with the linker, Fedora calls it
 /// glibc-static.
 pub const SET_UP: [&str; 4] = [
     "mount -t tmpfs tmpfs /mnt",
@@ -21,7 +19,7 @@ pub const SET_UP: [&str; 4] = [
     "rustc -C target-feature=+crt-static -o rootfs/tmp/escape step03-chroot/examples/escape.rs",
 ];
 
-/// A host whose commands start in a folder that has, besides a rootfs, what [`SET_UP`] needs of the workspace.
+/// A host whose commands start in a directory that has a rootfs, and what [`SET_UP`] needs of the workspace.
 ///
 /// # Panics
 /// When the machine can't have one.
@@ -29,19 +27,13 @@ pub fn host() -> Host {
     let host = Host::new();
     // The second tells a rustup which rustc to use.
     for name in ["step03-chroot", "rust-toolchain.toml"] {
-        link(&host, name).unwrap_or_else(|error| panic!("{error:#}"));
+        let (source, link) = (workspace::root().join(name), host.directory().join(name));
+        // Another checkout may have left it there.
+        if fs::read_link(&link).is_ok_and(|it| it != source) {
+            fs::remove_file(&link).unwrap_or_else(|error| panic!("unlink({link:?}): {error}"));
+        }
+        let made = symlink(&source, &link);
+        assert!(made.is_ok() || link.exists(), "symlink({link:?}): {made:?}");
     }
     host
-}
-
-fn link(host: &Host, name: &str) -> Result<()> {
-    let (source, link) = (workspace::root().join(name), host.directory().join(name));
-    // Another checkout may have left it there.
-    if fs::read_link(&link).is_ok_and(|it| it != source) {
-        fs::remove_file(&link).with_context(|| format!("unlink({link:?})"))?;
-    }
-    match symlink(&source, &link) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error).context(format!("symlink({link:?})")),
-        _ => Ok(()),
-    }
 }

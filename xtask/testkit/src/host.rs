@@ -4,9 +4,8 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
-use anyhow::{Context, Result};
 use lab::{cargo, rootfs};
 
 /// The variable by which `cargo xtask test --privilege root` reaches [`Host`].
@@ -84,10 +83,9 @@ impl Default for Host {
 /// Returns the xtask program, next to which are all the steps, built from their present source. A `cargo test` of one package
 /// builds no other.
 pub fn xtask() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| build_xtask().unwrap_or_else(|error| panic!("{error:#}")))
-}
-
-fn build_xtask() -> Result<PathBuf> {
-    cargo::steps_and(&["xtask"])?.remove("xtask").context("cargo built no xtask")
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let programs = cargo::steps_and(&["xtask"]).unwrap_or_else(|error| panic!("{error:#}"));
+        programs["xtask"].clone()
+    });
+    &PROGRAM
 }

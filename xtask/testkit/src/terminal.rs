@@ -33,7 +33,7 @@ impl Terminal {
     pub fn open(command: &mut Command) -> Result<Terminal> {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).context("openpty")?;
-        // Or whatever another test starts meanwhile would hold it open, too.
+        // Otherwise a program that another test starts meanwhile would hold it open, too.
         for end in [&pty.master, &pty.slave] {
             fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("fcntl(F_SETFD, FD_CLOEXEC)")?;
         }
@@ -67,14 +67,28 @@ impl Terminal {
     /// # Panics
     /// When it does not show in time; the message holds the screen.
     pub fn wait_for(&mut self, text: &str) -> String {
+        self.until(&format!("waited for {text:?}"), |terminal| {
+            let mut screen = terminal.screen.lock().expect("no reader panics");
+            screen.find(text).map(|at| screen.drain(..at + text.len()).collect())
+        })
+    }
+
+    /// Waits for the program to end.
+    ///
+    /// # Panics
+    /// When it does not end in time; the message holds the screen.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.until("the program does not end", |terminal| terminal.child.try_wait().expect("our child"))
+    }
+
+    fn until<T>(&mut self, what: &str, mut attempt: impl FnMut(&mut Terminal) -> Option<T>) -> T {
         let start = Instant::now();
         loop {
-            let mut screen = self.screen.lock().expect("no reader panics");
-            if let Some(at) = screen.find(text) {
-                return screen.drain(..at + text.len()).collect();
+            if let Some(found) = attempt(self) {
+                return found;
             }
-            assert!(start.elapsed() < PATIENCE, "waited for {text:?}, but the terminal shows:\n{screen}");
-            drop(screen);
+            let screen = self.screen.lock().expect("no reader panics").clone();
+            assert!(start.elapsed() < PATIENCE, "{what}, but the terminal shows:\n{screen}");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -87,22 +101,6 @@ impl Terminal {
         let device = self.device.try_clone().expect("the terminal is open");
         let stty = Command::new("stty").args(["cols", &columns.to_string()]).stdin(device).status();
         assert!(stty.expect("there is an stty").success());
-    }
-
-    /// Waits for the program to end.
-    ///
-    /// # Panics
-    /// When it does not end in time; the message holds the screen.
-    pub fn wait(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("our child") {
-                return status;
-            }
-            let screen = self.screen.lock().expect("no reader panics").clone();
-            assert!(start.elapsed() < PATIENCE, "the program does not end; the terminal shows:\n{screen}");
-            thread::sleep(Duration::from_millis(5));
-        }
     }
 }
 

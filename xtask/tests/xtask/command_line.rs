@@ -25,7 +25,9 @@ fn every_command_explains_itself_in_80_columns() {
 #[test]
 fn a_typo_gets_a_suggestion_and_status_2() {
     for (args, part) in [
-        (&["rum", "step01"][..], "there is no command 'rum': did you mean 'run'?"),
+        (&["foo"][..], "there is no command 'foo'\n"),
+        (&["run", "minee"], "there is no step 'minee': did you mean 'mine'?"),
+        (&["rum", "step01"], "there is no command 'rum': did you mean 'run'?"),
         (&["run", "stpe03"], "there is no step 'stpe03': did you mean 'step03'?"),
         (&["run", "step5"], "there is no step 'step5' (steps: step01-uts, step02-pid, step03-chroot, step04-proc)"),
         (&["run", "--privelege", "user", "1"], "did you mean --privilege?"),
@@ -39,6 +41,16 @@ fn a_typo_gets_a_suggestion_and_status_2() {
         let output = xtask(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(text(&output.stderr).contains(part), "{args:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn help_and_the_version_are_commands_and_options() {
+    for (one, other) in
+        [(&["help", "run"][..], &["run", "--help"][..]), (&["help"], &["--help"]), (&["-V"], &["--version"])]
+    {
+        assert_eq!(xtask(one).stdout, xtask(other).stdout);
+        assert!(xtask(one).status.success() && !xtask(one).stdout.is_empty(), "{one:?}");
     }
 }
 

@@ -1,16 +1,18 @@
 //! The diagnoses, by name. What each means is data, `xtask/exercises/diagnoses.md`, which the book shows as well.
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::catalog;
 
 macro_rules! diagnoses {
-    ($($name:ident,)*) => {
+    ($($(#[$id:meta])? $name:ident,)*) => {
         /// What may be wrong with a program. A diagnosis `NoUtsNamespace` has the id `no-uts-namespace`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
         #[allow(missing_docs, reason = "diagnoses.md describes each")]
         pub enum Diagnosis {
-            $($name,)*
+            $($(#[$id])? $name,)*
         }
 
         impl Diagnosis {
@@ -73,6 +75,7 @@ diagnoses! {
     OrphansLeft,
     TermIgnored,
     EnvironmentLeaked,
+    #[serde(rename = "environment-of-process-1")]
     EnvironmentOfProcess1,
     NoPath,
     DescriptorsLeaked,
@@ -117,14 +120,7 @@ diagnoses! {
 impl Diagnosis {
     /// Returns its name for machines.
     pub fn id(self) -> String {
-        let mut id = String::new();
-        for c in format!("{self:?}").chars() {
-            if !id.is_empty() && (c.is_ascii_uppercase() || c.is_ascii_digit()) {
-                id.push('-');
-            }
-            id.push(c.to_ascii_lowercase());
-        }
-        id
+        serde_json::to_value(self).ok().and_then(|id| Some(id.as_str()?.to_owned())).unwrap_or_default()
     }
 
     /// Returns its text, and the section of the book that explains it.
@@ -139,7 +135,7 @@ impl Diagnosis {
 
     /// Returns the diagnosis with that id.
     pub fn find(id: &str) -> Option<Diagnosis> {
-        Self::ALL.iter().copied().find(|it| it.id() == id)
+        serde_json::from_value(id.into()).ok()
     }
 }
 

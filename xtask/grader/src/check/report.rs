@@ -1,50 +1,38 @@
-//! What a learner is told: a checklist, and of the first failure what was seen, what should have been, which misconception
-//! that is, and where to read.
+//! The report to the learner: a checklist, and for the first failure what was seen, what was expected, the misconception
+//! behind it, and where to read.
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 
 use anyhow::Result;
 use exercises::Exercise;
+use serde_json::json;
 
 use super::Graded;
 use super::diagnosis::Diagnosis;
 use super::verdict::{Failure, Verdict};
-use crate::json::quoted;
+use crate::text::{BOLD, GREEN, RED, YELLOW, hanging, markdown, paint};
 use crate::workshop;
 
-const GREEN: &str = "32";
-const RED: &str = "31";
-const YELLOW: &str = "33";
-const BOLD: &str = "1";
-
-/// The report on `exercise` and those before it, of the program that `--cmd` named, or of the one in `workshop/`.
-///
-/// # Errors
-/// When the diagnoses or the progress can't be read.
+/// Returns the report on `exercise` and those before it, of the program that `--cmd` named, or of the one in `workshop/`.
 pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, colored: bool) -> Result<String> {
-    let paint = |text: &str, style: &str| match colored {
-        true => format!("\x1b[{style}m{text}\x1b[0m"),
-        false => text.to_owned(),
-    };
+    let paint = |text: &str, style| paint(text, Some(style).filter(|_| colored));
     let mut out = String::new();
     let again = program.map_or(String::new(), |it| format!(" --cmd {}", it.display()));
     if let Some(program) = program {
-        let _ = writeln!(out, "{}\n", program.display());
+        out += &format!("{}\n\n", program.display());
     }
-    // Those behind the first that fails were not looked at: a page of them would only push the reason off the screen.
+    // Exercises after the first failure were not checked: a page of them would push the reason off the screen.
     let reached = graded.iter().filter(|it| it.verdicts.iter().any(Option::is_some));
-    for Graded { exercise, verdicts } in reached {
-        let Exercise { order, id, title, .. } = exercise;
-        let _ = writeln!(out, "{}", paint(&format!("Exercise {order} ({id}): {title}"), BOLD));
-        for (check, verdict) in exercise.checks.iter().zip(verdicts) {
+    for Graded { exercise: Exercise { order, id, title, checks, .. }, verdicts } in reached {
+        out += &format!("{}\n", paint(&format!("Exercise {order} ({id}): {title}"), BOLD));
+        for (check, verdict) in checks.iter().zip(verdicts) {
             let (word, more) = match verdict {
                 Some(Verdict::Pass) => (paint("pass", GREEN), ""),
                 Some(Verdict::Fail(_)) => (paint("FAIL", RED), ""),
                 Some(Verdict::CannotRun { .. }) => (paint(" ?  ", YELLOW), " (cannot run here)"),
-                None => (" -  ".to_owned(), " (not looked at)"),
+                None => (" -  ".to_owned(), " (not checked)"),
             };
-            let _ = writeln!(out, "  {word}  {}{more}", check.sentence);
+            out += &hanging(&format!("  {word}  "), 8, &format!("{}{more}", check.sentence));
         }
     }
     out.push('\n');
@@ -54,104 +42,81 @@ pub fn text(exercise: &Exercise, graded: &[Graded], program: Option<&OsStr>, col
         Verdict::Fail(failure) => Some((at, failure)),
         _ => None,
     });
-    let cannot = verdicts().find_map(|(at, verdict)| match verdict {
-        Verdict::CannotRun { why, cure } => Some((at, why, cure)),
+    let cannot = verdicts().find_map(|(_, verdict)| match verdict {
+        Verdict::CannotRun { why, cure } => Some((why, cure)),
         _ => None,
     });
     if let Some((at, failure)) = failed {
-        let Failure { diagnosis, seen, expected } = failure;
-        let entry = diagnosis.entry()?;
-        let _ = writeln!(out, "  seen       {seen}");
-        let _ = writeln!(out, "  expected   {expected}");
-        let _ = writeln!(out, "  why        {} ({})", entry.text, entry.id);
-        // That a command was never started may have any reason, and most likely one that the exercise is about.
-        let section = match diagnosis {
-            Diagnosis::NeverRan => &exercise.chapter,
-            _ => &entry.section,
-        };
-        let page = section.replacen(".md", ".html", 1);
-        let _ = writeln!(out, "  read       {page} in the book: `cargo xtask book --open`");
-        // Exercise 0 asks that the command runs, and it is the later ones that get in the way of that.
-        let about = if at.order == 0 { &exercise.id } else { &at.id };
-        let _ = writeln!(out, "  hint       `cargo xtask hint {about}`");
+        out += &explanation(exercise, at, failure)?;
         if at.id != exercise.id && workshop::has_passed(at)? {
-            let _ = writeln!(
-                out,
-                "\nExercise {} held before: it is what you have changed since that gets in its way.",
-                at.order
-            );
+            out += &format!("\nExercise {} passed before; a later change broke it.\n", at.order);
         }
         if program.is_none() && at.id == exercise.id && workshop::is_untouched(exercise) {
-            let _ = writeln!(
-                out,
-                "\nThat is as it should be: the program has not been changed yet. What to do is in the book, and in\n\
-                 `cargo xtask hint {} --statement`; then change workshop/{}, and check again.",
-                exercise.id,
-                workshop::source_of(exercise)
-            );
+            let (id, file) = (&exercise.id, workshop::source_of(exercise));
+            out.push('\n');
+            out += &markdown(&format!(
+                "This is expected, because you haven't changed the program yet. The book and `cargo xtask hint {id} --statement` \
+                 explain what to do. Then change workshop/{file}, and check again."
+            ));
         }
-    } else if let Some((_, why, cure)) = cannot {
-        let _ = writeln!(out, "Cannot run here: {why}. {cure}");
+    } else if let Some((why, cure)) = cannot {
+        out += &markdown(&format!("Cannot run here: {why}. {cure}"));
     } else {
-        let next = workshop::next_after(exercise)?;
-        let _ = write!(out, "All as it should be.");
-        match next {
-            Some(next) => {
-                let Exercise { order, id, title, .. } = next;
-                let _ = writeln!(out, " Next, exercise {order} ({id}): {title}. `cargo xtask check {id}{again}`");
+        let next = match workshop::next_after(exercise)? {
+            Some(Exercise { order, id, title, .. }) => {
+                format!("Next is exercise {order} ({id}), {title}: `cargo xtask check {id}{again}`")
             }
-            None => out.push_str(" That was the last exercise: you have built a container.\n"),
-        }
+            None => "That was the last exercise: you have built a container.".to_owned(),
+        };
+        out += &markdown(&format!("All checks passed. {next}"));
     }
     Ok(out)
 }
 
-/// The same as JSON: `exercise`, `verdict` (`pass`, `fail` or `cannot`), and `checks`, an array of objects with `exercise`,
-/// `check`, `verdict` (also `none`: not looked at), and of a failure `diagnosis`, `seen`, `expected`, `misconception` and
-/// `section`; of one that can't be run `why` and `cure`.
-///
-/// # Errors
-/// When the diagnoses can't be read.
+/// Returns what there is to say about a failure in the exercise `at`, when `exercise` was to be graded.
+fn explanation(exercise: &Exercise, at: &Exercise, failure: &Failure) -> Result<String> {
+    let Failure { diagnosis, seen, expected } = failure;
+    let entry = diagnosis.entry()?;
+    // A command that was never started may have any reason, and most likely one that the exercise is about.
+    let section = if *diagnosis == Diagnosis::NeverRan { &exercise.chapter } else { &entry.section };
+    // Exercise 0 is about running the command, and a later one breaks that.
+    let about = if at.order == 0 { &exercise.id } else { &at.id };
+    let rows = [
+        ("seen", seen.clone()),
+        ("expected", expected.clone()),
+        ("why", format!("{} ({})", entry.text, entry.id)),
+        ("read", format!("{} in the book: `cargo xtask book --open`", section.replacen(".md", ".html", 1))),
+        ("hint", format!("`cargo xtask hint {about}`")),
+    ];
+    Ok(rows.iter().map(|(label, text)| hanging(&format!("  {label:<10} "), 13, text)).collect())
+}
+
+/// Returns the same as JSON: `exercise`, `verdict` (`pass`, `fail` or `cannot`), and `checks`, an array of objects with
+/// `exercise`, `check`, `verdict` (also `none`: not checked), and of a failure `diagnosis`, `seen`, `expected`,
+/// `misconception` and `section`; of one that can't be run `why` and `cure`.
 pub fn json(exercise: &Exercise, graded: &[Graded]) -> Result<String> {
     let mut checks = Vec::new();
     let mut worst = "pass";
     for Graded { exercise, verdicts } in graded {
         for (check, verdict) in exercise.checks.iter().zip(verdicts) {
-            let mut members = vec![("exercise", exercise.id.clone()), ("check", check.sentence.clone())];
-            let word = match verdict {
-                Some(Verdict::Pass) => "pass",
-                Some(Verdict::Fail(_)) => "fail",
-                Some(Verdict::CannotRun { .. }) => "cannot",
-                None => "none",
-            };
-            members.push(("verdict", word.to_owned()));
-            match verdict {
+            let (word, mut entry) = match verdict {
+                Some(Verdict::Pass) => ("pass", json!({})),
                 Some(Verdict::Fail(Failure { diagnosis, seen, expected })) => {
-                    worst = "fail";
-                    let entry = diagnosis.entry()?;
-                    members.extend([
-                        ("diagnosis", entry.id.clone()),
-                        ("seen", seen.clone()),
-                        ("expected", expected.clone()),
-                        ("misconception", entry.text.clone()),
-                        ("section", entry.section.clone()),
-                    ]);
+                    let exercises::Diagnosis { id, text, section, .. } = diagnosis.entry()?;
+                    let entry = json!({ "diagnosis": id, "seen": seen, "expected": expected, "misconception": text, "section": section });
+                    ("fail", entry)
                 }
-                Some(Verdict::CannotRun { why, cure }) => {
-                    worst = if worst == "fail" { worst } else { "cannot" };
-                    members.extend([("why", why.clone()), ("cure", cure.clone())]);
-                }
-                Some(Verdict::Pass) | None => {}
+                Some(Verdict::CannotRun { why, cure }) => ("cannot", json!({ "why": why, "cure": cure })),
+                None => ("none", json!({})),
+            };
+            if word == "fail" || word == "cannot" && worst == "pass" {
+                worst = word;
             }
-            let members: Vec<_> =
-                members.iter().map(|(name, value)| format!("{}: {}", quoted(name), quoted(value))).collect();
-            checks.push(format!("    {{{}}}", members.join(", ")));
+            entry["exercise"] = json!(exercise.id);
+            entry["check"] = json!(check.sentence);
+            entry["verdict"] = json!(word);
+            checks.push(entry);
         }
     }
-    Ok(format!(
-        "{{\n  \"exercise\": {},\n  \"verdict\": {},\n  \"checks\": [\n{}\n  ]\n}}\n",
-        quoted(&exercise.id),
-        quoted(worst),
-        checks.join(",\n")
-    ))
+    Ok(format!("{:#}\n", json!({ "exercise": exercise.id, "verdict": worst, "checks": checks })))
 }

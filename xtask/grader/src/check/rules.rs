@@ -1,22 +1,52 @@
-//! The rules, by the names that the exercises' `checks` give them.
+//! The rules, by the names that the exercises' `checks` give them: one module per exercise. A rule returns if it holds.
+
+use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use exercises::Exercise;
+use lab::mountinfo::{self, Mount};
+use lab::procfs::Process;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
-use super::behaviour::{self, Checked, escape, files, limits, network, rights};
-use super::exam::Exam;
-use super::look::{self, Judged, Look};
+use super::diagnosis::Diagnosis;
+use super::evidence::{Evidence, describe, shorten};
+use super::observation::{Observation, ProcView};
+use super::probe::{observe, observe_as, observe_more};
+use super::sandbox::{Invocation, Run, Sandbox};
+use super::stderr::Stderr;
+use super::verdict::{Checked, Error, Failure, Verdict, cannot_run, fail, failure, require};
 
-/// Judges the look at a waiting command.
-pub type Judge = fn(&Look) -> Judged;
+mod chroot;
+mod clean;
+mod dev;
+mod die;
+mod escape;
+mod limits;
+mod name;
+mod overlay;
+mod pid;
+mod pivot;
+mod proc;
+mod reap;
+mod rootless;
+mod run;
+mod status;
+mod uts;
+mod veth;
+mod volume;
+
+/// A rule that judges the evidence of one run, which all such rules share.
+pub type Shared = fn(&Evidence<'_>) -> Checked;
 
 /// How to tell whether something holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
-    /// From the one look at a waiting command that all of these share.
-    Look(Judge),
-    /// By a run of its own.
-    Alone(fn(&Exam) -> Checked),
+    /// From the evidence of the shared run.
+    Shared(Shared),
+    /// From runs of its own, in a sandbox of its own.
+    Own(fn(&Sandbox) -> Checked),
 }
 
 macro_rules! rules {
@@ -26,45 +56,71 @@ macro_rules! rules {
 }
 
 rules! {
-    Look look: the_command_runs, input_and_output_pass_through, stdout_and_stderr_are_two, run_waits, the_status_is_passed_on,
-        it_has_a_uts_namespace, it_is_called_mini_docker, the_host_keeps_its_name,
-        it_has_a_pid_namespace, it_has_a_mount_namespace, nothing_is_left_running,
-        its_root_is_the_rootfs, its_working_directory_is_inside, its_mounts_stay_inside,
-        its_proc_is_its_own, its_proc_is_read_only, no_mount_is_left,
-        nothing_is_above_its_root, the_old_root_is_gone, nothing_outside_is_open;
-    Alone behaviour: output_keeps_its_order, signals_are_reported, not_found_is_127, orphans_are_reaped,
-        living_orphans_are_not_waited_for, a_killed_run_leaves_nothing, the_environment_is_its_own,
-        process_1_has_none_of_it_either, the_hostname_can_be_chosen, flags_end_at_the_command;
-    Alone files: its_descriptors_are_its_own, dev_null_swallows, nothing_stays_in_dev, a_volume_is_there,
-        a_volume_can_be_read_only, what_it_writes_is_gone;
-    Alone escape: the_attack_gets_out;
-    Alone rights: it_needs_no_rights;
-    Alone limits: its_processes_are_limited;
-    Look network: it_has_a_network_namespace;
-    Alone network: it_has_a_loopback, it_reaches_the_host;
+    Shared run: the_command_runs, input_and_output_pass_through, stdout_and_stderr_are_two, run_waits, the_status_is_passed_on;
+    Own run: output_keeps_its_order;
+    Shared uts: it_has_a_uts_namespace, it_is_called_mini_docker, the_host_keeps_its_name;
+    Shared pid: it_has_a_pid_namespace, it_has_a_mount_namespace, nothing_is_left_running;
+    Shared chroot: its_root_is_the_rootfs, its_working_directory_is_inside, its_mounts_stay_inside;
+    Shared proc: its_proc_is_its_own, its_proc_is_read_only, no_mount_is_left;
+    Shared pivot: nothing_is_above_its_root, the_old_root_is_gone, nothing_outside_is_open;
+    Own status: signals_are_reported, not_found_is_127;
+    Own reap: orphans_are_reaped, living_orphans_are_not_waited_for;
+    Own die: a_killed_run_leaves_nothing;
+    Own clean: the_environment_is_its_own, process_1_has_none_of_it_either, its_descriptors_are_its_own;
+    Own name: the_hostname_can_be_chosen, flags_end_at_the_command;
+    Own dev: dev_null_swallows, nothing_stays_in_dev;
+    Own volume: a_volume_is_there, a_volume_can_be_read_only;
+    Own overlay: what_it_writes_is_gone;
+    Own escape: the_attack_gets_out;
+    Own rootless: it_needs_no_rights;
+    Own limits: its_processes_are_limited;
+    Shared veth: it_has_a_network_namespace;
+    Own veth: it_has_a_loopback, it_reaches_the_host;
 }
 
 /// Returns the rule that an exercise names.
-///
-/// # Errors
-/// If there is none of that name.
 pub fn find(name: &str) -> Result<Rule> {
     let rule = RULES.iter().find(|(it, _)| *it == name);
     rule.map(|(_, rule)| *rule).with_context(|| format!("there is no rule `{name}`"))
 }
 
-/// Returns the rules of some exercises that share one look, in their order.
-///
-/// # Errors
-/// If there is no rule of that name.
-pub fn on_look(exercises: &[&Exercise]) -> Result<Vec<Judge>> {
-    let mut judges = Vec::new();
-    for check in exercises.iter().flat_map(|it| &it.checks) {
-        if let Rule::Look(judge) = find(&check.rule)? {
-            judges.push(judge);
-        }
+/// Returns the shared rules of some exercises, in their order.
+pub fn shared(exercises: &[&Exercise]) -> Result<Vec<Shared>> {
+    let rules = exercises.iter().flat_map(|it| &it.checks).map(|check| find(&check.rule));
+    rules
+        .filter_map(|rule| rule.map(|it| if let Rule::Shared(rule) = it { Some(rule) } else { None }).transpose())
+        .collect()
+}
+
+/// How long a process may take to appear, or to be gone.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a program may take to end that ends too early.
+const A_MOMENT: Duration = Duration::from_millis(100);
+
+/// Waits for a process with just these words.
+fn wait_for(sandbox: &Sandbox, run: &mut Run<'_>, line: &[&str]) -> Checked<Process> {
+    let found = run.poll(PATIENCE, |_| Ok(sandbox.guests()?.into_iter().find(|it| it.has_line(line))))?;
+    found.ok_or_else(|| {
+        let said = shorten(&run.stderr());
+        fail!(NeverRan, "the command, and what it starts", "no process `{}`; on stderr: {said}", line.join(" "))
+    })
+}
+
+impl Evidence<'_> {
+    /// Returns the command of a program that was started with a flag, or fails because the flag wasn't understood.
+    fn command_with(&self, flag: &str) -> Checked<&Observation> {
+        self.command().map_err(|error| {
+            // A program that doesn't know flags takes this one for the command, and reports that it doesn't exist.
+            let words = Stderr::new(&self.stderr);
+            let is_silent = words.names(Errno::ENOENT) || matches!(self.status.code(), Some(2 | 126 | 127));
+            match error {
+                Error::Verdict(Verdict::Fail(failure)) if words.has(flag) || is_silent && words.meaning().is_none() => {
+                    Error::Verdict(Verdict::Fail(Failure { diagnosis: Diagnosis::FlagUnknown, ..failure }))
+                }
+                other => other,
+            }
+        })
     }
-    Ok(judges)
 }
 
 #[cfg(test)]

@@ -1,38 +1,39 @@
 //! `cargo xtask hint` and `diff`: what to do, and the solution as a change.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use exercises::Exercise;
+use lab::{output, workspace};
 use similar::{Algorithm, TextDiff};
 
 use super::progress::Progress;
-use super::{at, meant, source_of, there};
-use crate::{stdout, workspace};
+use super::{known, meant, source_of, there};
+use crate::catalog;
+use crate::text::markdown;
 
 /// What `xtask hint` was asked for.
-#[derive(Debug, Default)]
+#[derive(Debug, clap::Args)]
 pub struct Hint {
-    /// Of this exercise; `None` means the first that was not passed yet.
+    /// Its number or name [default: the one that you are at]
+    #[arg(value_parser = catalog::exercise)]
     pub exercise: Option<&'static Exercise>,
-    /// The statement alone.
+    /// Show only what to do, and no hint
+    #[arg(long)]
     pub statement: bool,
-    /// Every hint at once.
+    /// Show every hint, the last of which is the solution
+    #[arg(long, conflicts_with = "statement")]
     pub all: bool,
 }
 
 /// Prints the statement, and one hint more than last time.
-///
-/// # Errors
-/// When the exercise has no text, or the progress can't be written.
-pub fn hint(options: &Hint) -> Result<ExitCode> {
+pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
     let exercise = meant(options.exercise)?;
     let Exercise { order, id, title, minutes, chapter, statement, function, .. } = exercise;
+    let page = chapter.replace(".md", ".html");
     let mut out = format!(
-        "Exercise {order} ({id}): {title}\nAbout {minutes} minutes. The chapter: {} in the book.\n\n{statement}\n",
-        chapter.replace(".md", ".html"),
+        "Exercise {order} ({id}): {title}\n\nAbout {minutes} minutes. The chapter is {page} in the book.\n\n{statement}\n"
     );
     let mut hints = exercise.hints.clone();
     let starter = exercise.starter(workspace::root())?;
@@ -40,82 +41,92 @@ pub fn hint(options: &Hint) -> Result<ExitCode> {
     let all = between(&starter, &solution, "starter", "solution");
     // Exercise 0 is solved from the beginning.
     if !all.is_empty() {
-        // Yours has grown in its own way, so this is to be read beside it, and not to be put in.
+        // The learner's program has grown in its own way, so these are to be read next to it, and not to be applied.
         let heading = format!("In our program: what the exercise changes in `{function}`");
-        hints.push((heading, function_diff(&starter, &solution, function)?));
+        hints.push((heading, diff_block(&function_diff(&starter, &solution, function)?)));
         let heading =
-            format!("In our program: all that it changes; `cargo xtask diff {id} --solution` prints the result");
-        hints.push((heading, all));
+            format!("In our program: everything that it changes; `cargo xtask diff {id} --solution` prints the result");
+        hints.push((heading, diff_block(&all)));
     }
     let mut progress = Progress::read()?;
     let shown = match () {
         () if options.statement => 0,
         () if options.all => hints.len(),
-        () => progress.hints_read(exercise),
+        () => progress.value("hints", id).and_then(|it| it.parse().ok()).unwrap_or(0),
     };
     for (index, (heading, body)) in hints.iter().take(shown).enumerate() {
-        let _ = write!(out, "\nHint {} of {}. {heading}\n\n{body}\n", index + 1, hints.len());
+        out += &format!("\nHint {} of {}. {heading}\n\n{body}\n", index + 1, hints.len());
     }
     if !options.statement && !options.all {
-        let more = if shown < hints.len() {
-            format!("`cargo xtask hint {}` again gives hint {} of {}.", exercise.id, shown + 1, hints.len())
-        } else {
-            "There are no more.".into()
+        let next = catalog::exercises()?.iter().find(|it| it.order == order + 1 && exercise.is_step());
+        out += &match next {
+            _ if shown < hints.len() => {
+                format!("\n`cargo xtask hint {id}` again gives hint {} of {}.", shown + 1, hints.len())
+            }
+            Some(next) => format!(
+                "\nThere are no more hints. `cargo xtask catch-up {}` goes on from our solution, and keeps a copy of your \
+                 program in workshop/kept/.",
+                next.id
+            ),
+            None => "\nThere are no more hints.".into(),
         };
-        let _ = write!(out, "\n{more}\n");
         if workspace::workshop().is_dir() {
-            progress.read_hint(exercise, (shown + 1).min(hints.len()));
+            progress.set("hints", id, &(shown + 1).min(hints.len()).to_string());
             progress.write()?;
         }
     }
-    stdout::write(&out)?;
+    output::write(&markdown(&out))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What `xtask diff` was asked for.
-#[derive(Debug, Default)]
+#[derive(Debug, clap::Args)]
 pub struct Diff {
-    /// The exercise; `None` means the one that the learner is at, also if it was passed, so that the solution of the next isn't
-    /// shown by mistake.
+    /// Its number or name [default: the one that you have begun, or just passed]
+    // Not the next one, so that its solution isn't shown by mistake.
+    #[arg(value_parser = catalog::exercise)]
     pub exercise: Option<&'static Exercise>,
-    /// Print the complete solution instead.
+    /// Print the complete solution instead
+    #[arg(long)]
     pub solution: bool,
 }
 
 /// Prints the changes from the learner's program to the solution of an exercise.
-///
-/// # Errors
-/// When there is no workshop, or a file can't be read.
-pub fn diff(options: &Diff) -> Result<ExitCode> {
+pub(crate) fn diff(options: &Diff) -> Result<ExitCode> {
     let next = meant(None)?;
     let exercise = match options.exercise {
         Some(exercise) => exercise,
-        None => at(&Progress::read()?)?.unwrap_or(next),
+        None => known(Progress::read()?.value("at", "exercise"))?.unwrap_or(next),
     };
+    let Exercise { order, id, .. } = exercise;
     if options.solution {
-        stdout::write(&exercise.solution(workspace::root())?)?;
+        output::write(&exercise.solution(workspace::root())?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let file = source_of(exercise);
     let mine = there()?.join(&file);
     let mine = fs::read_to_string(&mine).with_context(|| format!("reading {}", mine.display()))?;
     let solution = solution_like(exercise, &mine)?;
-    let difference =
-        between(&mine, &solution, &format!("workshop/{file}"), &format!("the solution of {}", exercise.id));
-    stdout::write(if difference.is_empty() { "They are the same.\n" } else { &difference })?;
-    if options.exercise.is_none() && next.id != exercise.id {
-        eprintln!(
-            "This is exercise {} ({}), which you have passed. `cargo xtask hint {} --all` ends with what solves the next.",
-            exercise.order, exercise.id, next.id
+    let difference = between(&mine, &solution, &format!("workshop/{file}"), &format!("the solution of {id}"));
+    output::write(if difference.is_empty() { "They are the same.\n" } else { &difference })?;
+    if options.exercise.is_none() && next.id != *id {
+        let remark = format!(
+            "This is exercise {order} ({id}), which you have passed. `cargo xtask hint {} --all` ends with the solution of the next one.",
+            next.id
         );
+        eprint!("{}", markdown(&remark));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the solution with the header of `other`: what each says of itself is no difference.
+/// Returns the solution with the header of `other`, because their headers introduce different programs.
 fn solution_like(exercise: &Exercise, other: &str) -> Result<String> {
     let header = other.strip_suffix(exercises::without_header(other)).unwrap_or_default();
     Ok(header.to_owned() + exercises::without_header(&exercise.solution(workspace::root())?))
+}
+
+fn diff_block(diff: &str) -> String {
+    format!("```diff\n{diff}```")
 }
 
 /// Returns the difference between two sources in one of their top-level functions.
@@ -124,7 +135,7 @@ fn function_diff(starter: &str, solution: &str, name: &str) -> Result<String> {
     Ok(function(starter, name).map_or(new.to_owned(), |old| between(old, new, "starter", "solution")))
 }
 
-/// A top-level function, as rustfmt lays it out: up to the first closing brace at the beginning of a line.
+/// Returns a top-level function, as rustfmt lays it out: up to the first closing brace at the beginning of a line.
 fn function<'a>(source: &'a str, name: &str) -> Option<&'a str> {
     let start = source.match_indices(&format!("fn {name}(")).map(|(at, _)| at).find(|at| {
         let line = source[..*at].rsplit('\n').next().unwrap_or_default();

@@ -2,30 +2,31 @@
 //!
 //! Plain text, a line each: `passed uts 1f2e…`, `hints pid 2`; `at exercise pid` for what was last passed or begun, and
 //! `begun exercise pid` for what was begun and not passed since. The exercise's id stays when its place changes; the hash is
-//! that of what was asked, so that an update which asks more is noticed. Lines that this version does not know stay.
+//! that of what was asked, so that an update which asks more is noticed. Lines that this version doesn't know stay.
 
 use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use exercises::Exercise;
-
-use crate::workspace;
+use lab::workspace;
 
 const HEAD: &str = "# What `cargo xtask check` saw pass, and which hints were read. Remove a line to forget it.\n";
 
-/// What the file says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The lines of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Progress {
     lines: Vec<String>,
 }
 
 impl Progress {
-    /// That of this checkout's workshop; that nothing was done, if there is no file.
+    /// Reads the file of this checkout's workshop. Without a file, nothing was done.
     pub(super) fn read() -> Result<Progress> {
         let path = path();
         match fs::read(&path) {
             Ok(bytes) => Ok(parse(&String::from_utf8_lossy(&bytes))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Progress::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(parse(HEAD)),
             Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
         }
     }
@@ -35,68 +36,35 @@ impl Progress {
     }
 
     fn text(&self) -> String {
-        let mut text = HEAD.to_owned();
-        for line in &self.lines {
-            text.push_str(line);
-            text.push('\n');
-        }
-        text
+        self.lines.iter().flat_map(|line| [line, "\n"]).collect()
     }
 
-    /// Was it passed as it is asked now?
+    /// True if the exercise was passed as it is now.
     pub(super) fn has_passed(&self, exercise: &Exercise) -> bool {
         self.value("passed", &exercise.id) == Some(&asked(exercise))
     }
 
-    /// Was it passed, even if it asked something else then?
-    pub(super) fn has_passed_once(&self, exercise: &Exercise) -> bool {
-        self.value("passed", &exercise.id).is_some()
-    }
-
+    /// Notes that it was passed. What was begun is passed, or left for another.
     pub(super) fn pass(&mut self, exercise: &Exercise) {
         self.set("passed", &exercise.id, &asked(exercise));
-    }
-
-    /// The id of the exercise that was last asked for, or begun.
-    pub(super) fn at(&self) -> Option<&str> {
-        self.value("at", "exercise")
-    }
-
-    pub(super) fn go_to(&mut self, exercise: &Exercise) {
         self.set("at", "exercise", &exercise.id);
-    }
-
-    /// The id of the exercise that was begun, and has not been passed since.
-    pub(super) fn begun(&self) -> Option<&str> {
-        self.value("begun", "exercise")
-    }
-
-    pub(super) fn begin(&mut self, exercise: &Exercise) {
-        self.go_to(exercise);
-        self.set("begun", "exercise", &exercise.id);
-    }
-
-    /// What was begun is passed, or left for another.
-    pub(super) fn end(&mut self) {
         self.lines.retain(|line| !line.starts_with("begun "));
     }
 
-    pub(super) fn hints_read(&self, exercise: &Exercise) -> usize {
-        self.value("hints", &exercise.id).and_then(|it| it.parse().ok()).unwrap_or(0)
+    pub(super) fn begin(&mut self, exercise: &Exercise) {
+        self.set("at", "exercise", &exercise.id);
+        self.set("begun", "exercise", &exercise.id);
     }
 
-    pub(super) fn read_hint(&mut self, exercise: &Exercise, count: usize) {
-        self.set("hints", &exercise.id, &count.to_string());
-    }
-
-    fn value(&self, key: &str, id: &str) -> Option<&str> {
+    /// Returns the last word of the line that begins with `key` and `id`.
+    pub(super) fn value(&self, key: &str, id: &str) -> Option<&str> {
         self.lines.iter().find_map(|line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
             [it, of, value] if *it == key && *of == id => Some(*value),
             _ => None,
         })
     }
 
-    fn set(&mut self, key: &str, id: &str, value: &str) {
+    pub(super) fn set(&mut self, key: &str, id: &str, value: &str) {
         let is_it = |line: &String| line.split_whitespace().take(2).eq([key, id]);
         let line = format!("{key} {id} {value}");
         match self.lines.iter_mut().find(|it| is_it(it)) {
@@ -106,23 +74,23 @@ impl Progress {
     }
 }
 
-fn path() -> std::path::PathBuf {
+fn path() -> PathBuf {
     workspace::workshop().join("progress.txt")
 }
 
 fn parse(text: &str) -> Progress {
-    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty() && *line != HEAD.trim_end());
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
     Progress { lines: lines.map(str::to_owned).collect() }
 }
 
-/// A hash of what an exercise asks: its statement and its checks.
+/// Returns a hash of what an exercise asks: its statement and its checks.
 fn asked(exercise: &Exercise) -> String {
     let checks = exercise.checks.iter().map(|check| check.sentence.as_str());
     let text: Vec<&str> = [exercise.statement.as_str()].into_iter().chain(checks).collect();
     format!("{:016x}", fnv(text.join("\n").as_bytes()))
 }
 
-/// FNV-1a with 64 bits: std's hash may be another with the next Rust.
+/// FNV-1a with 64 bits, because std's hash may change with the next Rust.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
@@ -140,7 +108,7 @@ mod tests {
         progress.set("hints", "pid", "2");
         progress.set("passed", "uts", "1");
         let text = progress.text();
-        assert_eq!(text, format!("{HEAD}# a note\nfuture thing 1 2 3\npassed uts 1\nhints pid 2\n"));
+        assert_eq!(text, "# a note\nfuture thing 1 2 3\npassed uts 1\nhints pid 2\n");
         assert_eq!(parse(&text), progress);
     }
 
@@ -149,7 +117,6 @@ mod tests {
         let progress = parse("passed\npassed uts\nhints uts many\n\u{fffd}\n");
         let uts = catalog::exercise("uts").unwrap();
         assert!(!progress.has_passed(uts));
-        assert_eq!(progress.hints_read(uts), 0);
     }
 
     #[test]
@@ -172,9 +139,9 @@ mod tests {
             prop_assert_eq!(progress.lines.len(), lines);
 
             let pid = catalog::exercise("pid").unwrap();
-            progress.read_hint(pid, count);
+            progress.set("hints", &pid.id, &count.to_string());
             let progress = parse(&progress.text());
-            prop_assert_eq!(progress.hints_read(pid), count);
+            prop_assert_eq!(progress.value("hints", &pid.id).unwrap(), count.to_string());
             prop_assert_eq!(kept(&progress), others);
         }
     }

@@ -9,7 +9,8 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
-use exercises::{Exercise, edits, package};
+use crate::package;
+use exercises::{Exercise, edits};
 use grader::check::diagnosis::Diagnosis;
 use grader::check::verdict::Verdict;
 use grader::check::{Candidate, Graded, grade};
@@ -18,7 +19,7 @@ use lab::workspace;
 use testkit::host::{self, Host};
 
 /// Builds Rust programs, pairs of a name and a source, and returns the directory they are in. `level` is the lint level of their
-/// warnings. See [`exercises::package`] for how they become one binary.
+/// warnings. See [`crate::package`] for how they become one binary.
 pub fn build(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
     let folder = write_package(set, level, programs);
     let target = lab::cargo::target_directory().unwrap();
@@ -39,7 +40,7 @@ pub fn build(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
 /// Writes a package of programs, which is built with the workspace's libraries, and returns its directory.
 pub fn write_package(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
     let folder = lab::cargo::target_directory().unwrap().join("test-programs").join(set);
-    let manifest = workshop::manifest(&format!("test-programs-{set}")).unwrap_or_else(|error| panic!("{error:#}"));
+    let manifest = workshop::manifest(&format!("test-programs-{set}"));
     package::write(&folder, &manifest, level, programs).unwrap_or_else(|error| panic!("{error:#}"));
     fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     folder
@@ -116,7 +117,7 @@ pub fn own_room(name: &str) -> PathBuf {
 /// A program to be graded in `room`, with the rights that `cargo xtask test --privilege` asks for.
 pub fn candidate(program: impl Into<OsString>, room: &Path) -> Candidate {
     let in_user_namespace = env::var_os(host::PRIVILEGE).is_none_or(|it| it != "root");
-    Candidate { program: vec![program.into()], folder: room.to_owned(), in_user_namespace }
+    Candidate { program: vec![program.into()], directory: room.to_owned(), in_user_namespace }
 }
 
 /// The first check that a program did not pass.
@@ -141,9 +142,9 @@ impl NotPassed {
 /// Grades, and gives the first check that the program did not pass.
 ///
 /// # Errors
-/// When the examiner itself failed.
+/// When the grader itself failed.
 pub fn first_not_passed(candidate: &Candidate, exercise: &'static Exercise) -> Result<Option<NotPassed>, String> {
-    let graded = grade(candidate, exercise).map_err(|error| format!("the examiner failed: {error:#}"))?;
+    let graded = grade(candidate, exercise).map_err(|error| format!("the grader failed: {error:#}"))?;
     for Graded { exercise: Exercise { id, checks, .. }, verdicts } in graded {
         for (check, verdict) in checks.iter().zip(verdicts) {
             match verdict {

@@ -139,7 +139,7 @@ fn where_it_can_not_run_one_line_says_why() {
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{error}");
     assert!(error.contains("unshare(CLONE_NEWPID|CLONE_NEWNS): ENOSPC") && error.lines().count() == 1, "{error}");
     let output = Command::new(GRADER).args(["compare", "--privilege", "sudo"]).output().unwrap();
-    assert_eq!(text(&output.stderr), "xtask: --privilege sudo is for --real\n");
+    assert_eq!(text(&output.stderr), "xtask: --privilege sudo needs --real\n");
 }
 
 mod slow {

@@ -3,6 +3,7 @@
 
 mod checker;
 mod compare;
+mod package;
 mod slow;
 mod starters_and_solutions;
 mod workshop;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::checker::{build_static, edit, solution, some_at_a_time};
-use exercises::{Exercise, Kind, package, without_header};
+use crate::package;
+use exercises::{Exercise, Kind, without_header};
 use grader::catalog;
 use grader::check::diagnosis::Diagnosis;
 use grader::check::verdict::Verdict;
@@ -35,8 +36,8 @@ fn programs() -> &'static BTreeMap<String, PathBuf> {
 
 fn candidate(program: &Path, in_user_namespace: bool) -> Candidate {
     // The host's steps are what an attack is put into.
-    let folder = Host::new().directory().to_owned();
-    Candidate { program: vec![program.into()], folder, in_user_namespace }
+    let directory = Host::new().directory().to_owned();
+    Candidate { program: vec![program.into()], directory, in_user_namespace }
 }
 
 /// Grades, and says what can't be told here; that is no pass, and only some may be so.
@@ -118,15 +119,15 @@ fn an_attack_that_needs_a_loader_is_told_so() {
     }
 }
 
-/// Every cgroup of every tree, the examiner's among them.
-fn exam_cgroups(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Every cgroup of every tree, those of sandboxes among them.
+fn check_cgroups(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|it| it.is_dir()) {
             let path = entry.path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().contains("mini-docker-exam")) {
+            if path.file_name().is_some_and(|name| name.to_string_lossy().contains("mini-docker-check")) {
                 found.push(path.clone());
             }
-            exam_cgroups(&path, found);
+            check_cgroups(&path, found);
         }
     }
 }
@@ -150,7 +151,7 @@ mod as_root {
 @@
          write(&cgroup.new.join("pids.max"), pids)?;
 +        for folder in ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"].map(Path::new).into_iter().chain([cgroup.new.as_path()]) {
-+            let _ = fs::create_dir_all(folder.join("mini-docker-exam-mess/and/more"));
++            let _ = fs::create_dir_all(folder.join("mini-docker-check-mess/and/more"));
 +        }
 @@
 -        let _ = fs::remove_dir(&self.new);
@@ -166,7 +167,7 @@ mod as_root {
         };
         assert_eq!(failure.diagnosis, Diagnosis::CgroupLeft, "{failure:?}");
         let mut found = Vec::new();
-        exam_cgroups(Path::new("/sys/fs/cgroup"), &mut found);
+        check_cgroups(Path::new("/sys/fs/cgroup"), &mut found);
         assert!(found.is_empty(), "{found:?}");
     }
 

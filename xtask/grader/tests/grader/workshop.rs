@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use exercises::Exercise;
 use grader::catalog;
-use lab::{rootfs, workspace};
+use lab::{rootfs, target, workspace};
 use testkit::host::Host;
 
 const GRADER: &str = env!("CARGO_BIN_EXE_grader");
@@ -53,6 +53,7 @@ impl Workshop {
         let mut command = Command::new(GRADER);
         command.args(line.split_whitespace()).current_dir(workspace::root());
         command.env(workspace::WORKSHOP, &self.folder).env("CARGO_NET_OFFLINE", "true").env_remove("RUST_BACKTRACE");
+        command.env("COLUMNS", "80");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -60,7 +61,12 @@ impl Workshop {
     /// Its status, and what it said: a command that does not end fails the test.
     #[track_caller]
     fn run(&self, line: &str) -> (Option<i32>, String, String) {
-        let mut child = self.command(line).spawn().unwrap();
+        self.run_with(line, &[])
+    }
+
+    #[track_caller]
+    fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+        let mut child = self.command(line).envs(variables.iter().copied()).spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let readers = [lines_of(stdout), lines_of(stderr)];
         let status = end_of(&mut child, line);
@@ -172,11 +178,11 @@ fn first_with(old: &str, new: &str) -> String {
 fn start_makes_a_folder_and_leaves_one_alone_that_is_there() {
     let workshop = Workshop::none("start");
     let said = workshop.says("workshop start");
-    assert!(said.starts_with("workshop/ made.") && said.contains("Next is exercise 0 (run)"), "{said}");
+    assert!(said.starts_with("workshop/ is ready.") && said.contains("Next is exercise 0 (run)"), "{said}");
     workshop.write("src/main.rs", "mine\n");
     fs::remove_file(workshop.path("Cargo.lock")).unwrap();
     let said = workshop.says("workshop start");
-    assert!(said.starts_with("workshop/ is there."), "{said}");
+    assert!(said.starts_with("workshop/ is there already."), "{said}");
     assert_eq!(workshop.read("src/main.rs"), "mine\n");
     assert!(!workshop.path("Cargo.lock").exists() && !workshop.path("kept").exists());
 }
@@ -187,13 +193,13 @@ fn the_first_exercise_is_green_on_arrival_and_the_second_is_red_and_kind() {
     insta::assert_snapshot!("start", workshop.transcript(&["workshop start", "check"]));
     let (status, report, _) = workshop.run("check");
     assert_eq!(status, Some(1), "the next one is exercise 1: {report}");
-    assert!(report.contains("(isolated-nothing)") && report.contains("That is as it should be"), "{report}");
+    assert!(report.contains("(isolated-nothing)") && report.contains("This is expected"), "{report}");
     insta::assert_snapshot!("red", workshop.transcript(&["check"]));
     insta::assert_snapshot!("status", workshop.transcript(&["status"]));
     // Who has begun is told no longer that nothing was to be expected.
     workshop.write("src/main.rs", &first_with("\"execve\"", "\"execve(2)\""));
     let report = workshop.run("check").1;
-    assert!(report.contains("(isolated-nothing)") && !report.contains("That is as it should be"), "{report}");
+    assert!(report.contains("(isolated-nothing)") && !report.contains("This is expected"), "{report}");
 }
 
 #[test]
@@ -215,7 +221,7 @@ fn hints_come_one_by_one() {
         assert_eq!(count(&workshop.says("hint uts")), number);
     }
     let last = workshop.says("hint uts");
-    assert!(count(&last) == 6 && last.ends_with("There are no more.\n"), "{last}");
+    assert!(count(&last) == 6 && last.contains("There are no more hints. `cargo xtask catch-up pid`"), "{last}");
     assert_eq!(count(&workshop.says("hint pid")), 0, "each exercise has its own count");
     assert_eq!(count(&workshop.says("hint pid --all")), 6);
     assert_eq!(count(&workshop.says("hint pid")), 1, "and who looked at all has not read them one by one");
@@ -260,6 +266,47 @@ fn reset_keeps_what_it_replaces() {
 }
 
 #[test]
+fn a_bare_reset_replaces_only_a_program_that_was_begun() {
+    let workshop = Workshop::new("bare-reset");
+    workshop.write("src/main.rs", "of another exercise\n");
+    let (status, stdout, stderr) = workshop.run("reset");
+    assert_eq!((status, stdout.as_str()), (Some(1), ""));
+    assert_eq!(stderr, "xtask: which exercise? the next one is `cargo xtask reset run`\n");
+    assert_eq!(workshop.read("src/main.rs"), "of another exercise\n");
+    workshop.says("catch-up pid");
+    workshop.write("src/main.rs", "of pid\n");
+    insta::assert_snapshot!("reset", workshop.transcript(&["reset", "catch-up"]));
+    assert_eq!((workshop.read("src/main.rs"), workshop.read("kept/main-2.rs")), (starter("pid"), "of pid\n".into()));
+}
+
+#[test]
+fn a_misspelt_exercise_gets_the_nearest_one() {
+    let workshop = Workshop::none("misspelt");
+    for (wanted, message) in [("utss", ": did you mean 'uts'?"), ("quux", "; `cargo xtask status` lists them")] {
+        let line = format!("xtask: there is no exercise '{wanted}'{message}\n");
+        assert_eq!(workshop.run(&format!("check {wanted}")), (Some(2), String::new(), line));
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let workshop = Workshop::new("width");
+    let ids = catalog::exercises().unwrap().iter().map(|it| format!("hint {} --all", it.id));
+    let helps = ["", "check ", "compare ", "hint ", "diff ", "reset ", "catch-up ", "status ", "workshop "];
+    let mut lines: Vec<String> = ids.chain(helps.map(|it| format!("{it}--help"))).collect();
+    lines
+        .extend(["workshop start", "status", "check run", "diff", "check uts", "reset uts", "hint"].map(str::to_owned));
+    for (line, width) in lines.iter().flat_map(|line| [(line, 80), (line, 60)]) {
+        let (_, stdout, stderr) = workshop.run_with(line, &[("COLUMNS", &width.to_string())]);
+        // A diff, and what is indented like code, is as wide as the program. A code span is never broken.
+        let may_be_wide = |it: &str| it.starts_with("    ") || it.starts_with('`') && it.matches('`').count() <= 2;
+        let wide = |it: &&str| it.chars().count() > width && !may_be_wide(it);
+        let wide: Vec<&str> = stdout.lines().chain(stderr.lines()).filter(wide).collect();
+        assert!(wide.is_empty(), "{line}: {wide:#?}");
+    }
+}
+
+#[test]
 fn diff_shows_mine_beside_the_solution() {
     let workshop = Workshop::new("diff");
     let said = workshop.says("diff uts");
@@ -298,7 +345,7 @@ fn a_machine_that_can_not_tell_says_so() {
     let Output { stdout, stderr, .. } = shell.args(["sh", "-c", &script]).output().unwrap();
     let (said, why) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     let (report, json) = said.split_once("\n77\n").unwrap_or_else(|| panic!("{said}{why}"));
-    assert!(report.contains("unshare(CLONE_NEWUTS): ENOSPC"), "{report}");
+    assert!(report.replace('\n', " ").contains("unshare(CLONE_NEWUTS): ENOSPC"), "{report}");
     assert!(json.contains("\"verdict\": \"cannot\""), "{json}");
     assert!(is_json(json), "{json}");
 }
@@ -357,10 +404,10 @@ mod slow {
         let workshop = Workshop::new("catch-up");
         workshop.write("src/main.rs", "mine\n");
         let said = workshop.says("catch-up pid");
-        assert!(said.contains("exercise 2 (pid)") && said.contains("kept/main-1.rs"), "{said}");
+        assert!(said.contains("everything before exercise 2 (pid)") && said.contains("kept/main-1.rs"), "{said}");
         workshop.says("check uts");
         let (status, report, _) = workshop.run("check pid");
-        assert!(status == Some(1) && report.contains("That is as it should be"), "{report}");
+        assert!(status == Some(1) && report.contains("This is expected"), "{report}");
         // From then on, whoever names no exercise means that one.
         workshop.says("catch-up reap");
         let (status, report, _) = workshop.run("check");
@@ -380,7 +427,7 @@ mod slow {
         let line = format!("check chroot --cmd {} --source {}", program.display(), source.display());
         thread::scope(|scope| {
             let checks: Vec<_> = (0..8).map(|_| scope.spawn(|| workshop.says(&line))).collect();
-            checks.into_iter().for_each(|check| assert!(check.join().unwrap().contains("All as it should be.")));
+            checks.into_iter().for_each(|check| assert!(check.join().unwrap().contains("All checks passed.")));
         });
     }
 
@@ -391,7 +438,7 @@ mod slow {
         let source = workshop.copy_of_a_rootfs();
         let check = format!("check run --source {}", source.display());
         workshop.says(&check);
-        let made = workspace::test_directory("check-path").unwrap().join("rootfs");
+        let made = target::test_directory("check-path").unwrap().join("rootfs");
         let number = |path: &Path| fs::metadata(path).unwrap().ino();
         let before = number(&made);
         workshop.says(&check);
@@ -441,13 +488,13 @@ mod slow {
             }
             panic!("it never said {part}");
         };
-        wait_for("That is as it should be");
+        wait_for("This is expected");
         // In two writes, as some editors do.
         let mut file = fs::File::create(workshop.path("src/main.rs")).unwrap();
         thread::sleep(Duration::from_millis(50));
         file.write_all(solution("uts").as_bytes()).unwrap();
         drop(file);
-        wait_for("All as it should be");
+        wait_for("All checks passed");
         drop(input);
         assert_eq!(end_of(&mut child, "check uts --watch"), Some(0));
     }
@@ -479,7 +526,7 @@ mod slow {
         workshop.write("src/main.rs", "mine\n");
         let (status, report, _) = workshop.run("check escape");
         assert!(status == Some(1) && report.contains("(no-escape)"), "{report}");
-        assert!(report.contains("then change workshop/src/bin/escape.rs"), "{report}");
+        assert!(report.contains("workshop/src/bin/escape.rs, and check again"), "{report}");
         workshop.write("src/bin/escape.rs", &solution("escape"));
         workshop.says("check escape");
         assert_eq!(workshop.says("diff escape"), "They are the same.\n");
@@ -506,7 +553,10 @@ mod slow {
         workshop.write("progress.txt", other);
         let status = workshop.says("status");
         let row = status.lines().find(|line| line.contains(" run ")).unwrap();
-        assert!(row.ends_with("changed since you passed") && status.contains("\n0 of "), "{status}");
+        assert!(
+            row.contains(" changed ") && status.contains("\n0 of ") && status.contains("since you passed it"),
+            "{status}"
+        );
         workshop.says("check run");
         let progress = workshop.read("progress.txt");
         for line in ["passed gone 0123456789abcdef", "badge 3 of 4 in gold", "\u{7}"] {

@@ -6,21 +6,20 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::target::Target;
+use super::target::{Target, named};
 
 /// What a tarball consists of, in bytes.
 const BLOCK: u64 = 512;
-
 /// The longest extended header, in bytes: one is kept in memory.
 const LONGEST_HEADER: u64 = 1 << 20;
-
 const CUT_SHORT: &str = "it was cut short: its end is missing";
 
 /// Unpacks a tarball without owners, which a user namespace with one user can't have, and without devices.
@@ -30,44 +29,48 @@ pub fn unpack(tarball: &Path, target: &mut Target<'_>) -> Result<()> {
     let length = file.read(&mut start)?;
     ensure!(length > 0, "it is empty");
     file.rewind()?;
-    let Some(packer) = packer(&start) else { return read(&mut BufReader::new(file), target) };
-    let mut unpacker = piped(Command::new(packer).arg("-dc").stdin(file).stderr(Stdio::piped()))?;
-    let mut from = BufReader::new(unpacker.stdout.take().context("is piped")?);
-    let result = read(&mut from, target);
+    match packer(&start) {
+        None => read(&mut BufReader::new(file), target),
+        Some(packer) => {
+            read_output(Command::new(packer).arg("-dc").stdin(file).stderr(Stdio::piped()), |from| read(from, target))
+        }
+    }
+}
+
+/// Starts a program, and reads its output. If it fails, its last line on stderr is the error, unless we ended it.
+pub fn read_output(program: &mut Command, read: impl FnOnce(&mut BufReader<ChildStdout>) -> Result<()>) -> Result<()> {
+    let name = program.get_program().to_string_lossy().into_owned();
+    let child = program.stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| super::not_started(error, &name))?;
+    let mut from = BufReader::new(child.stdout.take().context("is piped")?);
+    let result = read(&mut from);
+    // The rest may have no end.
     if result.is_err() && !from.fill_buf().is_ok_and(<[u8]>::is_empty) {
-        unpacker.kill()?;
+        child.kill()?;
     }
-    let output = unpacker.wait_with_output()?;
-    match (result, output.status.code()) {
-        (result, Some(0)) => result,
-        // We ended it.
-        (Err(error), None) => Err(error),
-        // Its failure is the cause of ours.
-        _ => bail!("{}", last_line(&output.stderr).unwrap_or_else(|| format!("{packer}: {}", output.status))),
+    let output = child.wait_with_output()?;
+    match output.status.code() {
+        Some(0) => result,
+        None if result.is_err() => result,
+        _ => bail!("{}", last_line(&output.stderr).unwrap_or_else(|| format!("{name}: {}", output.status))),
     }
 }
 
-/// Returns what a program said last before it failed.
-pub fn last_line(said: &[u8]) -> Option<String> {
-    String::from_utf8_lossy(said).lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
-}
-
-/// Starts a program whose output we read.
-pub fn piped(command: &mut Command) -> Result<Child> {
-    let child = command.stdout(Stdio::piped()).spawn();
-    child.map_err(|error| super::not_started(error, &command.get_program().to_string_lossy()))
+/// Returns the last line that a program wrote before it failed.
+pub fn last_line(stderr: &[u8]) -> Option<String> {
+    String::from_utf8_lossy(stderr).lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
 }
 
 /// Returns the program that compressed a file with this start.
 fn packer(start: &[u8]) -> Option<&'static str> {
-    let magics: [(&[u8], &str); 5] = [
-        (b"\x1f\x8b", "gzip"),
-        (b"BZh", "bzip2"),
-        (b"\xfd7zXZ\0", "xz"),
-        (b"\x28\xb5\x2f\xfd", "zstd"),
-        (b"LZIP", "lzip"),
-    ];
-    magics.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, packer)| *packer)
+    match start {
+        [0x1f, 0x8b, ..] => Some("gzip"),
+        [b'B', b'Z', b'h', ..] => Some("bzip2"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Some("xz"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        [b'L', b'Z', b'I', b'P', ..] => Some("lzip"),
+        _ => None,
+    }
 }
 
 /// Reads to the end of the file. One tarball may follow another.
@@ -95,8 +98,9 @@ fn read(from: &mut impl Read, target: &mut Target<'_>) -> Result<()> {
         let size = if matches!(kind, b'1'..=b'6') { 0 } else { number(&block[124..136])? };
         target.spend(size)?;
         let mut content = from.by_ref().take(size);
-        if !extended.add(kind, &mut content)? {
-            unpack_entry(&block, kind, std::mem::take(&mut extended), &mut content, target)?;
+        match kind {
+            b'L' | b'K' | b'x' => extended.add(kind, &mut content)?,
+            _ => unpack_entry(&block, mem::take(&mut extended), &mut content, target)?,
         }
         let rest = content.limit() + size.next_multiple_of(BLOCK) - size;
         io::copy(&mut from.by_ref().take(rest), &mut io::sink())?;
@@ -105,39 +109,32 @@ fn read(from: &mut impl Read, target: &mut Target<'_>) -> Result<()> {
     Ok(())
 }
 
-fn unpack_entry(
-    header: &[u8],
-    kind: u8,
-    extended: Extended,
-    content: &mut impl Read,
-    target: &mut Target<'_>,
-) -> Result<()> {
+fn unpack_entry(header: &[u8], extended: Extended, content: &mut impl Read, target: &mut Target<'_>) -> Result<()> {
+    let kind = header[156];
+    let field = |from: usize, to: usize| path(until_nul(&header[from..to]));
     // GNU tar has other things in place of POSIX's prefix.
-    let prefix = if header[257..].starts_with(b"ustar\0") { until_nul(&header[345..500]) } else { b"" };
-    let name = extended.name.unwrap_or_else(|| path(prefix).join(path(until_nul(&header[..100]))));
-    let link = extended.link.unwrap_or_else(|| path(until_nul(&header[157..257])));
-    ensure!(
-        !extended.is_sparse && kind != b'S',
-        "{name:?} is a sparse file: unpack it with tar(1), and name the directory"
-    );
+    let prefix = if header[257..].starts_with(b"ustar\0") { field(345, 500) } else { PathBuf::new() };
+    let name = extended.name.unwrap_or_else(|| prefix.join(field(0, 100)));
+    let is_sparse = extended.is_sparse || kind == b'S';
+    ensure!(!is_sparse, "{name:?} is a sparse file: unpack it with tar(1), and name the directory");
+    let link = extended.link.unwrap_or_else(|| field(157, 257));
     let mode = number(&header[100..108])? as u32;
-    match kind {
+    let unpacked = match kind {
         b'5' => target.directory(&name, mode),
         // Older than directories of their own.
         0 if name.as_os_str().as_bytes().ends_with(b"/") => target.directory(&name, mode),
         0 | b'0' | b'7' => {
-            let time = number(&header[136..148]).unwrap_or_default();
-            let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time));
-            target.file(&name, mode, modified.unwrap_or(SystemTime::UNIX_EPOCH), content)
+            let time = Duration::from_secs(number(&header[136..148]).unwrap_or_default());
+            let modified = SystemTime::UNIX_EPOCH.checked_add(time).unwrap_or(SystemTime::UNIX_EPOCH);
+            target.file(&name, mode, modified, content)
         }
         b'1' => target.hard_link(&name, &link),
         b'2' => target.symlink(&name, &link),
-        // Devices and FIFOs.
-        b'3' | b'4' | b'6' => Ok(()),
-        // A volume's label, and what POSIX says of all entries.
-        b'V' | b'g' => Ok(()),
+        // Devices and FIFOs; a volume's label; and what POSIX says of all entries.
+        b'3' | b'4' | b'6' | b'V' | b'g' => Ok(()),
         other => bail!("{name:?} is of an unknown kind: {:?}", char::from(other)),
-    }
+    };
+    unpacked.map_err(|error| named(error, &name))
 }
 
 /// What headers of their own say of the next entry, because it doesn't fit into that entry's header.
@@ -149,11 +146,8 @@ struct Extended {
 }
 
 impl Extended {
-    /// Takes the content of an extended header, and returns false for every other kind of entry.
-    fn add(&mut self, kind: u8, content: &mut io::Take<impl Read>) -> Result<bool> {
-        if !matches!(kind, b'L' | b'K' | b'x') {
-            return Ok(false);
-        }
+    /// Takes the content of such a header.
+    fn add(&mut self, kind: u8, content: &mut io::Take<impl Read>) -> Result<()> {
         ensure!(content.limit() <= LONGEST_HEADER, "it has a header of more than {LONGEST_HEADER} bytes");
         let mut text = Vec::new();
         content.read_to_end(&mut text)?;
@@ -162,7 +156,7 @@ impl Extended {
             b'K' => self.link = Some(path(until_nul(&text))),
             _ => self.add_records(&text).context("it is damaged: an extended header is wrong")?,
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Takes POSIX's records: `LENGTH KEY=VALUE` and a newline, where the length counts everything.

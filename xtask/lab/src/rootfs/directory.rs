@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::target::Target;
+use super::target::{Target, named};
 
 /// Copies directories, links and regular files into `target`, but nothing that is mounted in `source`.
 pub fn copy(source: &Path, target: &mut Target<'_>) -> Result<()> {
@@ -18,19 +18,22 @@ pub fn copy(source: &Path, target: &mut Target<'_>) -> Result<()> {
     let mut names = HashMap::new();
     for (name, metadata) in list(source, target)? {
         let path = source.join(&name);
-        if metadata.is_dir() {
-            target.directory(&name, metadata.mode())?;
+        let copied = if metadata.is_dir() {
+            target.directory(&name, metadata.mode())
         } else if metadata.is_symlink() {
-            target.symlink(&name, &fs::read_link(&path)?)?;
+            target.symlink(&name, &fs::read_link(&path)?)
         } else if metadata.is_file() {
             let first = names.entry((metadata.dev(), metadata.ino())).or_insert_with(|| name.clone());
             if *first == name {
                 let content = File::open(&path).with_context(|| format!("opening {path:?}"))?;
-                target.file(&name, metadata.mode(), metadata.modified()?, &mut content.take(metadata.len()))?;
+                target.file(&name, metadata.mode(), metadata.modified()?, &mut content.take(metadata.len()))
             } else {
-                target.hard_link(&name, first)?;
+                target.hard_link(&name, first)
             }
-        }
+        } else {
+            Ok(())
+        };
+        copied.map_err(|error| named(error, &name))?;
     }
     Ok(())
 }

@@ -1,14 +1,11 @@
 //! What is wrong with a rootfs, if anything.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use nix::errno::Errno;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::sys::utsname::uname;
 
 use super::target::resolve;
 
@@ -57,64 +54,36 @@ pub fn has_shell(rootfs: &Path) -> bool {
 
 /// Returns the architecture of a program if this kernel can't run it.
 fn foreign_architecture(program: &Path) -> Option<String> {
-    // As long as the longer one of the two kinds.
-    let mut header = [0; 64];
-    File::open(program).and_then(|mut file| file.read_exact(&mut header)).ok()?;
-    if !header.starts_with(b"\x7fELF") || kernel_runs(&header).unwrap_or(true) {
+    let kind = elf_kind(program)?;
+    let [_, order, machine @ ..] = kind;
+    let number = if order == 2 { u16::from_be_bytes(machine) } else { u16::from_le_bytes(machine) };
+    // Most 64-bit kernels run 32-bit programs as well.
+    let runs = match uname().ok()?.machine().as_encoded_bytes() {
+        b"x86_64" => matches!(number, 3 | 62),
+        b"aarch64" => matches!(number, 40 | 183),
+        _ => elf_kind(Path::new("/proc/self/exe")) == Some(kind),
+    };
+    if runs || has_emulator(kind) {
         return None;
     }
-    let machine = [header[18], header[19]];
-    let machine = if header[5] == 2 { u16::from_be_bytes(machine) } else { u16::from_le_bytes(machine) };
-    // elf(5) and linux/elf-em.h.
-    Some(match machine {
-        3 => "x86".into(),
-        8 => "mips".into(),
-        20 => "powerpc".into(),
-        21 => "powerpc64".into(),
-        22 => "s390x".into(),
-        40 => "arm".into(),
-        62 => "x86_64".into(),
-        183 => "aarch64".into(),
-        243 => "riscv".into(),
-        258 => "loongarch".into(),
-        other => format!("ELF machine {other}"),
-    })
+    // linux/elf-em.h.
+    let names =
+        [(3, "x86"), (21, "powerpc64"), (22, "s390x"), (40, "arm"), (62, "x86_64"), (183, "aarch64"), (243, "riscv")];
+    let name = names.iter().find(|(it, _)| *it == number);
+    Some(name.map_or_else(|| format!("ELF machine {number}"), |(_, name)| (*name).to_owned()))
 }
 
-/// Asks the kernel if it runs programs of this kind, because only the kernel knows: some 64-bit kernels run 32-bit programs, and
-/// others have an emulator, binfmt_misc(5). We start a program that has nothing but such a header and an interpreter that
-/// doesn't exist. The kernel refuses a foreign program with ENOEXEC before it looks for the interpreter.
-fn kernel_runs(header: &[u8; 64]) -> io::Result<bool> {
-    let is_64 = header[4] == 2;
-    let interpreter = b"/proc/none\0";
-    let (file_header, program_header): (u16, u16) = if is_64 { (64, 56) } else { (52, 32) };
-    // On some architectures these tell the kind, too.
-    let flags = if is_64 { &header[48..52] } else { &header[36..40] };
-    let long = |number: u16| match is_64 {
-        true => u64::from(number).to_ne_bytes().to_vec(),
-        false => u32::from(number).to_ne_bytes().to_vec(),
-    };
-    let short = |number: u16| number.to_ne_bytes().to_vec();
-    let word = |number: u32| number.to_ne_bytes().to_vec();
-    let (at, length) = (long(file_header + program_header), long(interpreter.len() as u16));
-    // elf(5): PT_INTERP is 3, PF_R is 4, and 32-bit programs have the flags in another place.
-    let (first, last) = if is_64 { (word(4), vec![]) } else { (vec![], word(4)) };
-    let program = [
-        header[..20].to_vec(),
-        [word(1), long(0), long(file_header), long(0), flags.to_vec()].concat(),
-        [file_header, program_header, 1, 0, 0, 0].map(short).concat(),
-        [word(3), first, at.clone(), at.clone(), at, length.clone(), length, last, long(1)].concat(),
-        interpreter.to_vec(),
-    ];
-    let mut file = File::from(memfd_create(c"program", MFdFlags::MFD_CLOEXEC)?);
-    file.write_all(&program.concat())?;
-    // The kernel doesn't execute a file that is open for writing.
-    let path = |file: &File| format!("/proc/self/fd/{}", file.as_raw_fd());
-    let program = File::open(path(&file))?;
-    drop(file);
-    let quiet = || Stdio::null();
-    match Command::new(path(&program)).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn() {
-        Ok(mut emulator) => emulator.wait().map(|_| true),
-        Err(error) => Ok(error.raw_os_error() != Some(Errno::ENOEXEC as i32)),
-    }
+/// Returns what tells architectures apart in the header of a program, elf(5): the word size, the byte order and the machine.
+fn elf_kind(program: &Path) -> Option<[u8; 4]> {
+    let mut header = [0; 20];
+    File::open(program).and_then(|mut file| file.read_exact(&mut header)).ok()?;
+    header.starts_with(b"\x7fELF").then_some([header[4], header[5], header[18], header[19]])
+}
+
+/// True if an emulator is registered for such programs, binfmt_misc(5). An entry has the first 20 bytes of a header.
+fn has_emulator([size, order, first, second]: [u8; 4]) -> bool {
+    let (ident, machine) = (format!("magic 7f454c46{size:02x}{order:02x}"), format!("{first:02x}{second:02x}"));
+    let entries = fs::read_dir("/proc/sys/fs/binfmt_misc").into_iter().flatten().flatten();
+    let entries = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    entries.into_iter().any(|text| text.lines().any(|it| it.starts_with(&ident) && it.get(42..46) == Some(&machine)))
 }

@@ -35,8 +35,7 @@ fn lay_out(new: &Path) -> Result<()> {
 pub fn fill_with_busybox(new: &Path) -> Result<()> {
     let busybox = find("busybox").context("there is no busybox on this machine")?;
     lay_out(new)?;
-    copy(&busybox, &new.join("bin/busybox"))?;
-    copy_libraries(&busybox, new)?;
+    install(&busybox, "busybox", new)?;
     let list = cmd!(&busybox, "--list-full").stdin_null().stderr_null().read().context("busybox --list-full")?;
     for applet in list.lines() {
         // `linuxrc` is in `/` itself, where Alpine has nothing. Alpine has no bash, and step 3 teaches that.
@@ -53,10 +52,8 @@ pub fn fill_with_programs(new: &Path) -> Result<()> {
     lay_out(new)?;
     for name in PROGRAMS.split_whitespace() {
         // dash complains when it ends in a PID namespace, see host.rs.
-        let file = if name == "sh" { find("bash").or_else(|| find("sh")) } else { find(name) };
-        let Some(program) = file else { continue };
-        copy(&program, &new.join("bin").join(name))?;
-        copy_libraries(&program, new)?;
+        let program = if name == "sh" { find("bash").or_else(|| find("sh")) } else { find(name) };
+        program.map_or(Ok(()), |program| install(&program, name, new))?;
     }
     check_needed(new, "this machine")
 }
@@ -76,14 +73,15 @@ fn check_needed(new: &Path, whose: &str) -> Result<()> {
     Ok(())
 }
 
-/// Copies the libraries that ldd(1) lists, to the same places in the rootfs.
-fn copy_libraries(program: &Path, new: &Path) -> Result<()> {
+/// Copies a program to bin/, and the libraries that ldd(1) lists to the same places in the rootfs.
+fn install(program: &Path, name: &str, new: &Path) -> Result<()> {
+    copy(program, &new.join("bin").join(name))?;
     // Cargo sets LD_LIBRARY_PATH for the programs it runs. ldd fails on scripts and static programs, which need no libraries.
     let ldd = cmd!("ldd", program).env_remove("LD_LIBRARY_PATH").stdin_null().stderr_null().unchecked();
     let list = ldd.read().map_err(|error| not_started(error, "ldd"))?;
     // `libc.so.6 => /lib/libc.so.6 (0x7f…)`, and `/lib64/ld-linux.so.2 (0x7f…)` without an arrow.
     for library in list.split_whitespace().filter(|word| word.starts_with('/')).map(Path::new) {
-        let place = new.join(library.strip_prefix("/").unwrap_or(library));
+        let place = new.join(library.strip_prefix("/")?);
         if library.is_file() && place.symlink_metadata().is_err() {
             fs::create_dir_all(place.parent().unwrap_or(new))?;
             copy(library, &place)?;

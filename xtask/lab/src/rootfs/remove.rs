@@ -1,22 +1,36 @@
 //! Removes a rootfs, in which anybody may have done anything.
 
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use duct::cmd;
 
+use super::archive::last_line;
+use super::inspect::is_directory;
 use crate::mountinfo;
 
-/// Removes a rootfs, or what is left of one, if it exists.
+/// Removes a rootfs, or what is left of one, if it exists. Directories in it may lack every permission, and may be deeper than
+/// a path can be long, which rm(1) can remove.
 pub fn remove(path: &Path) -> Result<()> {
-    let result = match path.symlink_metadata() {
-        Err(_) => return Ok(()),
-        Ok(metadata) if metadata.is_dir() => refuse_mounts(path).map(|()| remove_directory(path))?,
-        Ok(_) => fs::remove_file(path),
-    };
-    result.with_context(|| format!("removing {0}: if root made it, `sudo rm -r {0}`", path.display()))
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let context = || format!("removing {0}: if root made it, `sudo rm -r {0}`", path.display());
+    if is_directory(path) {
+        refuse_mounts(path)?;
+        let allow = cmd!("find", path, "-type", "d", "!", "-perm", "-700", "-exec", "chmod", "u+rwx", "{}", ";");
+        let _ = allow.stdin_null().stdout_null().stderr_null().unchecked().run();
+    }
+    match cmd!("rm", "-rf", path).stdin_null().stderr_capture().unchecked().run() {
+        Err(error) if error.kind() == ErrorKind::NotFound => fs::remove_dir_all(path).with_context(context),
+        output => {
+            let output = output.with_context(context)?;
+            ensure!(output.status.success(), "{}: {}", context(), last_line(&output.stderr).unwrap_or_default());
+            Ok(())
+        }
+    }
 }
 
 /// Deleting a directory with a mount in it would delete what is mounted.
@@ -24,47 +38,5 @@ pub fn refuse_mounts(directory: &Path) -> Result<()> {
     match mountinfo::below(directory)?.last() {
         Some(point) => bail!("something is mounted in the old rootfs: `sudo umount {}` first", point.display()),
         None => Ok(()),
-    }
-}
-
-/// Removes a directory that may be deeper than a path can be long, or than files can be open. Directories in it may lack
-/// every permission.
-fn remove_directory(directory: &Path) -> io::Result<()> {
-    // If this fails, what needs the permission fails, too.
-    let allow = |directory: &Path| drop(fs::set_permissions(directory, Permissions::from_mode(0o700)));
-    let mut number = 0_u64;
-    allow(directory);
-    loop {
-        let mut is_empty = true;
-        for entry in fs::read_dir(directory)? {
-            is_empty = false;
-            let entry = entry?;
-            if !entry.file_type()?.is_dir() {
-                fs::remove_file(entry.path())?;
-                continue;
-            }
-            allow(&entry.path());
-            for inner in fs::read_dir(entry.path())? {
-                let inner = inner?;
-                if !inner.file_type()?.is_dir() {
-                    fs::remove_file(inner.path())?;
-                    continue;
-                }
-                // Move it to the top, where paths are short; a later round removes it. Its `..` changes, so it must be writable.
-                allow(&inner.path());
-                let free = loop {
-                    let path = directory.join(format!(".remove.{number}"));
-                    number += 1;
-                    if path.symlink_metadata().is_err() {
-                        break path;
-                    }
-                };
-                fs::rename(inner.path(), free)?;
-            }
-            fs::remove_dir(entry.path())?;
-        }
-        if is_empty {
-            return fs::remove_dir(directory);
-        }
     }
 }

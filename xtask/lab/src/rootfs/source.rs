@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::inspect::{flaw, has_shell, is_directory};
-use super::target::{LIMITS, Target};
+use super::target::Target;
 use super::{Options, alpine, archive, directory, local, remove::remove};
 
 /// Where a rootfs can come from.
@@ -63,23 +63,18 @@ impl Source {
     fn fill(&self, new: &Path, options: &Options) -> Result<()> {
         fs::create_dir(new).with_context(|| format!("creating {}", new.display()))?;
         match self {
-            Source::Alpine => unpack(&alpine::tarball(options)?, new)?,
+            Source::Alpine => write("unpacking", &alpine::tarball(options)?, new, archive::unpack)?,
             Source::Busybox => local::fill_with_busybox(new)?,
             Source::Host => local::fill_with_programs(new)?,
-            Source::Path(path) if path.is_dir() => {
-                eprintln!("rootfs: copying {}", path.display());
-                fill(new, |target| directory::copy(path, target))?;
-            }
+            Source::Path(path) if path.is_dir() => write("copying", path, new, directory::copy)?,
             Source::Path(path) => {
-                ensure!(
-                    path.exists(),
-                    "there is no such file or directory (sources: alpine, busybox, host, a tarball, a directory)"
-                );
+                let sources = "alpine, busybox, host, a tarball, a directory";
+                ensure!(path.exists(), "there is no such file or directory (sources: {sources})");
                 ensure!(path.is_file(), "it is neither a file nor a directory");
                 if let Some(sum) = &options.sha512 {
                     alpine::verify(path, sum)?;
                 }
-                unpack(path, new)?;
+                write("unpacking", path, new, archive::unpack)?;
             }
         }
         complete(new)
@@ -108,14 +103,11 @@ pub fn fill_from_first(new: &Path, options: &Options) -> Result<Source> {
     )
 }
 
-fn unpack(tarball: &Path, new: &Path) -> Result<()> {
-    eprintln!("rootfs: unpacking {}", tarball.display());
-    fill(new, |target| archive::unpack(tarball, target))
-}
-
-fn fill(new: &Path, write: impl FnOnce(&mut Target<'_>) -> Result<()>) -> Result<()> {
-    let mut target = Target::new(new, LIMITS)?;
-    write(&mut target)?;
+/// Fills `new` by one of the functions that copy a source into a [`Target`].
+fn write(task: &str, source: &Path, new: &Path, copy: fn(&Path, &mut Target<'_>) -> Result<()>) -> Result<()> {
+    eprintln!("rootfs: {task} {}", source.display());
+    let mut target = Target::new(new)?;
+    copy(source, &mut target)?;
     target.finish()
 }
 
@@ -125,13 +117,13 @@ fn complete(new: &Path) -> Result<()> {
         use_only_directory(new)?;
     }
     // As `docker save` and skopeo(1) name them.
-    let image = ["manifest.json", "oci-layout"].into_iter().find(|name| new.join(name).symlink_metadata().is_ok());
-    if let Some(name) = image.filter(|_| !has_shell(new)) {
-        bail!(
-            "it is a container image in layers (it has {name}), not a root file system: \
-             `docker export \"$(docker create IMAGE)\" >rootfs.tar` makes a tarball of one"
-        );
-    }
+    let image = ["manifest.json", "oci-layout"].into_iter().find(|name| new.join(name).exists());
+    ensure!(
+        image.is_none() || has_shell(new),
+        "it is a container image in layers (it has {}), not a root file system: `docker export \"$(docker create IMAGE)\" \
+         >rootfs.tar` makes a tarball of one",
+        image.unwrap_or_default()
+    );
     fs::set_permissions(new, Permissions::from_mode(0o755))?;
     // Where step 4 mounts, and where the stamp goes.
     for name in ["proc", "etc"] {

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
@@ -14,26 +14,17 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 
-/// How large a rootfs may be.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Files, directories, links and so on.
-    pub entries: u64,
-    /// The length of all files together, and of a tarball when it is decompressed.
-    pub bytes: u64,
-    /// How much of the disk must stay free, in bytes.
-    pub spare: u64,
-}
-
-/// Far more than any distribution's rootfs needs, and little enough that a decompression bomb does no damage.
-pub const LIMITS: Limits = Limits { entries: 200_000, bytes: 2 << 30, spare: 64 << 20 };
-
+// The limits are far more than any distribution's rootfs needs, and so little that a decompression bomb does no damage.
+/// The most files, directories, links and so on.
+const MOST_ENTRIES: u64 = 200_000;
+/// The most bytes of all files together, and of a tarball when it is decompressed.
+const MOST_BYTES: u64 = 2 << 30;
+/// How much of the disk must stay free, in bytes.
+const SPARE: u64 = 64 << 20;
 /// The longest path in a rootfs, in bytes. With the path of the rootfs before it, it must fit into PATH_MAX, which is 4096.
 const LONGEST_PATH: usize = 2048;
-
 /// As many as the kernel follows, path_resolution(7).
 const MOST_LINKS: u32 = 40;
-
 /// What to do with a rootfs that is too large.
 const CURE: &str = "if you trust it, unpack it into ./rootfs yourself";
 
@@ -42,7 +33,7 @@ const CURE: &str = "if you trust it, unpack it into ./rootfs yourself";
 pub struct Target<'a> {
     /// The directory.
     pub root: &'a Path,
-    limits: Limits,
+    most_entries: u64,
     entries: u64,
     bytes: u64,
     free: u64,
@@ -51,26 +42,27 @@ pub struct Target<'a> {
 
 impl<'a> Target<'a> {
     /// Starts to fill the empty directory `root`.
-    pub fn new(root: &'a Path, limits: Limits) -> Result<Target<'a>> {
+    pub fn new(root: &'a Path) -> Result<Target<'a>> {
         let disk = statvfs(root).with_context(|| format!("statvfs({})", root.display()))?;
         // On 32-bit machines both are u32.
         #[allow(clippy::useless_conversion)]
         let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
-        Ok(Target { root, limits, entries: 0, bytes: 0, free: free.saturating_sub(limits.spare), modes: Vec::new() })
+        let free = free.saturating_sub(SPARE);
+        Ok(Target { root, most_entries: MOST_ENTRIES, entries: 0, bytes: 0, free, modes: Vec::new() })
     }
 
     /// Counts bytes before they are written.
     pub fn spend(&mut self, bytes: u64) -> Result<()> {
         self.bytes = self.bytes.saturating_add(bytes);
-        ensure!(self.bytes <= self.limits.bytes, "it is larger than {} MiB: {CURE}", self.limits.bytes >> 20);
-        ensure!(self.bytes <= self.free, "it would leave less than {} MiB of the disk free", self.limits.spare >> 20);
+        ensure!(self.bytes <= MOST_BYTES, "it is larger than {} MiB: {CURE}", MOST_BYTES >> 20);
+        ensure!(self.bytes <= self.free, "it would leave less than {} MiB of the disk free", SPARE >> 20);
         Ok(())
     }
 
     /// Refuses a path that is too long, and more than so many files and directories.
     pub fn check_name(&self, name: &Path, entries: u64) -> Result<()> {
         ensure!(name.as_os_str().len() <= LONGEST_PATH, "it has a path of more than {LONGEST_PATH} bytes");
-        let most = self.limits.entries;
+        let most = self.most_entries;
         ensure!(entries <= most, "it has more than {most} files and directories: {CURE}");
         Ok(())
     }
@@ -82,7 +74,7 @@ impl<'a> Target<'a> {
         if name.file_name().is_some() {
             let path = self.place(name)?;
             if !path.is_dir() {
-                fs::create_dir(&path).with_context(|| format!("creating {name:?}"))?;
+                fs::create_dir(&path)?;
             }
             // Its owner must be able to look into it.
             self.modes.push((path, mode & 0o1777 | 0o500));
@@ -93,37 +85,31 @@ impl<'a> Target<'a> {
     /// Creates a file without set-user-ID and set-group-ID bits, which in a copy made by root would give root's rights to
     /// every user of this machine.
     pub fn file(&mut self, name: &Path, mode: u32, modified: SystemTime, content: &mut impl Read) -> Result<()> {
-        let path = self.place(name)?;
-        let write = |content| {
-            let mut file = File::create_new(path)?;
-            io::copy(content, &mut file)?;
-            file.set_permissions(Permissions::from_mode(mode & 0o777))?;
-            file.set_modified(modified)
-        };
-        write(content).with_context(|| format!("writing {name:?}"))
+        let mut file = File::create_new(self.place(name)?)?;
+        io::copy(content, &mut file)?;
+        file.set_permissions(Permissions::from_mode(mode & 0o777))?;
+        Ok(file.set_modified(modified)?)
     }
 
     /// Creates a symbolic link, wherever it leads to.
     pub fn symlink(&mut self, name: &Path, to: &Path) -> Result<()> {
-        let path = self.place(name)?;
-        symlink(to, path).with_context(|| format!("linking {name:?} to {to:?}"))
+        Ok(symlink(to, self.place(name)?)?)
     }
 
     /// Gives a file in the rootfs a second name.
     pub fn hard_link(&mut self, name: &Path, to: &Path) -> Result<()> {
         let (path, file) = (self.place(name)?, self.locate(to)?);
-        fs::hard_link(file, path).with_context(|| format!("linking {name:?} to {to:?}"))
+        Ok(fs::hard_link(file, path)?)
     }
 
     /// Gives the directories their modes.
     pub fn finish(mut self) -> Result<()> {
         // The inner ones first; of several modes of one directory, the last one stays.
         self.modes.sort_by_key(|(path, _)| Reverse(path.as_os_str().len()));
-        for (path, mode) in self.modes {
-            let result = fs::set_permissions(&path, Permissions::from_mode(mode));
-            result.with_context(|| format!("changing the mode of {path:?}"))?;
-        }
-        Ok(())
+        self.modes.iter().try_for_each(|(path, mode)| {
+            let result = fs::set_permissions(path, Permissions::from_mode(*mode));
+            result.with_context(|| format!("changing the mode of {path:?}"))
+        })
     }
 
     /// Makes room for a new name: its directory exists, and it is free unless it is a directory's.
@@ -132,21 +118,26 @@ impl<'a> Target<'a> {
         // Directories may have no entries of their own.
         self.entries += 1 + path.ancestors().skip(1).take_while(|it| !it.exists()).count() as u64;
         self.check_name(path.strip_prefix(self.root)?, self.entries)?;
-        let is_taken = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir());
-        let result =
-            if is_taken { fs::remove_file(&path) } else { fs::create_dir_all(path.parent().unwrap_or(self.root)) };
-        result.with_context(|| format!("making room for {name:?}"))?;
+        match path.symlink_metadata() {
+            Ok(metadata) if !metadata.is_dir() => fs::remove_file(&path)?,
+            _ => fs::create_dir_all(path.parent().unwrap_or(self.root))?,
+        }
         Ok(path)
     }
 
     /// Returns where a name leads to, without following a link at its end.
     fn locate(&self, name: &Path) -> Result<PathBuf> {
         let climbs = name.components().any(|it| it == Component::ParentDir);
-        let (Some(parent), Some(last), false) = (name.parent(), name.file_name(), climbs) else {
-            bail!("it has a name that leads out of it: {name:?}");
-        };
-        Ok(resolve(self.root, parent).with_context(|| format!("finding {name:?}"))?.join(last))
+        match (name.parent(), name.file_name()) {
+            (Some(parent), Some(last)) if !climbs => Ok(resolve(self.root, parent)?.join(last)),
+            _ => bail!("it has a name that leads out of it: {name:?}"),
+        }
     }
+}
+
+/// Adds to an error of a system call which name it is about.
+pub fn named(error: anyhow::Error, name: &Path) -> anyhow::Error {
+    if error.is::<io::Error>() { error.context(format!("writing {name:?}")) } else { error }
 }
 
 /// Returns what a path means to a process whose root directory is `root`, without links in it. What doesn't exist stays as it
@@ -155,26 +146,25 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
     let parts = |path: &Path| path.components().rev().map(|it| it.as_os_str().to_owned()).collect::<Vec<_>>();
     let (mut rest, mut found, mut links) = (parts(path), root.to_owned(), 0);
     while let Some(part) = rest.pop() {
-        match Path::new(&part).components().next() {
-            Some(Component::RootDir) => found = root.to_owned(),
-            Some(Component::ParentDir) if found == root => {}
-            Some(Component::ParentDir) => drop(found.pop()),
-            Some(Component::Normal(name)) => {
-                found.push(name);
-                let is_link = match found.symlink_metadata() {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-                    metadata => metadata?.is_symlink(),
-                };
-                if is_link {
-                    links += 1;
-                    if links > MOST_LINKS {
-                        return Err(Errno::ELOOP.into());
+        match part.as_encoded_bytes() {
+            b"/" => found = root.to_owned(),
+            b".." if found == root => {}
+            b".." => drop(found.pop()),
+            b"." => {}
+            _ => {
+                found.push(part);
+                match fs::read_link(&found) {
+                    Ok(_) if links == MOST_LINKS => return Err(Errno::ELOOP.into()),
+                    Ok(to) => {
+                        links += 1;
+                        rest.extend(parts(&to));
+                        found.pop();
                     }
-                    rest.extend(parts(&fs::read_link(&found)?));
-                    found.pop();
+                    // It is missing, or it is not a link.
+                    Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {}
+                    Err(error) => return Err(error),
                 }
             }
-            _ => {}
         }
     }
     Ok(found)
@@ -188,7 +178,7 @@ mod tests {
     fn files_and_directories_are_counted_also_those_without_an_entry() {
         let root = std::env::temp_dir().join(format!("mini-docker-limits-{}", std::process::id()));
         fs::create_dir(&root).unwrap();
-        let mut target = Target::new(&root, Limits { entries: 10, ..LIMITS }).unwrap();
+        let mut target = Target { most_entries: 10, ..Target::new(&root).unwrap() };
         target.symlink(Path::new("a/b/c/link"), Path::new("x")).unwrap();
         target.directory(Path::new("a/b"), 0o755).unwrap();
         for _ in 0..4 {

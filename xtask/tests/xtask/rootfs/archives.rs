@@ -366,6 +366,30 @@ fn a_rootfs_of_every_kind_that_the_kernel_runs_is_taken() {
 }
 
 #[test]
+fn a_foreign_rootfs_is_taken_where_an_emulator_is_registered() {
+    const ENTRIES: &str = "/proc/sys/fs/binfmt_misc";
+    let sandbox = with_victim();
+    fs::write(sandbox.0.join("tarball"), Tar(Vec::new()).file("bin/sh", &elf(0x77, 64)).end()).unwrap();
+    // As the kernel shows an entry: the start of a header, and which of its bits count.
+    let entry = |machine| {
+        let start = "7f454c460201010000000000000000000200";
+        format!("enabled\ninterpreter /qemu\nflags: \noffset 0\nmagic {start}{machine}00\n")
+    };
+    for (machine, status) in [("77", Some(0)), ("76", Some(1))] {
+        let script = format!(
+            "mount -t tmpfs none {ENTRIES} && printf '{}' >{ENTRIES}/any && exec '{}' rootfs --source tarball --to rootfs --force",
+            entry(machine),
+            env!("CARGO_BIN_EXE_xtask")
+        );
+        // Without binfmt_misc there is nowhere to mount.
+        if Path::new(ENTRIES).exists() {
+            let output = Host::new().in_directory(&sandbox.0).sh(&script).output().unwrap();
+            assert_eq!(output.status.code(), status, "{machine}: {}", stderr(&output));
+        }
+    }
+}
+
+#[test]
 fn a_single_top_directory_is_stripped() {
     let sandbox = with_victim();
     let tar = Tar(Vec::new()).entry(b'5', "root.x86_64/", "", 0o555, 0, b"").directory("root.x86_64/dev/");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::checker::{Outcome, must_fail, some_at_a_time, tally};
 use grader::check::diagnosis::Diagnosis::{self, *};
-use grader::check::{Candidate, exam};
+use grader::check::{Candidate, TIME_LIMIT};
 use lab::{mountinfo, workspace};
 
 /// A fork bomb takes all the CPU time that it can get, so the tests of this file take turns.
@@ -40,7 +40,7 @@ const TOGETHER: [(&str, &str, Diagnosis); 13] = [
 ];
 
 /// The time limit, and what a busy machine needs in addition.
-const IN_TIME: Duration = Duration::from_secs(exam::TIME_LIMIT.as_secs() + 5);
+const IN_TIME: Duration = Duration::from_secs(TIME_LIMIT.as_secs() + 5);
 
 /// What a program could have changed on the machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Machine {
     }
 }
 
-/// Returns the processes of `room`: each examiner has it on its command line, and each program starts in it.
+/// Returns the processes of `room`: each sandbox has it on its command line, and each program starts in it.
 fn processes_of(room: &Path) -> Vec<String> {
     let room = room.to_str().unwrap();
     let mut found = Vec::new();
@@ -102,7 +102,7 @@ fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
     let judge = |(name, id, expected): &(&'static str, &str, Diagnosis)| -> (&'static str, Outcome) {
         let program = compiled.iter().find(|(it, _)| it == name).map(|(_, program)| program.clone());
         let program = vec![program.unwrap_or_else(|| folder.join(name)).into()];
-        let candidate = Candidate { program, folder: room.clone(), in_user_namespace: true };
+        let candidate = Candidate { program, directory: room.clone(), in_user_namespace: true };
         let start = Instant::now();
         let outcome = must_fail(&candidate, crate::checker::exercise(id), *expected);
         let took = start.elapsed();
@@ -123,7 +123,7 @@ fn sixty_four_checks_at_once_pass() {
     let room = crate::checker::own_room("many");
     let source = crate::checker::solution(exercise);
     let program = crate::checker::build("many", "allow", &[("solution".into(), source)]).join("solution");
-    let candidate = Candidate { program: vec![program.into()], folder: room.clone(), in_user_namespace: true };
+    let candidate = Candidate { program: vec![program.into()], directory: room.clone(), in_user_namespace: true };
     let start = Instant::now();
     let results: Vec<_> = thread::scope(|scope| {
         let checks: Vec<_> = (0..64).map(|_| scope.spawn(|| crate::checker::must_pass(&candidate, exercise))).collect();

@@ -1,9 +1,7 @@
-//! What a program said of its own failure, read for the failure's name. It decides nothing: that the command never ran is the
-//! kernel's word. But of a process that has ended nothing is left to look at, and the call and the errno that it named tell
-//! which misconception it was.
+//! Chooses a diagnosis by what a program wrote to stderr. It decides no verdict: the kernel shows that the command never ran.
+//! But nothing is left to observe of a process that has ended, and the call and the errno that it named tell the misconception.
 
 use std::io;
-use std::path::Path;
 
 use nix::errno::Errno::{self, EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM};
 
@@ -12,13 +10,13 @@ use super::diagnosis::Diagnosis;
 /// A group of words, of which one must be there.
 type AnyOf = &'static [&'static str];
 
-/// What was said: words, of each group one, and an errno, if any; and what that means. The first row that fits counts.
+/// One word of each group and the errno, if any, and what they mean. The first row that fits counts.
 const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     // The first step asks for its parent by getppid(2).
     (&[&["/proc/ppid/exe", "/proc/0/exe"]], Some(ENOENT), Diagnosis::NoParentNumber),
     (&[&["chroot"]], Some(ENOENT), Diagnosis::ChdirBeforeChroot),
     (&[&["/proc/self/exe"]], Some(ENOENT), Diagnosis::SelfGone),
-    // std's words, of its current_exe().
+    // std's words for its current_exe().
     (&[&["no /proc/self/exe"]], None, Diagnosis::SelfGone),
     (&[&["pivot"]], Some(EINVAL), Diagnosis::PivotRefused),
     (&[&["pivot"]], Some(EBUSY), Diagnosis::PivotRefused),
@@ -33,37 +31,32 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     (&[&["'/'"]], Some(EINVAL), Diagnosis::NotAMountPoint),
     (&[&["mount"]], Some(EINVAL), Diagnosis::MountInvalid),
     (&[&["mount"]], Some(ENODEV), Diagnosis::MountInvalid),
-    // As a shell says ENOMEM; and as Go says that a PATH was missing.
+    // A shell's words for ENOMEM, and Go's for a missing PATH.
     (&[&["cannot fork"]], None, Diagnosis::InitGone),
     (&[&["not found in $path"]], None, Diagnosis::NoPath),
     (&[], Some(ENOMEM), Diagnosis::InitGone),
     (&[], Some(ENOSPC), Diagnosis::NestedTooDeep),
-    // It met the limit, and was gone before we had counted.
+    // It met the kernel's limit, and was gone before we had counted.
     (&[], Some(EAGAIN), Diagnosis::ForksWithoutEnd),
     (&[&["usage"]], None, Diagnosis::NoContract),
 ];
 
 /// What a program that has failed wrote to stderr.
 #[derive(Debug)]
-pub struct Said(String);
+pub struct Stderr(String);
 
-impl Said {
-    /// In any case of letters.
-    pub fn new(stderr: &str) -> Said {
-        Said(stderr.to_lowercase())
+impl Stderr {
+    /// Reads it without regard to case.
+    pub fn new(stderr: &str) -> Stderr {
+        Stderr(stderr.to_lowercase())
     }
 
-    /// Does it say of this path that nothing is there?
-    pub fn misses(&self, path: &Path) -> bool {
-        self.names(ENOENT) && self.has(&path.to_string_lossy().to_lowercase())
-    }
-
-    /// Does it have these words in it? In small letters.
+    /// True if it has these lower-case words in it.
     pub fn has(&self, words: &str) -> bool {
         self.0.contains(words)
     }
 
-    /// Does it name this errno: as `EINVAL`, as `Invalid argument`, or by its number as Rust, Python and Go write it?
+    /// True if it names this errno: as `EINVAL`, as `Invalid argument`, or by its number as Rust, Python and Go write it.
     pub fn names(&self, errno: Errno) -> bool {
         let text = io::Error::from(errno).to_string();
         // Without the `(os error 22)` behind it.
@@ -74,7 +67,7 @@ impl Said {
         [text, name].iter().chain(&numbers).any(|it| self.has(it))
     }
 
-    /// What the words and the errno mean, if that is known.
+    /// Returns what the words and the errno mean, if that is known.
     pub fn meaning(&self) -> Option<Diagnosis> {
         let fits = |(words, errno, _): &&(&[AnyOf], Option<Errno>, Diagnosis)| {
             errno.is_none_or(|it| self.names(it)) && words.iter().all(|group| group.iter().any(|word| self.has(word)))
@@ -95,19 +88,19 @@ mod tests {
             "panic: chroot ./rootfs: no such file or directory\n\ngoroutine 1 [running]:\nmain.main()",
             "    os.chroot('rootfs')\nFileNotFoundError: [Errno 2] No such file or directory: 'rootfs'",
         ] {
-            assert_eq!(Said::new(said).meaning(), Some(Diagnosis::ChdirBeforeChroot), "{said}");
+            assert_eq!(Stderr::new(said).meaning(), Some(Diagnosis::ChdirBeforeChroot), "{said}");
         }
-        let go = Said::new("runtime: failed to create new OS thread (have 2 already; errno=22)");
+        let go = Stderr::new("runtime: failed to create new OS thread (have 2 already; errno=22)");
         assert_eq!(go.meaning(), Some(Diagnosis::HasThreads));
         // 22 ends with 2, and begins with it.
-        let other = Said::new("chroot: os error 22), errno 22], errno=22)");
+        let other = Stderr::new("chroot: os error 22), errno 22], errno=22)");
         assert!(other.names(EINVAL) && !other.names(ENOENT));
     }
 
     #[test]
     fn without_a_call_or_an_errno_it_means_nothing() {
         for said in ["", "chroot failed", "no such file or directory", "operation not permitted", "exit status 1"] {
-            assert_eq!(Said::new(said).meaning(), None, "{said}");
+            assert_eq!(Stderr::new(said).meaning(), None, "{said}");
         }
     }
 }

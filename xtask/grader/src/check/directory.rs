@@ -1,0 +1,82 @@
+//! The directory that programs are checked in, with a `rootfs/`. It is kept, because making it takes longer than a check. A
+//! program may do anything to it, so it is made again when anything that was in it is gone.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use lab::rootfs::{self, Options, Source};
+use lab::target;
+
+use crate::workshop;
+
+/// What was made: the version of the source, and the names of everything in the rootfs, each after a NUL byte.
+const RECORD: &str = ".check.made";
+
+/// The directory, which stays as it is while this is held: other checks may run in it, and none makes it again.
+#[derive(Debug)]
+pub struct Directory {
+    /// Its path.
+    pub path: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// Returns the directory whose rootfs is made from `source`, or from the first available one.
+    pub fn of(source: Option<&Source>) -> Result<Directory> {
+        let path = target::test_directory(&format!("check-{}", source.map_or("any", Source::short)))?;
+        fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+        let version = match source {
+            // It may have changed.
+            Some(Source::Path(path)) => format!("{} {:x}", path.display(), workshop::fingerprint(path)),
+            _ => String::new(),
+        };
+        loop {
+            let lock = File::create(path.join(".check.lock")).context("opening .check.lock")?;
+            lock.lock_shared().context("flock(LOCK_SH)")?;
+            if is_complete(&path, &version) {
+                return Ok(Directory { path, _lock: lock });
+            }
+            lock.unlock().context("flock(LOCK_UN)")?;
+            lock.lock().context("flock(LOCK_EX)")?;
+            // Another check may have been first.
+            if !is_complete(&path, &version) {
+                let options = Options { source: source.cloned(), force: true, ..Options::default() };
+                rootfs::make(&path.join("rootfs"), &options)?;
+                let record = [version.as_bytes(), &names(&path.join("rootfs"))?].concat();
+                fs::write(path.join(RECORD), record).context("noting what is in the rootfs")?;
+            }
+        }
+    }
+}
+
+/// True if the rootfs is of that version, and nothing in it is gone. What was added does no harm.
+fn is_complete(directory: &Path, version: &str) -> bool {
+    let rootfs = directory.join("rootfs");
+    let Ok(record) = fs::read(directory.join(RECORD)) else { return false };
+    let mut parts = record.split(|byte| *byte == 0);
+    parts.next() == Some(version.as_bytes())
+        && rootfs::stamp(&rootfs).is_some()
+        && rootfs::flaw(&rootfs).is_none()
+        && parts.all(|name| rootfs.join(OsStr::from_bytes(name)).symlink_metadata().is_ok())
+}
+
+/// Returns the names of everything below a directory, each after a NUL byte.
+fn names(top: &Path) -> io::Result<Vec<u8>> {
+    let mut names = Vec::new();
+    let mut directories = vec![PathBuf::new()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(top.join(&directory))? {
+            let entry = entry?;
+            let name = directory.join(entry.file_name());
+            names.extend([b"\0", name.as_os_str().as_bytes()].concat());
+            if entry.file_type()?.is_dir() {
+                directories.push(name);
+            }
+        }
+    }
+    Ok(names)
+}

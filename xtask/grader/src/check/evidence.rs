@@ -1,0 +1,155 @@
+//! What is known of one run of the program, and how to report it.
+
+use std::process::ExitStatus;
+
+use lab::mountinfo::Mount;
+use lab::procfs::{FileId, Process};
+use nix::errno::Errno;
+
+use super::diagnosis::Diagnosis;
+use super::observation::Observation;
+use super::probe::nonce;
+use super::sandbox::{Remains, Sandbox};
+use super::stderr::Stderr;
+use super::verdict::{Checked, Error, fail, failure};
+
+/// One run of the program, from its start to what it left behind.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    pub sandbox: &'a Sandbox,
+    /// The command while it waited; `None` if it was never there.
+    pub observation: Option<Observation>,
+    /// If the command was never there: a process with its nonce or its first words, but not all of them.
+    pub other_words: Option<Process>,
+    /// Another process with all of the command's words, which isn't one of its own.
+    pub double: Option<Process>,
+    /// The command was there, and gone before it was let go.
+    pub vanished: bool,
+    /// The command wrote that it is there only after stdin had ended.
+    pub came_late: bool,
+    pub ended_early: bool,
+    pub status: ExitStatus,
+    /// The user namespace that it ended in.
+    pub remains: Option<Remains>,
+    /// True if it wrote to its /proc/self/setgroups; `None` if that wasn't watched.
+    pub wrote_setgroups: Option<bool>,
+    /// The user namespace that it started in, if that was watched.
+    pub started_in: Option<FileId>,
+    /// What the command wrote arrived while it waited.
+    pub was_prompt: bool,
+    /// The command still read when stdin had ended, and was killed.
+    pub read_on: bool,
+    pub aside_arrived: bool,
+    pub stdout: String,
+    /// Everything that was written to stderr, except the command's own line.
+    pub stderr: String,
+    /// Another status that the command ended with, in another run, and how the program then ended, if that wasn't the same.
+    pub lost_status: Option<(i32, ExitStatus)>,
+    pub host_name: String,
+    pub mounts_left: Vec<Mount>,
+    pub mounts_gone: Vec<Mount>,
+    pub processes_left: Vec<Process>,
+}
+
+impl Evidence<'_> {
+    /// Returns the command, or fails because it never ran.
+    pub fn command(&self) -> Checked<&Observation> {
+        self.observation.as_ref().ok_or_else(|| self.never_ran())
+    }
+
+    fn never_ran(&self) -> Error {
+        let said = match self.stderr.trim() {
+            "" => "nothing on stderr".to_owned(),
+            text => format!("on stderr: {}", shorten(text)),
+        };
+        let seen = format!("`run` ended with {}, and said {said}", describe(self.status));
+        let words = Stderr::new(&self.stderr);
+        if let Some(remains) = self.remains.as_ref().filter(|it| !it.in_hosts_user_namespace && !it.is_mapped()) {
+            return if remains.allows_setgroups && remains.gid_map.trim().is_empty() && words.has("gid_map") {
+                let expected = "`deny` in setgroups, before gid_map is written";
+                let maps = "in its user namespace gid_map is empty, and setgroups still \"allow\"";
+                fail!(GroupsNotDenied, expected, "{seen}; {maps}")
+            } else {
+                not_mapped(&seen, &remains.uid_map, &remains.gid_map)
+            };
+        }
+        if let Some(other) = &self.other_words {
+            let expected = "the command's own words, each by itself";
+            return fail!(WordsLost, expected, "a process with the words {:?}", other.line());
+        }
+        if self.vanished {
+            let expected = "the command runs until it ends by itself";
+            return fail!(
+                DidNotWait,
+                expected,
+                "the command was there, and was gone before it had read a word; {seen}"
+            );
+        }
+        if self.came_late {
+            let expected = "the command reads what is typed, while it is typed";
+            return fail!(InputLost, expected, "the command was not started before stdin had ended");
+        }
+        let host_only_shell = self.sandbox.host_only_shell.as_ref().map(|it| it.display().to_string());
+        let names = |shell: &String| words.names(Errno::ENOENT) && words.has(&shell.to_lowercase());
+        if let Some(shell) = host_only_shell.filter(names) {
+            let expected = "the command looked for in ./rootfs, where it is /bin/sh";
+            return fail!(FoundOnTheHost, expected, "{seen}; {shell} is on the host, and not in ./rootfs");
+        }
+        let expected = format!("the command that was given to `run`, a shell, `sh -c … {}`", nonce());
+        if self.status.code() == Some(2) && self.stderr.trim().is_empty() {
+            return fail!(NoContract, expected, "{seen}");
+        }
+        failure(words.meaning().unwrap_or(Diagnosis::NeverRan), seen, expected)
+    }
+
+    /// Says that the host has another name, or had one while the command ran.
+    pub fn renamed(&self) -> Option<String> {
+        let meanwhile = self.observation.as_ref().map(|it| it.host_name.as_str());
+        if self.host_name != lab::host::HOSTNAME {
+            return Some(format!("the throwaway host is now called {:?}", self.host_name));
+        }
+        let other = meanwhile.filter(|name| *name != lab::host::HOSTNAME)?;
+        Some(format!("while the command ran, the throwaway host was called {other:?}"))
+    }
+}
+
+impl Remains {
+    pub fn is_mapped(&self) -> bool {
+        maps_root(&self.uid_map) && maps_root(&self.gid_map)
+    }
+}
+
+/// True if a map of a user namespace names its root: user_namespaces(7), each line is the first number inside, the first
+/// outside, and a count.
+pub fn maps_root(map: &str) -> bool {
+    map.lines().any(|line| line.split_whitespace().next() == Some("0"))
+}
+
+/// Returns the failure of a user namespace without its maps.
+pub fn not_mapped(seen: &str, uid_map: &str, gid_map: &str) -> Error {
+    let expected = "both begin with 0: who was a user outside is root inside";
+    let (uid_map, gid_map) = (uid_map.trim(), gid_map.trim());
+    fail!(NotMapped, expected, "{seen}; in its user namespace uid_map is {uid_map:?}, gid_map {gid_map:?}")
+}
+
+/// Describes an exit status.
+pub fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// Quotes the beginning and the end of what a program wrote: the line of a traceback that counts is the first or the last.
+pub fn shorten(text: &str) -> String {
+    const LONGEST: usize = 300;
+    const BEGINNING: usize = 120;
+    let text = text.trim();
+    let from_end = |count| text.char_indices().rev().nth(count).map(|(at, _)| at);
+    match (from_end(LONGEST), text.char_indices().nth(BEGINNING), from_end(LONGEST - BEGINNING)) {
+        (Some(_), Some((begin, _)), Some(end)) => format!("{:?} … {:?}", &text[..begin], &text[end..]),
+        _ => format!("{text:?}"),
+    }
+}

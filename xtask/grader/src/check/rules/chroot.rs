@@ -1,0 +1,47 @@
+//! Exercise `chroot`: a file system of its own.
+
+use super::*;
+
+pub fn its_root_is_the_rootfs(evidence: &Evidence<'_>) -> Checked {
+    let command = evidence.command()?;
+    let Some(rootfs) = evidence.sandbox.rootfs else {
+        return Err(cannot_run("there is no ./rootfs", "`cargo xtask rootfs` makes one"));
+    };
+    let (root, pid) = (command.root.0, command.pid());
+    if root == rootfs || command.is_overlay {
+        return Ok(());
+    }
+    require!(root != evidence.sandbox.root, NoChroot, "./rootfs", "/proc/{pid}/root is the host's");
+    Err(fail!(AnotherRoot, "./rootfs", "/proc/{pid}/root is neither the host's nor ./rootfs"))
+}
+
+pub fn its_working_directory_is_inside(evidence: &Evidence<'_>) -> Checked {
+    let command = evidence.command()?;
+    if command.cwd_is_inside {
+        return Ok(());
+    }
+    let (pid, (cwd, path)) = (command.pid(), &command.cwd);
+    let expected = "the new `/`, or a folder in it";
+    let seen = format!("/proc/{pid}/cwd leads to {}, and from there `..` leads past its `/`", path.display());
+    require!(*cwd != evidence.sandbox.root, ChdirBeforeChroot, expected, "{seen}");
+    Err(fail!(ChrootWithoutChdir, expected, "{seen}"))
+}
+
+pub fn its_mounts_stay_inside(evidence: &Evidence<'_>) -> Checked {
+    super::pid::it_has_a_mount_namespace(evidence)?;
+    let command = evidence.command()?;
+    let same_place = |one: &Mount, other: &Mount| one.point == other.point && one.kind == other.kind;
+    let was_shared = |now: &&Mount| evidence.mounts_gone.iter().any(|it| same_place(it, now) && it.peers.is_some());
+    if let Some(mount) = evidence.mounts_left.iter().filter(|now| now.peers.is_none()).find(was_shared) {
+        let seen = format!("on the host, {} was shared, and is private now", mount.point.display());
+        return Err(fail!(HostMadePrivate, "the host's mounts as they were", "{seen}"));
+    }
+    let host_mounts = evidence.sandbox.mounts_before();
+    let is_shared = |mount: &&Mount| mount.peers.is_some() && host_mounts.iter().any(|it| it.peers == mount.peers);
+    if let Some(mount) = command.mounts.iter().find(is_shared) {
+        let (point, group) = (mount.point.display(), mount.peers.unwrap_or_default());
+        let seen = format!("in its mount namespace, {point} is in peer group {group}, and so is the host's");
+        return Err(fail!(MountsShared, "no mount shared with the host", "{seen}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! Exercise `pivot`: nothing of the host's file system is left to climb to.
+
+use std::path::Path;
+
+use super::*;
+
+pub fn nothing_is_above_its_root(evidence: &Evidence<'_>) -> Checked {
+    let command = evidence.command()?;
+    if command.namespace_root == command.root.0 {
+        return Ok(());
+    }
+    // With pivot_root(".", ".") the old root is on top of the new one.
+    the_old_root_is_not_among(evidence, &command.own_mounts)?;
+    let pid = command.pid();
+    let seen = format!("/proc/{pid}/root is not the root of its mount namespace, which is above it");
+    Err(fail!(StillEscapes, "they are the same", "{seen}"))
+}
+
+pub fn the_old_root_is_gone(evidence: &Evidence<'_>) -> Checked {
+    let command = evidence.command()?;
+    the_old_root_is_not_among(evidence, &command.own_mounts)?;
+    the_old_root_is_not_among(evidence, &command.mounts)?;
+    let covered = old_root_among(evidence, &command.mounts_underneath).is_some();
+    let seen = "in its mount namespace, the host's root is mounted under its `/`";
+    require!(!covered, OldRootCovered, "nowhere", "{seen}");
+    Ok(())
+}
+
+pub fn nothing_outside_is_open(evidence: &Evidence<'_>) -> Checked {
+    let command = evidence.command()?;
+    let Some(escape) = command.escapes.first() else { return Ok(()) };
+    let (pid, link, to) = (escape.process.pid, &escape.link, escape.to.display());
+    let whose = match escape.process.inner_pid() {
+        _ if pid == command.pid() => "the command's".to_owned(),
+        inner => format!("in there /proc/{inner}/{link}, which the command may open"),
+    };
+    let diagnosis = match link.as_str() {
+        "root" => Diagnosis::StillEscapes,
+        "cwd" => Diagnosis::ChrootWithoutChdir,
+        _ => Diagnosis::DescriptorsLeaked,
+    };
+    let seen = format!("/proc/{pid}/{link}, {whose}, leads out of its `/`, to {to}");
+    Err(failure(diagnosis, seen, "nothing that is open in there leads out"))
+}
+
+fn old_root_among<'a>(evidence: &Evidence<'_>, mounts: &'a [Mount]) -> Option<&'a Mount> {
+    let hosts = evidence.sandbox.mounts_before();
+    let old = hosts.iter().rfind(|mount| mount.point == Path::new("/"))?;
+    mounts.iter().find(|mount| (&old.device, &old.root) == (&mount.device, &mount.root))
+}
+
+fn the_old_root_is_not_among(evidence: &Evidence<'_>, mounts: &[Mount]) -> Checked {
+    let Some(mount) = old_root_among(evidence, mounts) else { return Ok(()) };
+    let seen = format!("in its mount namespace, the host's root is mounted at {}", mount.point.display());
+    Err(fail!(OldRootReachable, "nowhere", "{seen}"))
+}

@@ -1,0 +1,43 @@
+//! Exercise `proc`: a /proc of its own, read-only, and no mount left when it ends.
+
+use super::*;
+
+pub fn its_proc_is_its_own(evidence: &Evidence<'_>) -> Checked {
+    let command = evidence.command()?;
+    let pid = command.pid();
+    let expected = "a proc file system in which 1 is the first process of the command's PID namespace";
+    match command.proc {
+        ProcView::Own { .. } => return Ok(()),
+        ProcView::Foreign => {
+            let seen = format!("/proc/{pid}/root/proc shows another PID namespace than the command's");
+            return Err(fail!(ProcOfTheHost, expected, "{seen}"));
+        }
+        ProcView::None => {}
+    }
+    let procs = |mounts: &[Mount]| mounts.iter().filter(|it| it.kind == "proc").cloned().collect::<Vec<_>>();
+    let (inside, hosts) = (procs(&command.mounts), procs(&evidence.sandbox.mounts_before()));
+    let seen = format!("/proc/{pid}/root/proc is no proc file system");
+    let is_new = command.root.0 != evidence.sandbox.root && inside.len() > hosts.len();
+    require!(is_new, ProcNotMounted, expected, "{seen}");
+    if let Some(place) = inside.iter().find_map(|mount| mount.point.strip_prefix(&command.root.1).ok()) {
+        return Err(fail!(ProcNotMounted, expected, "{seen}; but there is one at /{}", place.display()));
+    }
+    Err(fail!(ProcBeforeChroot, expected, "{seen}; but there is a new one elsewhere in its mount namespace"))
+}
+
+pub fn its_proc_is_read_only(evidence: &Evidence<'_>) -> Checked {
+    its_proc_is_its_own(evidence)?;
+    let command = evidence.command()?;
+    let seen = format!("the proc file system at /proc/{}/root/proc can be written to", command.pid());
+    require!(command.proc == ProcView::Own { read_only: true }, ProcWritable, "ro", "{seen}");
+    Ok(())
+}
+
+pub fn no_mount_is_left(evidence: &Evidence<'_>) -> Checked {
+    let place = |mount: &Mount| format!("on the host, a {} file system at {}", mount.kind, mount.point.display());
+    let gone = evidence.mounts_gone.first().map(|mount| format!("no longer {}", place(mount)));
+    match evidence.mounts_left.first().map(place).or(gone) {
+        None => Ok(()),
+        Some(seen) => Err(fail!(MountsLeft, "the mounts that were there before", "{seen}")),
+    }
+}

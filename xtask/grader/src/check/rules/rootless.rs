@@ -1,0 +1,92 @@
+//! Exercise `rootless`: all of the steps without a privilege on the host.
+
+use std::process::{Command, Stdio};
+
+use lab::procfs::FileId;
+
+use super::*;
+use crate::catalog;
+use crate::check::evidence::{maps_root, not_mapped};
+use crate::check::rules;
+
+/// What is observed of user namespaces while the command waits.
+#[derive(Default)]
+struct UserNamespaces {
+    uid_map: String,
+    gid_map: String,
+    command: Option<FileId>,
+    run: Option<FileId>,
+}
+
+pub fn it_needs_no_rights(sandbox: &Sandbox) -> Checked {
+    // An ordinary user, without a capability, with numbers that no source names and that differ. It needs a user namespace of
+    // ours around the program's own, because the host has no other numbers to give.
+    let number = std::process::id() % 10_000;
+    let (uid, gid) = ((20_000 + number).to_string(), 40_000 + number);
+    let unshare = ["unshare", "--user", &format!("--map-user={uid}"), &format!("--map-group={gid}")];
+    user_namespaces_nest(&unshare)?;
+    let invocation = Invocation { wrapper: &unshare, watch_setgroups: true, ..Default::default() };
+    let (evidence, observed) = observe_more(sandbox, &invocation, |command| {
+        let pid = command.pid();
+        let map = |name| sandbox.host.read(pid, name).map(|map| String::from_utf8_lossy(&map).into_owned());
+        let namespace = |pid| sandbox.host.id(pid, "ns/user").ok();
+        // A process that the sandbox started has no parent on the host.
+        let run = sandbox.guests()?.into_iter().find(|it| it.parent == 0).and_then(|it| namespace(it.pid));
+        Ok(UserNamespaces { uid_map: map("uid_map")?, gid_map: map("gid_map")?, command: namespace(pid), run })
+    })?;
+    let outer = evidence.started_in;
+    let Some(command) = &evidence.observation else { return Err(why_it_never_ran(&evidence, &uid)) };
+    let pid = command.pid();
+    let is_new = observed.command != outer && command.new.contains(&"user");
+    let seen = format!("/proc/{pid}/ns/user is the one that `run` was started in");
+    require!(is_new, NoUserNamespace, "a user namespace of its own", "{seen}");
+    if !maps_root(&observed.uid_map) || !maps_root(&observed.gid_map) {
+        return Err(not_mapped(&format!("process {pid}"), &observed.uid_map, &observed.gid_map));
+    }
+    // A write is seen only of a program that has moved itself: a child that writes is another process.
+    let denied = observed.run == outer || evidence.wrote_setgroups != Some(false);
+    let seen = "`run` made a user namespace, and wrote nothing to its /proc/self/setgroups";
+    require!(denied, GroupsNotDenied, "`deny`, before gid_map is written", "{seen}");
+    let steps: Vec<_> = catalog::exercises()?.iter().filter(|it| it.is_step()).collect();
+    rules::shared(&steps)?.into_iter().try_for_each(|rule| rule(&evidence))
+}
+
+/// Tries whether a user can make a user namespace on this host without a capability.
+fn user_namespaces_nest(unshare: &[&str]) -> Checked {
+    if lab::process::on_path("unshare").is_none() {
+        return Err(cannot_run("there is no unshare(1)", "It is of util-linux: `sudo apt install util-linux`."));
+    }
+    let line = [unshare, &["unshare", "--user", "--map-root-user", "true"]].concat();
+    let why = match Command::new(line[0]).args(&line[1..]).stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => shorten(&String::from_utf8_lossy(&output.stderr)),
+        Err(error) => error.to_string(),
+    };
+    let cure = "`cargo xtask doctor` says what this machine allows; `--map-user` takes util-linux 2.34.";
+    Err(cannot_run(format!("`{}`: {why}", line.join(" ")), cure))
+}
+
+/// Returns the failure of a program whose command was never there, although it is when the program has the privilege.
+fn why_it_never_ran(evidence: &Evidence<'_>, uid: &str) -> Error {
+    let (said, words) = (shorten(&evidence.stderr), Stderr::new(&evidence.stderr));
+    let never_ran = || evidence.command().map(drop).expect_err("the command never ran");
+    let Some(remains) = &evidence.remains else { return never_ran() };
+    // The map of the user namespace around the program begins with this number.
+    let is_outer = remains.uid_map.split_whitespace().next() == Some(uid);
+    // A program that maps each number to itself has the same map in its own, and has written there before.
+    if is_outer && evidence.wrote_setgroups == Some(true) {
+        let seen = format!("without a capability, `run` ended, and said on stderr: {said}");
+        return not_mapped(&seen, &remains.uid_map, &remains.gid_map);
+    }
+    if is_outer {
+        let expected = "a user namespace of its own, and the command in it";
+        let seen = "without a capability, it ended in the user namespace that it was started in";
+        return fail!(NoUserNamespace, expected, "{seen}; on stderr: {said}");
+    }
+    if words.names(Errno::EPERM) && words.has("_map") && !remains.is_mapped() {
+        let expected = format!("for uid_map `0 {uid} 1`, and for gid_map its own number likewise");
+        let seen = "it was started with uid and gid that no source names";
+        return fail!(MapRefused, expected, "{seen}, and said on stderr: {said}");
+    }
+    never_ran()
+}

@@ -1,0 +1,297 @@
+//! The sandbox of one check: a throwaway host, and this process, which watches the host from outside.
+//!
+//! ```text
+//! grader check           starts one sandbox after the other, and reports
+//! └─ grader --sandbox    made the host's namespaces, but isn't in its PID namespace,
+//!    │                   so nothing on the host can see, signal or trace it
+//!    ├─ /sbin/init …     the throwaway host
+//!    └─ PROGRAM run …    the program that is checked; what it starts dies with init
+//! ```
+//!
+//! The program isn't trusted. It may print anything, fork or write without end, ignore signals, or mount over /proc. The
+//! sandbox holds its own descriptor of /proc, and limits time, processes and output.
+
+use std::cell::{Cell, RefCell};
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use lab::mountinfo::{self, Mount};
+use lab::procfs::{FileId, Pid, Proc, Process, id_of};
+use lab::{host, workspace};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::prctl::set_dumpable;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::{close, setsid};
+
+mod capture;
+mod limits;
+mod namespaces;
+mod run;
+mod scratch;
+mod setgroups;
+
+use limits::{MOST_PROCESSES, PROCESS_LIMIT};
+pub use limits::{TIME_LIMIT, WALL_LIMIT};
+pub use namespaces::{Place, hostname};
+pub use run::{Invocation, Remains, Run};
+
+/// A throwaway host, watched by this process.
+#[derive(Debug)]
+pub struct Sandbox {
+    pub host: Proc,
+    /// The real machine's /proc, the only one in which this process has an entry.
+    pub machine: Proc,
+    /// The program, and arguments that stand before `run`.
+    pub program: Vec<OsString>,
+    /// Where the program starts: a directory with a `rootfs/`.
+    pub directory: PathBuf,
+    pub environment: Vec<(&'static str, OsString)>,
+    pub rootfs: Option<FileId>,
+    pub root: FileId,
+    /// The host's shell, if the rootfs has none at that path.
+    pub host_only_shell: Option<PathBuf>,
+    /// The shells of the host and of the rootfs, each with its root.
+    pub shells: Vec<(FileId, File)>,
+    mounts: RefCell<Vec<Mount>>,
+    processes: Vec<Pid>,
+    /// The host's process 1; `None` when the host is closed.
+    init: RefCell<Option<Child>>,
+    opened: Instant,
+    /// The time by the sandbox's own clock.
+    time: Cell<Duration>,
+}
+
+impl Sandbox {
+    /// Makes a throwaway host, which this process, of one thread, watches from now on.
+    pub fn open(program: Vec<OsString>, directory: &Path, in_user_namespace: bool) -> Result<Sandbox> {
+        // Out of reach of the signals that a program sends its process group or its terminal's.
+        setsid().context("setsid")?;
+        setrlimit(Resource::RLIMIT_CORE, 0, 0).context("setrlimit(RLIMIT_CORE)")?;
+        close_inherited().context("open(\"/proc/self/fd\")")?;
+        let machine = Proc::open(Path::new("/proc")).context("open(\"/proc\")")?;
+        // Before the host is built: this process has no /proc/self there.
+        let environment = host::environment(&[workspace::programs()?])?;
+        // Absolute, because returning from another mount namespace leaves us in `/`.
+        let directory = directory.canonicalize().with_context(|| format!("finding {}", directory.display()))?;
+        let init = host::build(in_user_namespace, host::Guests::Untrusted).context("no throwaway host")?;
+        // It counts a user's processes in this user namespace; before 5.14 it would count all of the user's.
+        if host::kernel_is_at_least(5, 14) {
+            setrlimit(Resource::RLIMIT_NPROC, PROCESS_LIMIT, PROCESS_LIMIT).context("setrlimit(RLIMIT_NPROC)")?;
+        }
+        // Otherwise root on the host could trace us, if it finds a descriptor of the machine's /proc.
+        set_dumpable(false).context("prctl(PR_SET_DUMPABLE, 0)")?;
+        cover()?;
+        let host = detached_proc()?;
+        let processes = host.pids()?;
+        ensure!(!processes.is_empty(), "no throwaway host: its /proc is empty");
+        // Before the program runs, which may replace them.
+        let rootfs = directory.join("rootfs");
+        let root = host.id(1, "root")?;
+        let host_shell = find_program(&environment, "sh");
+        let opened = host_shell.as_ref().and_then(|path| File::open(path).ok()).map(|file| (root, file));
+        let of_rootfs = open_in_root(&rootfs, Path::new("/bin/sh"));
+        let rootfs_id = id_of(&rootfs).ok();
+        Ok(Sandbox {
+            mounts: RefCell::new(mountinfo::parse(&host.read(1, "mountinfo")?)),
+            host,
+            machine,
+            program,
+            environment,
+            rootfs: rootfs_id,
+            root,
+            host_only_shell: host_shell.filter(|path| open_in_root(&rootfs, path).is_none()),
+            shells: opened.into_iter().chain(rootfs_id.zip(of_rootfs)).collect(),
+            directory,
+            processes,
+            init: RefCell::new(Some(init)),
+            opened: Instant::now(),
+            time: Cell::default(),
+        })
+    }
+
+    /// Returns the processes that the program has started, and the program's own.
+    pub fn guests(&self) -> nix::Result<Vec<Process>> {
+        let mut guests = Vec::new();
+        for pid in self.host.pids()?.into_iter().filter(|pid| !self.processes.contains(pid)) {
+            // Reading a command line waits for a process that is forking. Among hundreds that takes seconds, and the limit
+            // must speak first.
+            if self.count_guests()? > MOST_PROCESSES {
+                break;
+            }
+            guests.extend(self.host.process(pid));
+        }
+        Ok(guests)
+    }
+
+    fn count_guests(&self) -> nix::Result<usize> {
+        Ok(self.host.pids()?.len().saturating_sub(self.processes.len()))
+    }
+
+    fn mounts_now(&self) -> Result<Vec<Mount>> {
+        Ok(mountinfo::parse(&self.host.read(1, "mountinfo")?))
+    }
+
+    /// Returns what was mounted on the host before the program ran.
+    pub fn mounts_before(&self) -> Vec<Mount> {
+        self.mounts.borrow().clone()
+    }
+
+    /// Returns what is mounted on the host now, and wasn't before.
+    pub fn new_mounts(&self) -> Result<Vec<Mount>> {
+        Ok(difference(self.mounts_now()?, &self.mounts.borrow()))
+    }
+
+    /// Returns what was mounted on the host before, and isn't now.
+    pub fn gone_mounts(&self) -> Result<Vec<Mount>> {
+        Ok(difference(self.mounts_before(), &self.mounts_now()?))
+    }
+
+    /// Mounts an empty file system on the host, before the program runs. What is written there goes with the host.
+    pub fn mount_tmpfs(&self, point: &Path) -> Result<()> {
+        mount_tmpfs(point, MsFlags::empty())?;
+        self.accept_mounts()
+    }
+
+    /// Counts what is mounted now as mounted before the program ran.
+    pub fn accept_mounts(&self) -> Result<()> {
+        *self.mounts.borrow_mut() = self.mounts_now()?;
+        Ok(())
+    }
+
+    /// Sends a signal to a process of the host. It is no error if it has just ended.
+    pub fn signal(&self, pid: Pid, signal: Signal) -> Result<()> {
+        // kill(2) takes the PID that it has in our own namespace.
+        let identity = |proc: &Proc, pid: Pid| Some((proc.id(pid, "ns/pid").ok()?, proc.process(pid)?.inner_pid()));
+        let no_process = || format!("there is no process {pid}");
+        let wanted = identity(&self.host, pid).with_context(no_process)?;
+        let mut all = self.machine.pids()?.into_iter();
+        let outer = all.find(|outer| identity(&self.machine, *outer) == Some(wanted)).with_context(no_process)?;
+        match kill(nix::unistd::Pid::from_raw(outer.cast_signed()), signal) {
+            Err(Errno::ESRCH) => Ok(()),
+            result => result.with_context(|| format!("kill({outer}, {signal})")),
+        }
+    }
+
+    /// Ends the host, and everything that runs on it.
+    pub fn close(&self) {
+        let Some(mut init) = self.init.take() else { return };
+        let _ = init.kill();
+        // The kernel lets process 1 end when nothing is left in its namespace, not even a zombie, and the programs that we
+        // started are our zombies. nix can't decode a death by real-time signal, which is no reason to stop.
+        let is_init = |dead: WaitStatus| dead.pid().is_some_and(|pid| pid.as_raw().cast_unsigned() == init.id());
+        loop {
+            match nix::sys::wait::wait() {
+                Err(Errno::ECHILD) => return,
+                Ok(dead) if is_init(dead) => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Returns the items of `all` without those of `others`, each as often as it is there.
+fn difference(mut all: Vec<Mount>, others: &[Mount]) -> Vec<Mount> {
+    for other in others {
+        if let Some(at) = all.iter().position(|it| it == other) {
+            all.remove(at);
+        }
+    }
+    all
+}
+
+/// Returns the path of a program of that name, as a program with that environment finds it.
+pub fn find_program(environment: &[(&str, OsString)], name: &str) -> Option<PathBuf> {
+    let (_, path) = environment.iter().find(|(name, _)| *name == "PATH")?;
+    env::split_paths(path).map(|directory| directory.join(name)).find(|file| file.is_file())
+}
+
+/// Opens `path` as a process does whose root is `root`: Alpine's `/bin/sh` is a link to `/bin/busybox`, which the host may
+/// have as well.
+fn open_in_root(root: &Path, path: &Path) -> Option<File> {
+    let root = nix::fcntl::open(root, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    openat2(root, path, how).ok().map(File::from)
+}
+
+/// Closes what a careless caller has left open, so that no program inherits it from us.
+fn close_inherited() -> io::Result<()> {
+    let fds = fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    for fd in fds.filter(|fd| *fd > 2).collect::<Vec<i32>>() {
+        // One of them is the directory that was read, and is closed already.
+        let _ = close(fd);
+    }
+    Ok(())
+}
+
+/// The mount point of the kernel's cgroups.
+pub const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Covers what a program of root's could leave on the machine without writing a file: cgroups, and the names of network
+/// namespaces, which ip-netns(8) keeps in /run/netns.
+fn cover() -> Result<()> {
+    for (point, flags) in [(CGROUPS, MsFlags::MS_RDONLY), ("/run/netns", MsFlags::empty())] {
+        if Path::new(point).is_dir() {
+            mount_tmpfs(Path::new(point), flags)?;
+        }
+    }
+    Ok(())
+}
+
+fn mount_tmpfs(point: &Path, flags: MsFlags) -> Result<()> {
+    mount(Some("tmpfs"), point, Some("tmpfs"), flags, None::<&str>)
+        .with_context(|| format!("mount(\"tmpfs\", {point:?}, \"tmpfs\")"))
+}
+
+/// Opens the host's /proc by a mount that is nowhere in the tree: nothing can be mounted over a file in it, such as another
+/// namespace over /proc/PID/ns.
+fn detached_proc() -> Result<Proc> {
+    let bind = MsFlags::MS_BIND;
+    mount(Some("/proc"), "/proc", None::<&str>, bind, None::<&str>).context("mount(\"/proc\", \"/proc\", MS_BIND)")?;
+    let proc = Proc::open(Path::new("/proc")).context("open(\"/proc\")")?;
+    umount2("/proc", MntFlags::MNT_DETACH).context("umount2(\"/proc\", MNT_DETACH)")?;
+    Ok(proc)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_are_followed_inside_a_root() {
+        let root = env::temp_dir().join(format!("mini-docker-in-root-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("bin")).unwrap();
+        fs::create_dir_all(root.join("usr/bin")).unwrap();
+        fs::write(root.join("usr/bin/busybox"), "x").unwrap();
+        symlink("/bin/busybox", root.join("bin/sh")).unwrap();
+        symlink("../usr/../../../usr/bin/busybox", root.join("bin/busybox")).unwrap();
+        symlink("usr", root.join("lib")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        let read = |path: &str| open_in_root(&root, Path::new(path)).map(|it| io::read_to_string(it).unwrap());
+        assert_eq!(read("/bin/sh").as_deref(), Some("x"));
+        assert_eq!(read("/lib/bin/busybox").as_deref(), Some("x"));
+        assert_eq!(read("/bin/no-such"), None);
+        assert_eq!(read("/loop"), None);
+        fs::remove_dir_all(root).unwrap();
+    }
+}

@@ -1,0 +1,270 @@
+//! One run of the program, supervised.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::thread;
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+
+use super::capture::{Capture, MOST_OUTPUT};
+use super::setgroups::SetgroupsWatch;
+use super::*;
+use crate::check::verdict::{Checked, fail};
+
+/// The time between two observations of a program.
+const TICK: Duration = Duration::from_millis(1);
+/// A PID namespace outlives its last process by 30 to 80 ms, and by more on a busy machine.
+const CLEAN_UP: Duration = Duration::from_millis(1500);
+/// A wrapper that stops itself, and becomes the program when it is continued.
+const STOPPED: [&str; 4] = ["sh", "-c", r#"kill -STOP $$; exec "$@""#, "sh"];
+
+/// How to start the program, besides `PROGRAM run COMMAND [ARG...]`.
+#[derive(Debug, Default)]
+pub struct Invocation<'a> {
+    /// Between `run` and the command: `["--hostname", "other"]`.
+    pub flags: &'a [&'a str],
+    pub variables: &'a [(&'a str, &'a str)],
+    /// A program that starts it, such as `["unshare", "--user"]`.
+    pub wrapper: &'a [&'a str],
+    /// Joins stdout and stderr, as on a terminal, so that the order of their lines shows.
+    pub merged: bool,
+    /// Notes whether the program writes to its own /proc/self/setgroups.
+    pub watch_setgroups: bool,
+    pub program: Option<&'a str>,
+    /// Leaves no CPU to the sandbox.
+    pub all_cpus: bool,
+}
+
+impl Sandbox {
+    pub fn start(&self, invocation: &Invocation<'_>, command: &[&str]) -> Checked<Run<'_>> {
+        let mut words: Vec<&OsStr> = invocation.wrapper.iter().map(OsStr::new).collect();
+        if invocation.watch_setgroups {
+            words.extend(STOPPED.map(OsStr::new));
+        }
+        match invocation.program {
+            None => words.extend(self.program.iter().map(OsString::as_os_str)),
+            Some(program) => words.push(OsStr::new(program)),
+        }
+        let rest = ["run"].iter().chain(invocation.flags).chain(command);
+        words.extend(rest.map(OsStr::new));
+        let (stdout, out) = io::pipe()?;
+        let (stderr, err) = match invocation.merged {
+            true => (None, out.try_clone()?),
+            false => io::pipe().map(|(reader, writer)| (Some(reader), writer))?,
+        };
+        let start = || {
+            Command::new(words[0])
+                .args(&words[1..])
+                .current_dir(&self.directory)
+                .env_clear()
+                .envs(self.environment.iter().map(|(name, value)| (name, value)))
+                .envs(invocation.variables.iter().copied())
+                .stdin(Stdio::piped())
+                .stdout(out)
+                .stderr(err)
+                .process_group(0)
+                .spawn()
+        };
+        let started = if invocation.all_cpus { start() } else { on_all_but_one_cpu(start)? };
+        let mut child = started
+            .map_err(|error| fail!(NotAProgram, "a program that can be executed", "{}: {error}", words[0].display()))?;
+        let stdin = child.stdin.take();
+        if let Some(stdin) = &stdin {
+            // The program may fill it, by /proc/self/fd/0, which must not keep us waiting.
+            fcntl(stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        }
+        let mut run = Run {
+            sandbox: self,
+            child,
+            stdin,
+            out: Capture::new(stdout)?,
+            err: stderr.map(Capture::new).transpose()?,
+            status: None,
+            remains: None,
+            setgroups: None,
+            started_in: None,
+        };
+        if invocation.watch_setgroups {
+            run.wait_until(TIME_LIMIT, |run| Ok(run.is_in_state('T')))?;
+            let pid = run.pid()?;
+            run.setgroups = Some(SetgroupsWatch::new(pid)?);
+            run.started_in = Some(self.host.id(pid, "ns/user")?);
+            self.signal(pid, Signal::SIGCONT)?;
+        }
+        Ok(run)
+    }
+}
+
+/// A run of the program.
+#[derive(Debug)]
+pub struct Run<'a> {
+    sandbox: &'a Sandbox,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    out: Capture,
+    /// `None` if stdout and stderr are one.
+    err: Option<Capture>,
+    status: Option<ExitStatus>,
+    /// What was left of the program when it had ended.
+    pub remains: Option<Remains>,
+    setgroups: Option<SetgroupsWatch>,
+    /// The user namespace that the program started in, if its setgroups file is watched.
+    pub started_in: Option<FileId>,
+}
+
+/// What the kernel still has of a program that has ended, until its exit status is read: its user namespace.
+#[derive(Clone, Debug)]
+pub struct Remains {
+    pub in_hosts_user_namespace: bool,
+    pub uid_map: String,
+    pub gid_map: String,
+    pub allows_setgroups: bool,
+}
+
+impl Run<'_> {
+    /// Returns the program's PID on the host.
+    pub fn pid(&self) -> Result<Pid> {
+        // std has the PID in our own namespace, outside of the host's.
+        let process = self.sandbox.machine.process(self.child.id());
+        process.and_then(|it| it.numbers.get(1).copied()).context("the program has no PID on the host")
+    }
+
+    /// Returns the program's exit status, if it has ended.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
+            let id = Id::Pid(nix::unistd::Pid::from_raw(self.child.id().cast_signed()));
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            // Any answer but this means that it has ended: nix can't decode a death by real-time signal. Only then read the
+            // status, because the remains go with it.
+            if waitid(id, flags) != Ok(WaitStatus::StillAlive) {
+                self.remains = self.read_remains();
+                self.status = self.child.try_wait().ok().flatten();
+            }
+        }
+        self.status
+    }
+
+    fn read_remains(&self) -> Option<Remains> {
+        let (machine, pid) = (&self.sandbox.machine, self.child.id());
+        let read = |name| Some(String::from_utf8_lossy(&machine.read(pid, name).ok()?).into_owned());
+        Some(Remains {
+            in_hosts_user_namespace: machine.id(pid, "ns/user").ok()? == self.sandbox.host.id(1, "ns/user").ok()?,
+            uid_map: read("uid_map")?,
+            gid_map: read("gid_map")?,
+            allows_setgroups: read("setgroups")?.trim() == "allow",
+        })
+    }
+
+    /// True if the program is in that state: `S` is asleep, `T` stopped.
+    pub fn is_in_state(&self, state: char) -> bool {
+        self.sandbox.machine.process(self.child.id()).is_some_and(|it| it.state == state)
+    }
+
+    /// True if the program wrote to its own /proc/self/setgroups; `None` if that wasn't watched.
+    pub fn wrote_setgroups(&self) -> Option<bool> {
+        self.setgroups.as_ref().map(SetgroupsWatch::was_written)
+    }
+
+    /// Waits until `observe` returns something. Returns `None` when the program and all its processes have ended, or `patience`
+    /// is over.
+    pub fn poll<T>(
+        &mut self,
+        patience: Duration,
+        mut observe: impl FnMut(&mut Self) -> Checked<Option<T>>,
+    ) -> Checked<Option<T>> {
+        let end = self.sandbox.time.get() + patience;
+        let mut last = Instant::now();
+        loop {
+            thread::sleep(TICK);
+            self.listen()?;
+            self.sandbox.tick(&mut last);
+            // First, because observing thousands of processes takes long.
+            self.sandbox.enforce_limits()?;
+            // Before the observation, so that it doesn't miss what happened just before the end.
+            let ended = self.status().is_some() && self.sandbox.guests()?.is_empty();
+            if let Some(observed) = observe(self)? {
+                return Ok(Some(observed));
+            }
+            if ended || self.sandbox.time.get() > end {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits until something holds, as [`Run::poll`] does. Returns true if it does.
+    pub fn wait_until(
+        &mut self,
+        patience: Duration,
+        mut holds: impl FnMut(&mut Self) -> Checked<bool>,
+    ) -> Checked<bool> {
+        Ok(self.poll(patience, |run| Ok(holds(run)?.then_some(())))?.is_some())
+    }
+
+    pub fn wait(&mut self) -> Checked<ExitStatus> {
+        // The limit of the sandbox is over before this, and fails.
+        let status = self.poll(2 * TIME_LIMIT, |run| Ok(run.status()))?;
+        self.listen()?;
+        Ok(status.or(self.status).context("the program has ended without a status")?)
+    }
+
+    /// Returns the processes that are still there after those that are ending have had their time.
+    pub fn left_behind(&mut self) -> Checked<Vec<Process>> {
+        self.wait_until(CLEAN_UP, |run| Ok(run.sandbox.guests()?.is_empty()))?;
+        // What the last of them has written.
+        self.listen()?;
+        Ok(self.sandbox.guests()?)
+    }
+
+    /// Types a line to the program's stdin. It is no error if nobody reads it.
+    pub fn type_line(&mut self, line: &str) {
+        if let Some(stdin) = &mut self.stdin {
+            // Rust ignores SIGPIPE, so a closed pipe is an error, and so is a full one. Otherwise a few bytes always fit.
+            let _ = stdin.write_all(format!("{line}\n").as_bytes());
+        }
+    }
+
+    pub fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Returns what the program has written to stdout, or to both if they are one.
+    pub fn stdout(&self) -> String {
+        self.out.text()
+    }
+
+    /// Returns what the program has written to stderr, or to both if they are one.
+    pub fn stderr(&self) -> String {
+        self.err.as_ref().unwrap_or(&self.out).text()
+    }
+
+    fn listen(&mut self) -> Checked {
+        let total = self.out.read()? + self.err.as_mut().map_or(Ok(0), Capture::read)?;
+        if total > MOST_OUTPUT {
+            self.sandbox.close();
+            let expected = "what the command writes, and no more";
+            return Err(fail!(WritesWithoutEnd, expected, "more than {} MiB of output", MOST_OUTPUT >> 20));
+        }
+        Ok(())
+    }
+}
+
+/// Starts a process that leaves one CPU to us, and so do its children: among hundreds that are busy starting more, we would
+/// get to work once in some seconds.
+fn on_all_but_one_cpu<T>(start: impl FnOnce() -> T) -> nix::Result<T> {
+    let us = nix::unistd::Pid::from_raw(0);
+    let ours = sched_getaffinity(us)?;
+    let cpus: Vec<usize> = (0..CpuSet::count()).filter(|cpu| ours.is_set(*cpu) == Ok(true)).collect();
+    let mut theirs = ours;
+    if cpus.len() > 1 {
+        // Sandboxes that run at the same time leave different ones.
+        theirs.unset(cpus[std::process::id() as usize % cpus.len()])?;
+    }
+    sched_setaffinity(us, &theirs)?;
+    let started = start();
+    sched_setaffinity(us, &ours)?;
+    Ok(started)
+}

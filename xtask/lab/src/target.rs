@@ -1,0 +1,31 @@
+//! Directories below cargo's target directory, and the cache of downloads.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::{cargo, workspace};
+
+/// Returns the target directory of the program in [`workspace::workshop`]: ours, because they share libraries. That of a test is next
+/// to its workshop, so that `mine` on the throwaway host is never a test's.
+pub fn workshop() -> Result<PathBuf> {
+    match env::var_os(workspace::WORKSHOP) {
+        Some(directory) => Ok(Path::new(&directory).with_file_name("target")),
+        None => cargo::target_directory(),
+    }
+}
+
+/// Returns the directory for tests of one `source`, with a rootfs of its own, so that no test sees what learners did to theirs.
+pub fn test_directory(source: &str) -> Result<PathBuf> {
+    Ok(cargo::target_directory()?.join("test-rootfs").join(source))
+}
+
+/// Returns the place where downloads are kept from one checkout to the next: `$XDG_CACHE_HOME/mini-docker`, otherwise
+/// `~/.cache/mini-docker`, otherwise the target directory.
+pub fn cache() -> Result<PathBuf> {
+    // The XDG base directory specification: ignore a path that is not absolute.
+    let directory = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = directory("XDG_CACHE_HOME").or_else(|| directory("HOME").map(|home| home.join(".cache")));
+    Ok(base.map_or_else(cargo::target_directory, Ok)?.join("mini-docker"))
+}
