@@ -202,26 +202,6 @@ fn a_connection_that_breaks_off_is_refused() {
 }
 
 #[test]
-fn a_download_cut_anywhere_is_refused() {
-    let (bytes, sum) = tarball(&Sandbox::new());
-    let last = bytes.len() - 1;
-    let cuts = [0, 1, 2, 9, 10, 11, 63, 64, 65, 99, 100, last / 3, last / 2, last - 8, last - 1, last];
-    for (cut, has_length) in cuts.iter().flat_map(|cut| [(*cut, true), (*cut, false)]) {
-        // Without its length, curl(1) can't tell that something is missing; only the sum can.
-        let answer = match has_length {
-            true => reply("200 OK", bytes.len(), &bytes[..cut]),
-            false => [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", &bytes[..cut]].concat(),
-        };
-        let sandbox = Sandbox::new();
-        let output = sandbox.run(&["--source", "alpine", "--mirror", &serve(answer), "--sha512", &sum]);
-        let text = failure(&output);
-        assert_eq!((output.status.code(), text.lines().count()), (Some(1), 1), "{cut} {has_length}: {text}");
-        assert!(!sandbox.rootfs().exists(), "{cut} {has_length}: {text}");
-        sandbox.assert_tidy();
-    }
-}
-
-#[test]
 fn a_full_disk_below_the_cache_is_an_error_and_leaves_none() {
     let sandbox = Sandbox::new();
     let bytes = vec![b'x'; 300_000];
@@ -244,29 +224,6 @@ fn modes(rootfs: &Path) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     lines.join("\n")
-}
-
-#[test]
-fn the_umask_does_not_show() {
-    let sandbox = Sandbox::new();
-    let deep = sandbox.0.join("directory/etc/deep");
-    fs::create_dir_all(&deep).unwrap();
-    fs::write(deep.join("file"), "x").unwrap();
-    fs::set_permissions(deep.join("file"), fs::Permissions::from_mode(0o640)).unwrap();
-    fs::set_permissions(&deep, fs::Permissions::from_mode(0o754)).unwrap();
-    tarball(&sandbox);
-    for source in ["host", sandbox.0.join("tarball").to_str().unwrap()] {
-        let made = ["022", "077", "000"].map(|umask| {
-            let script = format!("umask {umask} && exec \"$@\"");
-            let mut shell = Command::new("sh");
-            shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_xtask"), "rootfs", "--force", "--source", source]);
-            let output = shell.arg("--to").arg(sandbox.rootfs()).output().unwrap();
-            assert!(output.status.success(), "{}", stderr(&output));
-            modes(&sandbox.rootfs())
-        });
-        assert_eq!(made[0], made[1], "{source}");
-        assert_eq!(made[0], made[2], "{source}");
-    }
 }
 
 #[test]
@@ -327,19 +284,6 @@ fn shape(rootfs: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_rootfs_of_this_machines_programs_has_alpines_directories() {
-    let sandbox = Sandbox::new();
-    let output = sandbox.run(&["--source", "host"]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    archives::assert_is_sane(&sandbox.rootfs());
-    // As in Alpine 3.19.4's minirootfs.
-    let alpine = "bin 755,dev 755,etc 755,home 755,lib 755,media 755,mnt 755,opt 755,proc 555,root 700,run 755,sbin 755,\
-                  srv 755,sys 555,tmp 1777,usr 755,var 755";
-    assert_eq!(shape(&sandbox.rootfs()).join(","), alpine);
-    assert!(!sandbox.rootfs().join("bin/bash").exists());
-}
-
-#[test]
 fn a_tarball_or_a_directory_can_be_named() {
     let sandbox = Sandbox::new();
     tarball(&sandbox);
@@ -389,38 +333,6 @@ fn somebodys_own_rootfs_is_not_replaced_without_force() {
 }
 
 #[test]
-fn killed_at_any_moment_it_leaves_a_complete_rootfs_or_none() {
-    let sandbox = Sandbox::new();
-    for milliseconds in [1, 5, 20, 50, 100, 150, 200, 300] {
-        let mut xtask = sandbox.xtask(&["--source", "host", "--force"]).stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(Duration::from_millis(milliseconds));
-        xtask.kill().unwrap();
-        xtask.wait().unwrap();
-        if sandbox.rootfs().exists() {
-            assert!(sandbox.rootfs().join("etc/mini-docker").is_file(), "{milliseconds} ms");
-        }
-    }
-    let output = sandbox.run(&["--source", "host", "--force"]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    sandbox.assert_tidy();
-}
-
-#[test]
-fn two_at_once_do_not_harm_each_other() {
-    let sandbox = Sandbox::new();
-    let start = |args: &[&str]| sandbox.xtask(args).stderr(Stdio::piped()).spawn().unwrap();
-    let (host, force) = (["--source", "host"], ["--source", "host", "--force"]);
-    for together in [[start(&host), start(&host), start(&host)], [start(&force), start(&host), start(&force)]] {
-        for xtask in together {
-            let output = xtask.wait_with_output().unwrap();
-            assert!(output.status.success(), "{}", stderr(&output));
-        }
-    }
-    assert!(sandbox.rootfs().join("bin/ls").is_file());
-    sandbox.assert_tidy();
-}
-
-#[test]
 fn a_full_disk_is_an_error_and_leaves_none() {
     let sandbox = Sandbox::new();
     let xtask = env!("CARGO_BIN_EXE_xtask");
@@ -461,4 +373,101 @@ fn an_old_rootfs_that_was_moved_away_comes_back() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(sandbox.rootfs().join("etc/mini-docker")).unwrap(), "an old one\n");
     sandbox.assert_tidy();
+}
+
+mod slow {
+    use super::*;
+
+    #[test]
+    #[ignore = "slow: makes a rootfs many times"]
+    fn two_at_once_do_not_harm_each_other() {
+        let sandbox = Sandbox::new();
+        let start = |args: &[&str]| sandbox.xtask(args).stderr(Stdio::piped()).spawn().unwrap();
+        let (host, force) = (["--source", "host"], ["--source", "host", "--force"]);
+        for together in [[start(&host), start(&host), start(&host)], [start(&force), start(&host), start(&force)]] {
+            for xtask in together {
+                let output = xtask.wait_with_output().unwrap();
+                assert!(output.status.success(), "{}", stderr(&output));
+            }
+        }
+        assert!(sandbox.rootfs().join("bin/ls").is_file());
+        sandbox.assert_tidy();
+    }
+
+    #[test]
+    #[ignore = "slow: makes a rootfs many times"]
+    fn the_umask_does_not_show() {
+        let sandbox = Sandbox::new();
+        let deep = sandbox.0.join("directory/etc/deep");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("file"), "x").unwrap();
+        fs::set_permissions(deep.join("file"), fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&deep, fs::Permissions::from_mode(0o754)).unwrap();
+        tarball(&sandbox);
+        for source in ["host", sandbox.0.join("tarball").to_str().unwrap()] {
+            let made = ["022", "077", "000"].map(|umask| {
+                let script = format!("umask {umask} && exec \"$@\"");
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_xtask"), "rootfs", "--force", "--source", source]);
+                let output = shell.arg("--to").arg(sandbox.rootfs()).output().unwrap();
+                assert!(output.status.success(), "{}", stderr(&output));
+                modes(&sandbox.rootfs())
+            });
+            assert_eq!(made[0], made[1], "{source}");
+            assert_eq!(made[0], made[2], "{source}");
+        }
+    }
+
+    #[test]
+    #[ignore = "slow: makes a rootfs many times"]
+    fn killed_at_any_moment_it_leaves_a_complete_rootfs_or_none() {
+        let sandbox = Sandbox::new();
+        for milliseconds in [1, 5, 20, 50, 100, 150, 200, 300] {
+            let mut xtask = sandbox.xtask(&["--source", "host", "--force"]).stderr(Stdio::null()).spawn().unwrap();
+            thread::sleep(Duration::from_millis(milliseconds));
+            xtask.kill().unwrap();
+            xtask.wait().unwrap();
+            if sandbox.rootfs().exists() {
+                assert!(sandbox.rootfs().join("etc/mini-docker").is_file(), "{milliseconds} ms");
+            }
+        }
+        let output = sandbox.run(&["--source", "host", "--force"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        sandbox.assert_tidy();
+    }
+
+    #[test]
+    #[ignore = "slow: makes a rootfs many times"]
+    fn a_download_cut_anywhere_is_refused() {
+        let (bytes, sum) = tarball(&Sandbox::new());
+        let last = bytes.len() - 1;
+        let cuts = [0, 1, 2, 9, 10, 11, 63, 64, 65, 99, 100, last / 3, last / 2, last - 8, last - 1, last];
+        for (cut, has_length) in cuts.iter().flat_map(|cut| [(*cut, true), (*cut, false)]) {
+            // Without its length, curl(1) can't tell that something is missing; only the sum can.
+            let answer = match has_length {
+                true => reply("200 OK", bytes.len(), &bytes[..cut]),
+                false => [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", &bytes[..cut]].concat(),
+            };
+            let sandbox = Sandbox::new();
+            let output = sandbox.run(&["--source", "alpine", "--mirror", &serve(answer), "--sha512", &sum]);
+            let text = failure(&output);
+            assert_eq!((output.status.code(), text.lines().count()), (Some(1), 1), "{cut} {has_length}: {text}");
+            assert!(!sandbox.rootfs().exists(), "{cut} {has_length}: {text}");
+            sandbox.assert_tidy();
+        }
+    }
+
+    #[test]
+    #[ignore = "slow: makes a rootfs many times"]
+    fn a_rootfs_of_this_machines_programs_has_alpines_directories() {
+        let sandbox = Sandbox::new();
+        let output = sandbox.run(&["--source", "host"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        archives::assert_is_sane(&sandbox.rootfs());
+        // As in Alpine 3.19.4's minirootfs.
+        let alpine = "bin 755,dev 755,etc 755,home 755,lib 755,media 755,mnt 755,opt 755,proc 555,root 700,run 755,sbin 755,\
+                      srv 755,sys 555,tmp 1777,usr 755,var 755";
+        assert_eq!(shape(&sandbox.rootfs()).join(","), alpine);
+        assert!(!sandbox.rootfs().join("bin/bash").exists());
+    }
 }

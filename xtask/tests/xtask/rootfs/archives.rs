@@ -498,41 +498,6 @@ fn a_tarball_that_was_cut_short_is_refused() {
 const GIB: u64 = 1 << 30;
 
 #[test]
-fn directories_deeper_than_any_path_are_refused() {
-    let sandbox = with_victim();
-    // Each link shortens the name of the directory at the end of those before it.
-    let step = "d/".repeat(1000);
-    let mut tar = Tar::rootfs().directory(&step).symlink("s0", step.trim_end_matches('/'));
-    for n in 0..3 {
-        tar = tar.directory(format!("s{n}/{step}")).symlink(format!("s{}", n + 1), format!("s{n}/{step}d/.."));
-    }
-    assert_refused(&sandbox, "directories in each other", &tar.end(), "a path of more than 2048 bytes");
-}
-
-#[test]
-fn a_tarball_that_is_too_large_for_the_limits_or_the_disk_is_refused() {
-    let sandbox = with_victim();
-    let zeros = gzip(&vec![0; 16 << 20]);
-    let end = gzip(&[0; 1024]);
-    let stated = |size| gzip(&Tar::rootfs().entry(b'0', "etc/large", "", 0o644, size, b"").0);
-    assert_refused(&sandbox, "more than 2 GiB", &stated(8 * GIB - 1), "larger than 2048 MiB");
-    // As much as there is, without anything to spare; and behind its end.
-    let almost = [stated(80 << 20), zeros.repeat(5), end.clone()].concat();
-    let behind = [gzip(&Tar::rootfs().end()), zeros.repeat(10), end].concat();
-    for (what, tarball) in [("a large file", almost), ("zeros", behind)] {
-        fs::write(sandbox.0.join("tarball"), tarball).unwrap();
-        let script = format!(
-            "mkdir -p small && mount -t tmpfs -o size=100m none small && cd small && \
-             '{}' rootfs --source ../tarball --to rootfs; echo $?; ls -A",
-            env!("CARGO_BIN_EXE_xtask")
-        );
-        let output = Host::new().in_directory(&sandbox.0).sh(&script).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n.rootfs.lock\n", "{what}: {}", stderr(&output));
-        assert!(stderr(&output).contains("less than 64 MiB of the disk"), "{what}: {}", stderr(&output));
-    }
-}
-
-#[test]
 fn the_help_and_the_book_tell_the_limits() {
     let help = Command::new(env!("CARGO_BIN_EXE_xtask")).args(["rootfs", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
@@ -542,5 +507,46 @@ fn the_help_and_the_book_tell_the_limits() {
     let book = fs::read_to_string(lab::workspace::root().join("book/text/rootfs.md")).unwrap();
     for limit in ["200,000 files and directories", "2 GiB", "2,048 bytes", "64 MiB"] {
         assert!(book.contains(limit), "no {limit} in the book");
+    }
+}
+
+mod slow {
+    use super::*;
+
+    #[test]
+    #[ignore = "slow: makes large tarballs"]
+    fn directories_deeper_than_any_path_are_refused() {
+        let sandbox = with_victim();
+        // Each link shortens the name of the directory at the end of those before it.
+        let step = "d/".repeat(1000);
+        let mut tar = Tar::rootfs().directory(&step).symlink("s0", step.trim_end_matches('/'));
+        for n in 0..3 {
+            tar = tar.directory(format!("s{n}/{step}")).symlink(format!("s{}", n + 1), format!("s{n}/{step}d/.."));
+        }
+        assert_refused(&sandbox, "directories in each other", &tar.end(), "a path of more than 2048 bytes");
+    }
+
+    #[test]
+    #[ignore = "slow: makes large tarballs"]
+    fn a_tarball_that_is_too_large_for_the_limits_or_the_disk_is_refused() {
+        let sandbox = with_victim();
+        let zeros = gzip(&vec![0; 16 << 20]);
+        let end = gzip(&[0; 1024]);
+        let stated = |size| gzip(&Tar::rootfs().entry(b'0', "etc/large", "", 0o644, size, b"").0);
+        assert_refused(&sandbox, "more than 2 GiB", &stated(8 * GIB - 1), "larger than 2048 MiB");
+        // As much as there is, without anything to spare; and behind its end.
+        let almost = [stated(80 << 20), zeros.repeat(5), end.clone()].concat();
+        let behind = [gzip(&Tar::rootfs().end()), zeros.repeat(10), end].concat();
+        for (what, tarball) in [("a large file", almost), ("zeros", behind)] {
+            fs::write(sandbox.0.join("tarball"), tarball).unwrap();
+            let script = format!(
+                "mkdir -p small && mount -t tmpfs -o size=100m none small && cd small && \
+                 '{}' rootfs --source ../tarball --to rootfs; echo $?; ls -A",
+                env!("CARGO_BIN_EXE_xtask")
+            );
+            let output = Host::new().in_directory(&sandbox.0).sh(&script).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n.rootfs.lock\n", "{what}: {}", stderr(&output));
+            assert!(stderr(&output).contains("less than 64 MiB of the disk"), "{what}: {}", stderr(&output));
+        }
     }
 }

@@ -43,37 +43,6 @@ fn odd_but_harmless_files_are_copied() {
 }
 
 #[test]
-fn a_refused_directory_is_refused_with_the_reason() {
-    for (script, reason) in [
-        ("for n in 1 2 3; do truncate -s 1G f$n; done", "larger than 2048 MiB"),
-        ("truncate -s 10G huge", "larger than 2048 MiB"),
-        ("ln -s ../victim proc", "/proc is not a directory"),
-        ("ln -s ../victim etc", "/etc is not a directory"),
-    ] {
-        let sandbox = with_directory(script);
-        let output = make(&sandbox, script, "directory");
-        assert_eq!(output.status.code(), Some(1), "{script}: {}", stderr(&output));
-        assert!(stderr(&output).contains(reason), "{script}: {}", stderr(&output));
-        assert!(!sandbox.rootfs().exists());
-        sandbox.assert_tidy();
-    }
-    let sandbox = with_directory("mkfifo ../fifo");
-    dig(&sandbox.0.join("directory"), 3000);
-    for (source, reason) in [
-        (sandbox.0.join("directory").to_str().unwrap(), "a path of more than"),
-        (sandbox.0.to_str().unwrap(), "inside its own source"),
-        (sandbox.0.join("fifo").to_str().unwrap(), "neither a file nor a directory"),
-        ("/dev/zero", "neither a file nor a directory"),
-    ] {
-        let output = sandbox.run(&["--source", source]);
-        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-        assert!(failure(&output).contains(reason), "{}", stderr(&output));
-    }
-    // A test can't remove it, but rm(1) can.
-    assert!(Command::new("rm").arg("-r").arg(sandbox.0.join("directory")).status().unwrap().success());
-}
-
-#[test]
 fn what_is_mounted_in_a_directory_is_not_copied() {
     let sandbox = with_directory("mkdir mnt proc");
     let script = format!(
@@ -165,18 +134,55 @@ fn dig(directory: &Path, depth: usize) {
     }
 }
 
-#[test]
-fn a_rootfs_with_very_deep_directories_can_be_replaced() {
-    let sandbox = with_directory("");
-    assert!(make(&sandbox, "a rootfs", "directory").status.success());
-    // As any program in the container could.
-    dig(&sandbox.rootfs(), 3000);
-    // Fewer open files than that are allowed, as on most machines.
-    let xtask = sandbox.xtask(&["--force", "--source", sandbox.0.join("directory").to_str().unwrap()]);
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -n 256; exec \"$@\"", "sh"]).arg(xtask.get_program()).args(xtask.get_args());
-    let output = limited.output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    sandbox.assert_tidy();
-    assert!(!sandbox.rootfs().join("d").exists());
+mod slow {
+    use super::*;
+
+    #[test]
+    #[ignore = "slow: makes large directories"]
+    fn a_rootfs_with_very_deep_directories_can_be_replaced() {
+        let sandbox = with_directory("");
+        assert!(make(&sandbox, "a rootfs", "directory").status.success());
+        // As any program in the container could.
+        dig(&sandbox.rootfs(), 3000);
+        // Fewer open files than that are allowed, as on most machines.
+        let xtask = sandbox.xtask(&["--force", "--source", sandbox.0.join("directory").to_str().unwrap()]);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -n 256; exec \"$@\"", "sh"]).arg(xtask.get_program()).args(xtask.get_args());
+        let output = limited.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        sandbox.assert_tidy();
+        assert!(!sandbox.rootfs().join("d").exists());
+    }
+
+    #[test]
+    #[ignore = "slow: makes large directories"]
+    fn a_refused_directory_is_refused_with_the_reason() {
+        for (script, reason) in [
+            ("for n in 1 2 3; do truncate -s 1G f$n; done", "larger than 2048 MiB"),
+            ("truncate -s 10G huge", "larger than 2048 MiB"),
+            ("ln -s ../victim proc", "/proc is not a directory"),
+            ("ln -s ../victim etc", "/etc is not a directory"),
+        ] {
+            let sandbox = with_directory(script);
+            let output = make(&sandbox, script, "directory");
+            assert_eq!(output.status.code(), Some(1), "{script}: {}", stderr(&output));
+            assert!(stderr(&output).contains(reason), "{script}: {}", stderr(&output));
+            assert!(!sandbox.rootfs().exists());
+            sandbox.assert_tidy();
+        }
+        let sandbox = with_directory("mkfifo ../fifo");
+        dig(&sandbox.0.join("directory"), 3000);
+        for (source, reason) in [
+            (sandbox.0.join("directory").to_str().unwrap(), "a path of more than"),
+            (sandbox.0.to_str().unwrap(), "inside its own source"),
+            (sandbox.0.join("fifo").to_str().unwrap(), "neither a file nor a directory"),
+            ("/dev/zero", "neither a file nor a directory"),
+        ] {
+            let output = sandbox.run(&["--source", source]);
+            assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+            assert!(failure(&output).contains(reason), "{}", stderr(&output));
+        }
+        // A test can't remove it, but rm(1) can.
+        assert!(Command::new("rm").arg("-r").arg(sandbox.0.join("directory")).status().unwrap().success());
+    }
 }
