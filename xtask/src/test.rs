@@ -100,6 +100,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         // A snapshot that waits for review would keep the book from being built.
         cargo.env("INSTA_UPDATE", "no");
     }
+    if !options.all && env::var_os("PROPTEST_CASES").is_none() {
+        // An eighth of the random cases that `--all` tries.
+        cargo.env("PROPTEST_CASES", "32");
+    }
     cargo.args(&options.cargo_args);
     if options.all && !options.cargo_args.iter().any(|arg| arg == "--") {
         cargo.args(["--", "--include-ignored"]);
