@@ -289,24 +289,6 @@ fn a_misspelt_exercise_gets_the_nearest_one() {
 }
 
 #[test]
-fn no_line_is_wider_than_the_terminal() {
-    let workshop = Workshop::new("width");
-    let ids = catalog::exercises().unwrap().iter().map(|it| format!("hint {} --all", it.id));
-    let helps = ["", "check ", "compare ", "hint ", "diff ", "reset ", "catch-up ", "status ", "workshop "];
-    let mut lines: Vec<String> = ids.chain(helps.map(|it| format!("{it}--help"))).collect();
-    lines
-        .extend(["workshop start", "status", "check run", "diff", "check uts", "reset uts", "hint"].map(str::to_owned));
-    for (line, width) in lines.iter().flat_map(|line| [(line, 80), (line, 60)]) {
-        let (_, stdout, stderr) = workshop.run_with(line, &[("COLUMNS", &width.to_string())]);
-        // A diff, and what is indented like code, is as wide as the program. A code span is never broken.
-        let may_be_wide = |it: &str| it.starts_with("    ") || it.starts_with('`') && it.matches('`').count() <= 2;
-        let wide = |it: &&str| it.chars().count() > width && !may_be_wide(it);
-        let wide: Vec<&str> = stdout.lines().chain(stderr.lines()).filter(wide).collect();
-        assert!(wide.is_empty(), "{line}: {wide:#?}");
-    }
-}
-
-#[test]
 fn diff_shows_mine_beside_the_solution() {
     let workshop = Workshop::new("diff");
     let said = workshop.says("diff uts");
@@ -590,6 +572,26 @@ mod slow {
                 assert!(!(stdout + &stderr).contains("panicked"), "{line}");
                 assert!(made || line == "workshop start" || !workshop.folder.exists(), "`{line}` made a folder");
             }
+        }
+    }
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn no_line_is_wider_than_the_terminal() {
+        let workshop = Workshop::new("width");
+        let ids = catalog::exercises().unwrap().iter().map(|it| format!("hint {} --all", it.id));
+        let helps = ["", "check ", "compare ", "hint ", "diff ", "reset ", "catch-up ", "status ", "workshop "];
+        let mut lines: Vec<String> = ids.chain(helps.map(|it| format!("{it}--help"))).collect();
+        lines.extend(
+            ["workshop start", "status", "check run", "diff", "check uts", "reset uts", "hint"].map(str::to_owned),
+        );
+        for (line, width) in lines.iter().flat_map(|line| [(line, 80), (line, 60)]) {
+            let (_, stdout, stderr) = workshop.run_with(line, &[("COLUMNS", &width.to_string())]);
+            // A diff, and what is indented like code, is as wide as the program. A code span is never broken.
+            let may_be_wide = |it: &str| it.starts_with("    ") || it.starts_with('`') && it.matches('`').count() <= 2;
+            let wide = |it: &&str| it.chars().count() > width && !may_be_wide(it);
+            let wide: Vec<&str> = stdout.lines().chain(stderr.lines()).filter(wide).collect();
+            assert!(wide.is_empty(), "{line}: {wide:#?}");
         }
     }
 }
