@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
@@ -32,34 +33,34 @@ pub struct Options {
 struct Group {
     module: &'static str,
     what: &'static str,
-    /// Returns what is missing on this machine.
-    missing: fn() -> Option<&'static str>,
+    /// Returns what is missing on this machine, or in the directory with the tests' rootfs.
+    missing: fn(&Path) -> Option<&'static str>,
 }
 
 const GROUPS: &[Group] = &[
-    Group { module: "slow::", what: "every wrong and right program, and what takes long", missing: || None },
+    Group { module: "slow::", what: "every wrong and right program, and what takes long", missing: |_| None },
     Group {
         module: "as_root::",
         what: "hosts without a user namespace",
-        missing: || (!geteuid().is_root()).then_some("root"),
+        missing: |_| (!geteuid().is_root()).then_some("root"),
     },
     Group {
         module: "with_strace::",
         what: "what the steps do when a system call fails",
-        missing: || on_path("strace").is_none().then_some("strace"),
+        missing: |_| on_path("strace").is_none().then_some("strace"),
     },
     Group {
         module: "on_alpine::",
         what: "what the book shows of a real Alpine",
-        missing: || {
-            let release = rootfs::test_directory().map(|it| it.join("rootfs/etc/alpine-release"));
-            (!release.is_ok_and(|it| it.exists())).then_some("an Alpine rootfs: --source alpine, or the path of one")
+        missing: |directory| {
+            let is_alpine = directory.join("rootfs/etc/alpine-release").exists();
+            (!is_alpine).then_some("an Alpine rootfs: --source alpine, or the path of one")
         },
     },
     Group {
         module: "in_other_languages::",
         what: "containers in Go and Python, and bwrap",
-        missing: || ["go", "python3", "bwrap"].into_iter().find(|name| on_path(name).is_none()),
+        missing: |_| ["go", "python3", "bwrap"].into_iter().find(|name| on_path(name).is_none()),
     },
 ];
 
@@ -107,7 +108,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     cargo.args(&options.cargo_args);
     if options.all && !options.cargo_args.iter().any(|arg| arg == "--") {
         cargo.args(["--", "--include-ignored"]);
-        for group in GROUPS.iter().filter(|group| (group.missing)().is_some()) {
+        for group in GROUPS.iter().filter(|group| (group.missing)(&directory).is_some()) {
             cargo.args(["--skip", group.module]);
         }
     }
@@ -119,7 +120,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     eprintln!("test: every test that ran passed");
-    for line in left_out(options, |group| (group.missing)()) {
+    for line in left_out(options, |group| (group.missing)(&directory)) {
         eprintln!("test: left out: {line}");
     }
     Ok(ExitCode::SUCCESS)
