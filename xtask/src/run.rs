@@ -110,8 +110,7 @@ fn build(step: &Step, release: bool) -> Result<Option<PathBuf>> {
     if release {
         args.extend(cargo::release_args());
     }
-    let Some(mut programs) = cargo::build(None, &args)? else { return Ok(None) };
-    programs.remove(&step.name).with_context(|| format!("cargo built no {}", step.name)).map(Some)
+    cargo::build_program(None, &args, &step.name)
 }
 
 /// Builds the learner's program; `None` if the compiler has said why not.
@@ -120,6 +119,5 @@ fn build_mine() -> Result<Option<PathBuf>> {
     ensure!(manifest.exists(), "there is no workshop/ yet: `cargo xtask workshop start` makes it");
     let args = ["build", "--bin", "mine", "--target-dir"].map(OsString::from);
     let args: Vec<OsString> = args.into_iter().chain([target::workshop()?.into()]).collect();
-    let Some(mut programs) = cargo::build(Some(&manifest), &args)? else { return Ok(None) };
-    programs.remove("mine").context("cargo built no mine").map(Some)
+    cargo::build_program(Some(&manifest), &args, "mine")
 }

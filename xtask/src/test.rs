@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use lab::machine::Machine;
-use lab::privilege::Privilege;
+use lab::privilege::{self, Privilege};
 use lab::process::on_path;
 use lab::rootfs::{self, Source};
 use lab::steps::Step;
@@ -64,9 +64,6 @@ const GROUPS: &[Group] = &[
     },
 ];
 
-/// The variable by which the tests' hosts learn of `--privilege`.
-const PRIVILEGE: &str = "MINI_DOCKER_TEST_PRIVILEGE";
-
 /// Runs the tests. The exit status is success only if all of them pass.
 ///
 /// # Errors
@@ -95,7 +92,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         None => _ = cargo.args(["--workspace", "--exclude", "book"]),
     }
     if let Some(privilege) = options.privilege {
-        cargo.env(PRIVILEGE, privilege.name());
+        cargo.env(privilege::TEST_PRIVILEGE, privilege.name());
     }
     if env::var_os("INSTA_UPDATE").is_none() {
         // A snapshot that waits for review would keep the book from being built.

@@ -35,10 +35,9 @@ pub fn run(tool: &Tool, command: &str, args: &[OsString]) -> Result<ExitCode> {
     if !env::current_exe().is_ok_and(|exe| exe.with_file_name(tool.package).exists()) {
         eprintln!("xtask: building {}, which `{command}` needs; the first time takes a minute or so", tool.package);
     }
-    let built = cargo::build(None, &["build", "--bin", tool.package, "--package", tool.package])?;
+    let build = ["build", "--bin", tool.package, "--package", tool.package];
     // Otherwise the compiler has said why not.
-    let Some(mut programs) = built else { return Ok(ExitCode::FAILURE) };
-    let program = programs.remove(tool.package).with_context(|| format!("cargo built no {}", tool.package))?;
+    let Some(program) = cargo::build_program(None, &build, tool.package)? else { return Ok(ExitCode::FAILURE) };
     // A tool with one command is that command.
     let command = (tool.commands.len() > 1).then_some(command);
     let error = Command::new(&program).args(command).args(args).exec();

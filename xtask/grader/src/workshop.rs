@@ -113,8 +113,7 @@ pub(crate) fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
         // It runs in a rootfs, which need not have our C library.
         args.extend(["--", "-C", "target-feature=+crt-static"].map(OsString::from));
     }
-    let Some(mut programs) = cargo::build(Some(&manifest), &args)? else { return Ok(None) };
-    programs.remove(name).with_context(|| format!("cargo built no {name}")).map(Some)
+    cargo::build_program(Some(&manifest), &args, name)
 }
 
 /// Returns the named exercise, otherwise the one that was begun, otherwise the next, otherwise the last.

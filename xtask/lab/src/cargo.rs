@@ -38,6 +38,12 @@ pub fn build<S: AsRef<OsStr>>(manifest: Option<&Path>, args: &[S]) -> Result<Opt
     Ok(messages.map(|messages| messages.lines().filter_map(executable).collect()))
 }
 
+/// The same for one program, whose path it returns.
+pub fn build_program<S: AsRef<OsStr>>(manifest: Option<&Path>, args: &[S], name: &str) -> Result<Option<PathBuf>> {
+    let Some(mut programs) = build(manifest, args)? else { return Ok(None) };
+    programs.remove(name).with_context(|| format!("cargo built no {name}")).map(Some)
+}
+
 /// Returns the programs of all steps and of `others`, built in one go: they are in one directory, with the same libraries.
 pub fn steps_and(others: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     let steps = steps::all()?;

@@ -16,7 +16,7 @@ pub fn leave_cargos(command: &mut Command) {
             "CARGO_HOME" => var("CARGO_HOME") == home(".cargo"),
             "RUSTUP_HOME" => var("RUSTUP_HOME") == home(".rustup"),
             // rustup notes where its choice came from: `env` is the user's variable.
-            "RUSTUP_TOOLCHAIN" => var("RUSTUP_TOOLCHAIN_SOURCE").is_some_and(|it| it != "env") || is_rustups,
+            "RUSTUP_TOOLCHAIN" => var("RUSTUP_TOOLCHAIN_SOURCE").map_or(is_rustups, |it| it != "env"),
             "CARGO" | "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "CARGO_PRIMARY_PACKAGE" => true,
             "RUST_RECURSION_COUNT" | "RUSTUP_TOOLCHAIN_SOURCE" => true,
             name => name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_"),

@@ -6,6 +6,9 @@ use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
+/// The variable by which the tests' hosts learn of `cargo xtask test --privilege`.
+pub const TEST_PRIVILEGE: &str = "MINI_DOCKER_TEST_PRIVILEGE";
+
 /// A way to the rights that namespaces need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privilege {

@@ -8,8 +8,7 @@ use std::sync::LazyLock;
 
 use lab::{cargo, rootfs};
 
-/// The variable by which `cargo xtask test --privilege root` reaches [`Host`].
-pub const PRIVILEGE: &str = "MINI_DOCKER_TEST_PRIVILEGE";
+pub use lab::privilege::TEST_PRIVILEGE as PRIVILEGE;
 
 /// A kind of throwaway host, and the directory that commands on it start in.
 #[derive(Clone, Debug)]

@@ -55,6 +55,12 @@ fn help_and_the_version_are_commands_and_options() {
 }
 
 #[test]
+fn the_command_of_another_tool_gets_its_arguments() {
+    let help = text(&xtask(&["hint", "--help"]).stdout);
+    assert!(help.contains("Usage: cargo xtask hint") && help.contains("--statement"), "{help}");
+}
+
+#[test]
 fn a_step_has_many_names() {
     for name in ["step03-chroot", "step03", "step3", "03", "3", "chroot"] {
         assert_eq!(steps::find(name).unwrap().name, "step03-chroot", "{name}");

@@ -20,6 +20,9 @@ fn what_rustup_added_is_gone_and_the_users_own_stays() {
     let seen = environment(&format!("{rustup} RUSTUP_TOOLCHAIN_SOURCE=default CARGO_TERM_COLOR=never"));
     assert!(!seen.contains("RUST_RECURSION_COUNT") && !seen.contains("RUSTUP_TOOLCHAIN_SOURCE"), "{seen}");
     assert!(seen.contains("\nPATH=/usr/bin:/first:"), "{seen}");
+    let chosen = environment(&format!("{rustup} RUSTUP_TOOLCHAIN_SOURCE=env RUSTUP_TOOLCHAIN=\"$RUSTUP_TOOLCHAIN\""));
+    assert!(chosen.contains("\nRUSTUP_TOOLCHAIN="), "{chosen}");
+    assert!(!seen.contains("\nRUSTUP_TOOLCHAIN="), "{seen}");
     // A setting of the user's, which cargo didn't add.
     assert!(seen.contains("CARGO_TERM_COLOR=never\n"), "{seen}");
 
