@@ -6,7 +6,9 @@
 //!
 //! `sandbox` runs the program, `probe` and `observation` collect evidence, and `rules` judge it.
 
+use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
+use std::hash::{Hash, Hasher};
 use std::io::{self, IsTerminal};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -29,13 +31,16 @@ use crate::{catalog, workshop};
 
 pub mod diagnosis;
 mod directory;
+mod draw;
 mod evidence;
 mod observation;
 mod probe;
 pub mod report;
 mod rules;
 mod sandbox;
+mod snapshot;
 mod stderr;
+mod task;
 pub mod verdict;
 
 use directory::Directory;
@@ -66,6 +71,9 @@ pub struct Options {
     /// Print JSON instead of a report
     #[arg(long)]
     pub json: bool,
+    /// Draw the same random values as the check that printed this seed
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
     /// When to colour the report: auto (on a terminal), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
@@ -115,7 +123,8 @@ fn once(options: &Options) -> Result<u8> {
         }
         Ok(choice) => {
             let in_user_namespace = choice.privilege == Privilege::User;
-            grade(&Candidate { program, directory: directory.path.clone(), in_user_namespace }, exercise)?
+            let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+            grade(&Candidate { program, directory: directory.path.clone(), in_user_namespace, seed }, exercise)?
         }
     };
     let outcome = outcome(&graded);
@@ -186,6 +195,15 @@ pub struct Candidate {
     pub directory: PathBuf,
     /// On a throwaway host in a user namespace, or on one of root's own.
     pub in_user_namespace: bool,
+    /// What all random values are drawn from.
+    pub seed: u64,
+}
+
+impl Candidate {
+    /// Returns a candidate with a seed of its own.
+    pub fn new(program: Vec<OsString>, directory: PathBuf, in_user_namespace: bool) -> Candidate {
+        Candidate { program, directory, in_user_namespace, seed: fastrand::u64(..) }
+    }
 }
 
 /// An exercise and the verdict of each check; `None` if that wasn't asked for, because an earlier one failed.
@@ -212,7 +230,7 @@ pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<G
         let mut verdicts = Vec::new();
         for check in &exercise.checks {
             let verdict = match rules::find(&check.rule)? {
-                Rule::Shared(_) => shared.next(),
+                Rule::Probe(_) | Rule::Container(_) => shared.next(),
                 // A program that fails here would only fail there for the same reason.
                 Rule::Own(_) if failed => None,
                 Rule::Own(_) => start_sandbox(candidate, exercise, &check.rule)?.pop(),
@@ -231,9 +249,13 @@ const ALL_SHARED: &str = "shared";
 
 /// Starts a sandbox, a process of its own, and returns its verdicts.
 fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Result<Vec<Verdict>> {
+    // Each rule has another seed, so that its values don't depend on the rules before it.
+    let mut hasher = DefaultHasher::new();
+    (candidate.seed, rule).hash(&mut hasher);
     // This process may be a test's.
     let output = Command::new(workspace::programs()?.join("grader"))
         .args([SANDBOX, &exercise.id, rule, if candidate.in_user_namespace { "user" } else { "root" }])
+        .arg(hasher.finish().to_string())
         .arg(&candidate.directory)
         .args(&candidate.program)
         .stdin(Stdio::null())
@@ -251,21 +273,28 @@ fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Resu
 /// # Errors
 /// When there is no throwaway host, or the sandbox itself fails.
 pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
-    let [exercise, rule, rights, directory, program @ ..] = args else { bail!("`{SANDBOX}` is for `check`") };
+    let [exercise, rule, rights, seed, directory, program @ ..] = args else { bail!("`{SANDBOX}` is for `check`") };
     let exercise = catalog::exercise(&exercise.to_string_lossy())?;
     lab::process::die_with_parent()?;
     // The sandbox's own limit, and the time that a busy machine takes to build and end a host.
     alarm::set(WALL_LIMIT.as_secs() as u32 + 30);
-    let sandbox = Sandbox::open(program.to_vec(), Path::new(directory), rights == "user")?;
+    let seed = seed.to_string_lossy().parse().context("the seed")?;
+    let mut sandbox = Sandbox::open(program.to_vec(), Path::new(directory), rights == "user", seed)?;
+    let shared = rules::shared(&exercise.with_earlier(catalog::exercises()?))?;
     let verdicts = if rule == ALL_SHARED {
-        let rules = rules::shared(&exercise.with_earlier(catalog::exercises()?))?;
         match probe::observe(&sandbox) {
-            Ok(evidence) => rules.into_iter().map(|rule| verdict(rule(&evidence))).collect::<Result<_>>()?,
-            Err(error) => vec![verdict(Err(error))?; rules.len()],
+            // Of several runs the first that fails counts.
+            Ok(runs) => shared
+                .iter()
+                .filter_map(|rule| rule.shared())
+                .map(|rule| verdict(runs.iter().try_for_each(rule)))
+                .collect::<Result<_>>()?,
+            Err(error) => vec![verdict(Err(error))?; shared.len()],
         }
     } else {
         let Rule::Own(rule) = rules::find(&rule.to_string_lossy())? else { bail!("`{SANDBOX}` is for `check`") };
-        vec![verdict(rule(&sandbox))?]
+        sandbox.standing = shared;
+        vec![verdict(rule(&sandbox).and_then(|()| sandbox.broken_rule()))?]
     };
     sandbox.close();
     serde_json::to_writer(io::stdout(), &verdicts)?;

@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// The number of the mount, which fdinfo calls `mnt_id`. It is unique as long as the mount exists.
+    pub id: u32,
     /// The number of the file system, `98:0`.
     pub device: String,
     /// The directory (or file) of the file system that is mounted; `/` is all of it.
@@ -43,15 +45,25 @@ pub fn parse(table: &[u8]) -> Vec<Mount> {
 /// `36 35 98:0 /root /point rw,noatime shared:1 master:2 - ext4 /dev/root rw`
 fn parse_line(line: &[u8]) -> Option<Mount> {
     let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
-    let mut fields = line.split(|byte| *byte == b' ').skip(2);
-    let device = text(fields.next()?);
+    let mut fields = line.split(|byte| *byte == b' ');
+    let id = text(fields.next()?).parse().ok()?;
+    let device = text(fields.nth(1)?);
     let (root, point) = (unescape(fields.next()?), unescape(fields.next()?));
     let options = text(fields.next()?);
     let mut peers = None;
     for tag in fields.by_ref().take_while(|tag| *tag != b"-") {
         peers = peers.or(text(tag).strip_prefix("shared:").and_then(|group| group.parse().ok()));
     }
-    Some(Mount { device, root, point, options, peers, kind: text(fields.next()?), super_options: text(fields.nth(1)?) })
+    Some(Mount {
+        id,
+        device,
+        root,
+        point,
+        options,
+        peers,
+        kind: text(fields.next()?),
+        super_options: text(fields.nth(1)?),
+    })
 }
 
 /// Returns the mounts that this process sees, in the table's order.
@@ -147,6 +159,7 @@ mod tests {
             let end = format!(" {options} {shared}master:1 - {kind} none rw\n");
             let table = [begin, escape(&point), end.into_bytes()].concat().repeat(2);
             let mount = Mount {
+                id: 36,
                 device: "98:0".into(),
                 root: OsString::from_vec(root).into(),
                 point: OsString::from_vec(point).into(),

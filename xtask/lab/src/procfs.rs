@@ -10,16 +10,20 @@ use std::path::Path;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sys::signal::Signal;
 use nix::sys::stat::{FileStat, Mode, fstatat, stat};
 
 /// The number of a process, as the throwaway host counts.
 pub type Pid = u32;
 
+/// The kernel's flag of a task that is exiting, in `stat`.
+const PF_EXITING: u32 = 4;
+
 /// The most that is read of a file, in bytes.
 const LONGEST: u64 = 4 << 20;
 
 /// Identifies a file, or a namespace, by device and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(u64, u64);
 
 impl From<FileStat> for FileId {
@@ -39,6 +43,8 @@ pub struct Process {
     pub parent: Pid,
     /// `R`, `S`, `Z`, …
     pub state: char,
+    /// True if it is certain to end: it is a zombie, is exiting, or has a SIGKILL pending.
+    pub is_ending: bool,
     /// When it was started, in clock ticks since boot: with `pid` it identifies a process for good.
     pub started: u64,
     /// Its command line.
@@ -131,9 +137,9 @@ impl Proc {
         openat2(root, path, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT))
     }
 
-    /// Returns the numbers of a process's open descriptors.
-    pub fn descriptors(&self, pid: Pid) -> nix::Result<Vec<u32>> {
-        numbers(Dir::from_fd(self.file(pid, "fd")?)?)
+    /// Returns the numbers in a directory of a process: its descriptors in `fd`, its threads in `task`.
+    pub fn numbers(&self, pid: Pid, directory: &str) -> nix::Result<Vec<u32>> {
+        numbers(Dir::from_fd(self.file(pid, directory)?)?)
     }
 
     /// Returns the process of that number, if there is one.
@@ -174,16 +180,28 @@ fn numbers(mut directory: Dir) -> nix::Result<Vec<u32>> {
 fn parse(pid: Pid, status: &str, stat: &str, cmdline: &[u8]) -> Option<Process> {
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     // The name, in parentheses, may contain anything, so count from the last one.
-    let started = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
+    let mut numbers = stat.rsplit_once(") ")?.1.split(' ');
+    let flags: u32 = numbers.nth(6)?.parse().ok()?;
+    let started = numbers.nth(12)?.parse().ok()?;
+    let is_killed =
+        |pending: &str| signal_mask(status, pending).is_some_and(|it| it & 1 << (Signal::SIGKILL as u32 - 1) != 0);
+    let state = field("State")?.chars().next()?;
     let words = cmdline.strip_suffix(b"\0").unwrap_or(cmdline).split(|byte| *byte == 0);
     Some(Process {
         pid,
         numbers: field("NSpid")?.split_whitespace().map(|it| it.parse().ok()).collect::<Option<_>>()?,
         parent: field("PPid")?.parse().ok()?,
-        state: field("State")?.chars().next()?,
+        state,
+        is_ending: "ZX".contains(state) || flags & PF_EXITING != 0 || is_killed("SigPnd") || is_killed("ShdPnd"),
         started,
         args: if cmdline.is_empty() { Vec::new() } else { words.map(<[u8]>::to_vec).collect() },
     })
+}
+
+/// Returns a mask of signals from a `status`, such as `SigBlk`: bit n - 1 is signal n.
+pub fn signal_mask(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    u64::from_str_radix(line.trim(), 16).ok()
 }
 
 /// True if the error only means that the process has ended.
@@ -245,7 +263,7 @@ mod tests {
             let cmdline: Vec<u8> = args.iter().flat_map(|word| [word, &b"\0"[..]].concat()).collect();
             let process = parse(numbers[0], &status, &stat, &cmdline).unwrap();
             prop_assert!(!process.line().contains('\n') && process.line().chars().count() <= 61);
-            let expected = Process { pid: numbers[0], numbers, parent, state: 'R', started, args };
+            let expected = Process { pid: numbers[0], numbers, parent, state: 'R', is_ending: false, started, args };
             prop_assert_eq!(process, expected);
         }
     }

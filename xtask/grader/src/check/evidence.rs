@@ -2,14 +2,14 @@
 
 use std::process::ExitStatus;
 
-use lab::mountinfo::Mount;
 use lab::procfs::{FileId, Process};
 use nix::errno::Errno;
 
 use super::diagnosis::Diagnosis;
 use super::observation::Observation;
-use super::probe::nonce;
+use super::probe::Probe;
 use super::sandbox::{Remains, Sandbox};
+use super::snapshot::Changes;
 use super::stderr::Stderr;
 use super::verdict::{Checked, Error, fail, failure};
 
@@ -17,9 +17,15 @@ use super::verdict::{Checked, Error, fail, failure};
 #[derive(Debug)]
 pub struct Evidence<'a> {
     pub sandbox: &'a Sandbox,
-    /// The command while it waited; `None` if it was never there.
+    /// What the command was.
+    pub probe: Probe,
+    /// The variables that it was started with, besides those of the host.
+    pub variables: Vec<(String, String)>,
+    /// The hostname that a flag asked for.
+    pub hostname: Option<String>,
+    /// The container while the command waited; `None` if the command was never there.
     pub observation: Option<Observation>,
-    /// If the command was never there: a process with its nonce or its first words, but not all of them.
+    /// If the command was never there: a process with its name or its first words, but not all of them.
     pub other_words: Option<Process>,
     /// Another process with all of the command's words, which isn't one of its own.
     pub double: Option<Process>,
@@ -43,15 +49,43 @@ pub struct Evidence<'a> {
     pub stdout: String,
     /// Everything that was written to stderr, except the command's own line.
     pub stderr: String,
-    /// Another status that the command ended with, in another run, and how the program then ended, if that wasn't the same.
-    pub lost_status: Option<(i32, ExitStatus)>,
-    pub host_name: String,
-    pub mounts_left: Vec<Mount>,
-    pub mounts_gone: Vec<Mount>,
-    pub processes_left: Vec<Process>,
+    /// What is otherwise on the host than before.
+    pub changes: Changes,
 }
 
-impl Evidence<'_> {
+impl<'a> Evidence<'a> {
+    /// The evidence of a run whose command wasn't a probe: of its container, and of the host.
+    pub fn of_container(
+        sandbox: &'a Sandbox,
+        observation: Observation,
+        changes: Changes,
+        variables: Vec<(String, String)>,
+        status: ExitStatus,
+    ) -> Evidence<'a> {
+        Evidence {
+            sandbox,
+            probe: Probe::default(),
+            variables,
+            hostname: None,
+            observation: Some(observation),
+            other_words: None,
+            double: None,
+            vanished: false,
+            came_late: false,
+            ended_early: false,
+            status,
+            remains: None,
+            wrote_setgroups: None,
+            started_in: None,
+            was_prompt: true,
+            read_on: false,
+            aside_arrived: true,
+            stdout: String::new(),
+            stderr: String::new(),
+            changes,
+        }
+    }
+
     /// Returns the command, or fails because it never ran.
     pub fn command(&self) -> Checked<&Observation> {
         self.observation.as_ref().ok_or_else(|| self.never_ran())
@@ -95,21 +129,16 @@ impl Evidence<'_> {
             let expected = "the command looked for in ./rootfs, where it is /bin/sh";
             return fail!(FoundOnTheHost, expected, "{seen}; {shell} is on the host, and not in ./rootfs");
         }
-        let expected = format!("the command that was given to `run`, a shell, `sh -c … {}`", nonce());
+        let expected = format!("the command that was given to `run`, a shell, `sh -c … {} …`", self.probe.words[3]);
         if self.status.code() == Some(2) && self.stderr.trim().is_empty() {
             return fail!(NoContract, expected, "{seen}");
         }
         failure(words.meaning().unwrap_or(Diagnosis::NeverRan), seen, expected)
     }
 
-    /// Says that the host has another name, or had one while the command ran.
-    pub fn renamed(&self) -> Option<String> {
-        let meanwhile = self.observation.as_ref().map(|it| it.host_name.as_str());
-        if self.host_name != lab::host::HOSTNAME {
-            return Some(format!("the throwaway host is now called {:?}", self.host_name));
-        }
-        let other = meanwhile.filter(|name| *name != lab::host::HOSTNAME)?;
-        Some(format!("while the command ran, the throwaway host was called {other:?}"))
+    /// True if the program ended with the status that the command was told.
+    pub fn is_told_status(&self) -> bool {
+        self.observation.is_some() && self.status.code() == Some(self.probe.told.into())
     }
 }
 

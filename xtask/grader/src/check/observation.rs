@@ -1,4 +1,4 @@
-//! What the kernel has of the command while it waits.
+//! What the kernel has of the container while the command waits: of the command, of every other task, and of its mounts.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -7,27 +7,32 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use lab::mountinfo::{self, Mount};
-use lab::namespaces;
-use lab::procfs::{FileId, Pid, Proc, Process, is_gone};
+use lab::procfs::{FileId, Pid, Proc, Process};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::fstat;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
-use super::sandbox::{Place, Sandbox, hostname};
+use super::sandbox::{Run, Sandbox, hostname};
+use super::task::{Inside, Task};
 use super::verdict::Checked;
 
-/// The waiting command.
+/// The container of a waiting command.
 #[derive(Debug)]
 pub struct Observation {
     pub process: Process,
+    /// Every task in the command's PID namespace, the command first. If that is the host's, only the command's.
+    pub tasks: Vec<Task>,
+    /// The environment of each of their processes.
+    pub environments: Vec<(Pid, Vec<u8>)>,
     /// The kinds of its namespaces that aren't the host's.
     pub new: Vec<&'static str>,
     /// True if its children will be born in another PID namespace than its own.
     pub children_elsewhere: bool,
     pub name: String,
-    pub host_name: String,
+    /// What was so when the command was first seen.
+    pub early: Early,
     /// Its `/`, and the kernel's words for where that is on the host.
     pub root: (FileId, PathBuf),
     /// True if its `/` is an overlay with the rootfs as a layer.
@@ -35,8 +40,6 @@ pub struct Observation {
     /// Its working directory, likewise.
     pub cwd: (FileId, PathBuf),
     pub cwd_is_inside: bool,
-    /// The ways out of its `/`.
-    pub escapes: Vec<Escape>,
     /// The root of its mount namespace, which a chroot can be left for.
     pub namespace_root: FileId,
     /// The mounts that this root covers, if it is the command's `/`.
@@ -50,17 +53,6 @@ pub struct Observation {
     pub is_the_shell: bool,
 }
 
-/// A link in /proc/PID of a process in the command's PID namespace, which leads out of the command's `/`. Root in there follows
-/// it: by the number itself if it is the command's own descriptor, otherwise by its own /proc.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Escape {
-    pub process: Process,
-    /// `fd/3`, `root`, `cwd`.
-    pub link: String,
-    /// Where it leads, in the kernel's words.
-    pub to: PathBuf,
-}
-
 /// What the command sees at /proc: a proc file system, of another PID namespace or its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcView {
@@ -69,35 +61,67 @@ pub enum ProcView {
     Own { read_only: bool },
 }
 
+/// What a quick command would meet: what is so when it is first seen. `None` if it couldn't be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Early {
+    pub name: Option<String>,
+    pub proc: Option<ProcView>,
+}
+
+impl Early {
+    pub fn of(sandbox: &Sandbox, process: &Process) -> Early {
+        let pid = process.pid;
+        let name = sandbox.inside(pid, "ns/uts", hostname).and_then(|it| it).ok();
+        Early { name, proc: proc_view(sandbox, pid).ok() }
+    }
+}
+
 impl Observation {
     /// Reads what the kernel has of a waiting process. Fails if it ends meanwhile.
-    pub fn of(sandbox: &Sandbox, process: Process) -> Checked<Observation> {
+    pub fn of(sandbox: &Sandbox, process: Process, early: Early, run: &Run<'_>) -> Checked<Observation> {
         let (pid, proc) = (process.pid, &sandbox.host);
         let id = |name: &str| proc.id(pid, name).with_context(|| format!("stat(\"/proc/{pid}/{name}\")"));
         let open = |name: &str| proc.place(pid, name).with_context(|| format!("open(\"/proc/{pid}/{name}\", O_PATH)"));
-        // Older kernels lack some kinds.
-        let is_new = |kind: &&str| {
-            let namespace = |pid| proc.id(pid, &format!("ns/{kind}")).ok();
-            namespace(pid).zip(namespace(1)).is_some_and(|(its, hosts)| its != hosts)
-        };
-        let new: Vec<_> = namespaces::KINDS.into_iter().filter(is_new).collect();
-        let root = sandbox.place(&open("root")?)?;
+        let command = Task::of(sandbox, &process).context("reading the command's namespaces")?;
+        let is_hosts = |(kind, id): &(&'static str, FileId)| proc.id(1, &format!("ns/{kind}")) == Ok(*id);
+        let new: Vec<_> = command.namespaces.iter().filter(|it| !is_hosts(it)).map(|(kind, _)| *kind).collect();
+        let root = sandbox.position(&open("root")?)?;
         let (namespace_root, mounts) = sandbox.mount_namespace_of(pid)?;
         let is_namespace_root = id("root")? == namespace_root;
+        let others = if new.contains(&"pid") { sandbox.guests()? } else { Vec::new() };
+        let own_pid_namespace = command.namespace("pid");
+        let is_inside =
+            |it: &Process| it.pid != pid && it.state != 'Z' && proc.id(it.pid, "ns/pid").ok() == own_pid_namespace;
+        let others: Vec<Process> = others.into_iter().filter(is_inside).collect();
+        let inside = Inside {
+            root,
+            mounts: mounts.iter().map(|mount| mount.id).collect(),
+            namespaces: &command.namespaces.clone(),
+            pids: others.iter().map(|it| it.pid).chain([pid]).collect(),
+            given: &run.given,
+        };
+        let threads = Task::all_of(sandbox, &process).into_iter().filter(Task::is_thread);
+        let others = others.iter().flat_map(|it| Task::all_of(sandbox, it));
+        let mut tasks: Vec<Task> = [command].into_iter().chain(threads).chain(others).collect();
+        for task in &mut tasks {
+            let is_command = task.tid == pid;
+            task.find_escapes(sandbox, &inside, is_command)?;
+        }
+        let environment = |task: &Task| Some((task.tid, proc.read(task.tid, "environ").ok()?));
         Ok(Observation {
+            environments: tasks.iter().filter(|it| !it.is_thread()).filter_map(environment).collect(),
             children_elsewhere: match proc.id(pid, "ns/pid_for_children") {
                 // Another one, and no child was born there yet: pid_namespaces(7).
                 Err(Errno::ENOENT) => true,
                 result => result? != id("ns/pid")?,
             },
             name: sandbox.inside(pid, "ns/uts", hostname)??,
-            host_name: hostname()?,
+            early,
             root: (id("root")?, proc.link(pid, "root")?.into()),
             is_overlay: is_overlay_of_rootfs(sandbox, pid)?,
             // It may be too long to be read (ENAMETOOLONG).
             cwd: (id("cwd")?, proc.link(pid, "cwd").unwrap_or_default().into()),
             cwd_is_inside: sandbox.is_in_root(open("cwd")?, root)?,
-            escapes: escapes(sandbox, &process, root, new.contains(&"pid"))?,
             proc: proc_view(sandbox, pid)?,
             own_mounts: mountinfo::parse(&proc.read(pid, "mountinfo")?),
             is_the_shell: is_shell(sandbox, pid)?,
@@ -105,6 +129,7 @@ impl Observation {
             namespace_root,
             mounts,
             new,
+            tasks,
             process,
         })
     }
@@ -118,51 +143,13 @@ impl Observation {
 /// is put into the rootfs for a moment.
 fn is_overlay_of_rootfs(sandbox: &Sandbox, pid: Pid) -> Checked<bool> {
     let root = sandbox.host.file(pid, "root")?;
-    if fstatfs(root.as_fd())?.filesystem_type() != OVERLAYFS_SUPER_MAGIC {
+    let is_rootfs = sandbox.rootfs == sandbox.host.id(pid, "root").ok();
+    if is_rootfs || fstatfs(root.as_fd())?.filesystem_type() != OVERLAYFS_SUPER_MAGIC {
         return Ok(false);
     }
     // If nobody may write there, there is no overlay to write to, either.
     let is_there = sandbox.with_marker(|name| sandbox.host.open_inside(pid, name, OFlag::O_PATH).is_ok());
     Ok(is_there.unwrap_or(false))
-}
-
-/// Returns the ways out of the command's root by what is open in its PID namespace. If that is the host's, only the command's
-/// own descriptors count.
-fn escapes(sandbox: &Sandbox, command: &Process, root: Place, has_pid_namespace: bool) -> Checked<Vec<Escape>> {
-    let proc = &sandbox.host;
-    let namespace = |pid: Pid| proc.id(pid, "ns/pid");
-    let (own, hosts_mounts) = (namespace(command.pid)?, proc.id(1, "ns/mnt")?);
-    let is_other = |it: &Process| it.pid != command.pid && it.state != 'Z' && namespace(it.pid) == Ok(own);
-    let others = if has_pid_namespace { sandbox.guests()? } else { Vec::new() };
-    let mut escapes = Vec::new();
-    for process in [command.clone()].into_iter().chain(others.into_iter().filter(is_other)) {
-        let (pid, is_command) = (process.pid, process.pid == command.pid);
-        // The command's own root and working directory are observed already.
-        let mut links: Vec<_> = ["root", "cwd"].into_iter().filter(|_| !is_command).map(str::to_owned).collect();
-        match proc.descriptors(pid) {
-            Ok(numbers) => links.extend(numbers.into_iter().map(|number| format!("fd/{number}"))),
-            Err(errno) if is_gone(errno) && !is_command => continue,
-            Err(errno) => return Err(errno.into()),
-        }
-        for link in links {
-            let place = match proc.place(pid, &link) {
-                Ok(place) => place,
-                // It has been closed.
-                Err(errno) if is_gone(errno) => continue,
-                Err(errno) => return Err(errno.into()),
-            };
-            let file = fstat(&place)?;
-            let is_directory = SFlag::from_bits_truncate(file.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
-            // setns(2) takes a descriptor of the host's mount namespace.
-            let leads_out =
-                if is_directory { !sandbox.is_in_root(place, root)? } else { FileId::from(file) == hosts_mounts };
-            if leads_out {
-                let to = proc.link(pid, &link).unwrap_or_default().into();
-                escapes.push(Escape { process: process.clone(), link, to });
-            }
-        }
-    }
-    Ok(escapes)
 }
 
 fn proc_view(sandbox: &Sandbox, pid: Pid) -> Checked<ProcView> {

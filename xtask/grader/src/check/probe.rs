@@ -2,113 +2,112 @@
 //!
 //! The command is the shell of whatever root it is in. It writes that it is there, waits for a word, repeats it, reads to the
 //! end and ends with the status that it was told. What it writes only shows whether words pass through; everything else is
-//! what the kernel has in /proc/PID of that process.
+//! what the kernel has in /proc/PID of that process. Every word of it is drawn anew for each run.
 
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use lab::procfs::{Pid, Process};
 use nix::sys::signal::Signal;
 
+use super::draw::Draw;
 use super::evidence::Evidence;
-use super::observation::Observation;
-use super::sandbox::{Invocation, Run, Sandbox, hostname};
+use super::observation::{Early, Observation};
+use super::sandbox::{Invocation, Run, Sandbox};
 use super::verdict::{Checked, Error};
 
-/// What the command does. It uses only builtins, because from exercise 3 on the other programs are the rootfs's, and not
-/// /dev/null, which is missing there. It stays a moment even if it can't read. It writes `ready` last, because a shell that
-/// writes to another descriptor keeps the usual one at number 10 meanwhile.
-const SCRIPT: &str = r#"echo "aside $0" >&2; echo "ready $0"; read word status || sleep 1; echo "said $word"; while read word; do :; done; exit ${status:-7}"#;
-
-/// A command that ends with the status that is its argument.
-const SHORT_SCRIPT: &str = r#"echo "ready $0"; exit $1"#;
-
-/// Statuses that a program may lose although it passes on most: none, and one with the highest bit. Not above, because a
-/// program that takes 130 for a signal, and kills itself by it, treats every signal right.
-const SPECIAL_STATUSES: [i32; 2] = [0, 128];
-
-/// Arguments that only arrive if each is kept as it is.
-const ODD_ARGUMENTS: [&str; 2] = ["two  words", ""];
-
 /// How long a program that doesn't wait may take to end.
-const A_MOMENT: Duration = Duration::from_millis(100);
+const A_MOMENT: Duration = Duration::from_millis(50);
 /// How long the command may take to end after stdin has.
 pub const END_PATIENCE: Duration = Duration::from_secs(2);
-/// How long the command may take to appear.
-const START_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the command may take to appear: a program may be slow to start.
+const START_PATIENCE: Duration = Duration::from_secs(8);
+/// How often the program is run in a shared sandbox, besides once for each of [`STATUSES`].
+const STATUSES: [u8; 5] = [0, 1, 2, 128, 255];
 
-/// Returns a word that nothing else on the host has.
-pub fn nonce() -> String {
-    format!("exam-{}", std::process::id())
+/// A command, and what it is going to write, read and end with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// The command: a shell, its script and arguments that are hard to pass on.
+    pub words: Vec<String>,
+    /// The line that it writes to stdout when it is there.
+    pub ready: String,
+    /// The line that it writes to stderr before that.
+    pub aside: String,
+    /// The word that is typed, and the line that it writes then.
+    pub typed: String,
+    pub answer: String,
+    /// The exit status that is typed behind it: a program that hasn't waited doesn't know it.
+    pub told: u8,
 }
 
-/// Returns the line that the command writes to stdout.
-pub fn ready_line() -> String {
-    format!("ready {}", nonce())
-}
-
-/// Returns the line that the command writes to stderr.
-pub fn aside_line() -> String {
-    format!("aside {}", nonce())
-}
-
-/// Returns the word that is typed.
-pub fn typed() -> String {
-    format!("word-{}", std::process::id())
-}
-
-/// Returns the exit status that is typed behind it: a program that hasn't waited doesn't know it.
-pub fn told() -> i32 {
-    3 + (std::process::id() % 120).cast_signed()
-}
-
-/// Runs the program with the probe, and again with other statuses to end with.
-pub fn observe(sandbox: &Sandbox) -> Checked<Evidence<'_>> {
-    let mut evidence = observe_as(sandbox, &Invocation::default())?;
-    // On a host that was changed, another run means nothing.
-    let is_unchanged =
-        evidence.mounts_left.is_empty() && evidence.mounts_gone.is_empty() && evidence.processes_left.is_empty();
-    if is_unchanged && evidence.observation.is_some() && evidence.status.code() == Some(told()) {
-        for told in SPECIAL_STATUSES {
-            evidence.lost_status = evidence.lost_status.or(lost_status(sandbox, told)?);
-        }
+impl Probe {
+    /// Draws a probe that ends with the status `told`.
+    ///
+    /// The script uses only builtins, because from exercise 3 on the other programs are the rootfs's, and not /dev/null, which
+    /// is missing there. It stays a moment even if it can't read. It writes `ready` last, because a shell that writes to another
+    /// descriptor keeps the usual one at number 10 meanwhile.
+    pub fn draw(draw: &Draw, told: u8) -> Probe {
+        let (word, status, rest) = (draw.word(), draw.word(), draw.word());
+        let [ready, aside, typed, prefix] = [(); 4].map(|()| draw.word());
+        let say = draw.pick(&["echo", "printf '%s\\n'"]);
+        let quote = draw.pick(&["", "\"", "'"]);
+        let end = draw.pick(&["; ", "\n", " ;"]);
+        let otherwise = draw.number(3, 9);
+        let looping = match draw.chance() {
+            true => format!("while read {rest}; do :; done"),
+            false => format!("until ! read {rest}; do :; done"),
+        };
+        let script = format!(
+            "{say} {quote}{aside}{quote} >&2{end}{say} {quote}{ready}{quote}{end}read {word} {status} || sleep 1{end}\
+             {say} \"{prefix} ${word}\"{end}{looping}{end}exit ${{{status}:-{otherwise}}}"
+        );
+        let mut words: Vec<String> = ["sh".into(), "-c".into(), script].into();
+        words.push(draw.word());
+        words.extend(draw.arguments());
+        Probe { words, ready, aside, answer: format!("{prefix} {typed}"), typed, told }
     }
-    Ok(evidence)
 }
 
-/// Returns a status and how the program ends with it, if that isn't the same. It isn't judged here if the command doesn't run.
-fn lost_status(sandbox: &Sandbox, told: i32) -> Checked<Option<(i32, ExitStatus)>> {
-    let command = ["sh", "-c", SHORT_SCRIPT, &nonce(), &told.to_string()];
-    let mut run = sandbox.start(&Invocation::default(), &command)?;
-    run.end_input();
-    let status = run.wait()?;
-    let is_lost = status.code() != Some(told) && run.stdout().contains(&ready_line());
-    Ok(is_lost.then_some((told, status)))
+/// Runs the program with several probes, and returns the evidence of each run.
+pub fn observe(sandbox: &Sandbox) -> Checked<Vec<Evidence<'_>>> {
+    let mut all = vec![observe_as(sandbox, &Invocation::default())?];
+    let mut statuses = STATUSES;
+    sandbox.draw.shuffle(&mut statuses);
+    for told in statuses {
+        // On a host that was changed, or with a program that fails anyhow, another run means nothing.
+        let is_telling = all.last().is_some_and(|it| it.changes.is_empty() && it.is_told_status());
+        if !is_telling {
+            break;
+        }
+        let invocation = Invocation { told: Some(told), ..Invocation::default() };
+        all.push(observe_as(sandbox, &invocation)?);
+    }
+    Ok(all)
 }
 
-/// Runs the program, started in that way, with the probe.
+/// Runs the program, started in that way, with a probe.
 pub fn observe_as<'a>(sandbox: &'a Sandbox, invocation: &Invocation<'_>) -> Checked<Evidence<'a>> {
     Ok(observe_more(sandbox, invocation, |_| Ok(()))?.0)
 }
 
-/// Runs the program with the probe, and observes more of the command while it waits, if it is there.
+/// Runs the program with a probe, and observes more of the command while it waits, if it is there.
 pub fn observe_more<'a, T: Default>(
     sandbox: &'a Sandbox,
     invocation: &Invocation<'_>,
     also: impl FnOnce(&Observation) -> Checked<T>,
 ) -> Checked<(Evidence<'a>, T)> {
-    let nonce = nonce();
-    let words = ["sh", "-c", SCRIPT, &nonce, ODD_ARGUMENTS[0], ODD_ARGUMENTS[1]];
+    let probe = Probe::draw(&sandbox.draw, invocation.told.unwrap_or_else(|| sandbox.draw.status()));
+    let words: Vec<&str> = probe.words.iter().map(String::as_str).collect();
     let mut run = sandbox.start(invocation, &words)?;
-    let (ready, aside) = (ready_line(), aside_line());
     let (mut observation, mut more, mut double) = (None, T::default(), None);
     let (mut vanished, mut was_prompt, mut ended_early) = (false, false, false);
     let (command, other_words) = find(sandbox, &mut run, &words)?;
     if let Some(process) = command {
+        let early = Early::of(sandbox, &process);
         // It may take a moment to write that it is there.
-        was_prompt = run.wait_until(Duration::from_millis(500), |run| Ok(run.stdout().contains(&ready)))?;
+        was_prompt = run.wait_until(Duration::from_millis(500), |run| Ok(run.stdout().contains(&probe.ready)))?;
         double = find_double(sandbox, &process)?;
-        match Observation::of(sandbox, process.clone()) {
+        match Observation::of(sandbox, process.clone(), early, &run) {
             Ok(observed) => more = also(observation.insert(observed))?,
             // The program has killed it, for example.
             Err(Error::Internal(_)) if !lives(sandbox, &process) => vanished = true,
@@ -118,23 +117,25 @@ pub fn observe_more<'a, T: Default>(
         run.wait_until(START_PATIENCE, |run| Ok(run.status().is_some() || run.is_in_state('S')))?;
         ended_early = run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
     }
-    let was_there = run.stdout().contains(&ready);
-    run.type_line(&format!("{} {}", typed(), told()));
+    let was_there = run.stdout().contains(&probe.ready);
+    run.type_line(&format!("{} {}", probe.typed, probe.told));
     run.end_input();
     let read_on = match &observation {
         Some(observation) => kill_if_it_reads_on(sandbox, &mut run, &observation.process)?,
         None => false,
     };
     let status = run.wait()?;
-    let processes_left = run.left_behind()?;
+    let changes = run.changes()?;
     let (stdout, stderr) = (run.stdout(), run.stderr());
     let evidence = Evidence {
         sandbox,
+        variables: run.variables.clone(),
+        hostname: invocation.hostname.map(str::to_owned),
         other_words: other_words.filter(|_| observation.is_none() && !vanished),
         observation,
         double,
         vanished,
-        came_late: !was_there && stdout.contains(&ready),
+        came_late: !was_there && stdout.contains(&probe.ready),
         ended_early,
         status,
         remains: run.remains.clone(),
@@ -142,19 +143,17 @@ pub fn observe_more<'a, T: Default>(
         started_in: run.started_in,
         was_prompt,
         read_on,
-        aside_arrived: stderr.contains(&aside),
-        stderr: stderr.replace(&format!("{aside}\n"), ""),
+        aside_arrived: stderr.contains(&probe.aside),
+        stderr: stderr.replace(&format!("{}\n", probe.aside), ""),
         stdout,
-        lost_status: None,
-        host_name: hostname()?,
-        mounts_left: sandbox.new_mounts()?,
-        mounts_gone: sandbox.gone_mounts()?,
-        processes_left,
+        changes,
+        probe,
     };
+    sandbox.note_standing(&evidence);
     Ok((evidence, more))
 }
 
-fn lives(sandbox: &Sandbox, process: &Process) -> bool {
+pub fn lives(sandbox: &Sandbox, process: &Process) -> bool {
     let now = sandbox.host.process(process.pid);
     now.is_some_and(|it| it.started == process.started && it.state != 'Z')
 }
@@ -171,19 +170,22 @@ fn kill_if_it_reads_on(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process) 
     }
 }
 
-/// Waits for the command. Returns it; or, if it never appears, a process that has the command's nonce or only its first words,
-/// and isn't the program, which has all of them at its end.
+/// Waits for the command. Returns it; or, if it never appears, a process that has the script or one of the command's arguments,
+/// or only its first words, and isn't the program, which has all of them at its end.
 fn find(sandbox: &Sandbox, run: &mut Run<'_>, words: &[&str]) -> Checked<(Option<Process>, Option<Process>)> {
-    let is_command = |it: &Process| it.has_line(words);
+    // std's Command::new with a path gives the command that path as its first word, which does no harm.
+    let is_resolved =
+        |it: &Process| it.args.len() == words.len() && it.ends_with(&words[1..]) && it.args[0].ends_with(b"/sh");
+    let is_command = |it: &Process| it.has_line(words) || is_resolved(it);
     let hands_on = |it: &Process| it.args.len() > words.len() && it.ends_with(words);
-    let has_nonce = |it: &Process| it.args.iter().any(|word| String::from_utf8_lossy(word).contains(words[3]));
+    let has_name = |it: &Process| it.args.iter().any(|word| String::from_utf8_lossy(word).contains(words[3]));
     // `sh`, or `sh -c`, and no more.
     let is_cut_short = |it: &Process| (1..words.len()).contains(&it.args.len()) && it.has_line(&words[..it.args.len()]);
     let mut other = None;
     let command = run.poll(START_PATIENCE, |_| {
         let mut guests = sandbox.guests()?;
         guests.retain(|it| it.state != 'Z');
-        let is_other = |it: &&Process| !hands_on(it) && !is_command(it) && (has_nonce(it) || is_cut_short(it));
+        let is_other = |it: &&Process| !hands_on(it) && !is_command(it) && (has_name(it) || is_cut_short(it));
         other = guests.iter().find(is_other).cloned().or(other.take());
         guests.retain(is_command);
         // A process that a shell forks has the shell's words until it becomes another program.

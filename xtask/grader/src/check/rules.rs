@@ -13,9 +13,10 @@ use nix::sys::signal::Signal;
 use super::diagnosis::Diagnosis;
 use super::evidence::{Evidence, describe, shorten};
 use super::observation::{Observation, ProcView};
-use super::probe::{observe, observe_as, observe_more};
+use super::probe::{Probe, observe_as, observe_more};
 use super::sandbox::{Invocation, Run, Sandbox};
 use super::stderr::Stderr;
+use super::task::{EscapeKind, Task};
 use super::verdict::{Checked, Error, Failure, Verdict, cannot_run, fail, failure, require};
 
 mod chroot;
@@ -37,14 +38,16 @@ mod uts;
 mod veth;
 mod volume;
 
-/// A rule that judges the evidence of one run, which all such rules share.
+/// A rule that judges the evidence of one run.
 pub type Shared = fn(&Evidence<'_>) -> Checked;
 
 /// How to tell whether something holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
-    /// From the evidence of the shared run.
-    Shared(Shared),
+    /// From the evidence of each run with a probe.
+    Probe(Shared),
+    /// From the container and the host in each run, whatever its command is.
+    Container(Shared),
     /// From runs of its own, in a sandbox of its own.
     Own(fn(&Sandbox) -> Checked),
 }
@@ -56,25 +59,27 @@ macro_rules! rules {
 }
 
 rules! {
-    Shared run: the_command_runs, input_and_output_pass_through, stdout_and_stderr_are_two, run_waits, the_status_is_passed_on;
+    Probe run: the_command_runs, input_and_output_pass_through, stdout_and_stderr_are_two, run_waits, the_status_is_passed_on;
     Own run: output_keeps_its_order;
-    Shared uts: it_has_a_uts_namespace, it_is_called_mini_docker, the_host_keeps_its_name;
-    Shared pid: it_has_a_pid_namespace, it_has_a_mount_namespace, nothing_is_left_running;
-    Shared chroot: its_root_is_the_rootfs, its_working_directory_is_inside, its_mounts_stay_inside;
-    Shared proc: its_proc_is_its_own, its_proc_is_read_only, no_mount_is_left;
-    Shared pivot: nothing_is_above_its_root, the_old_root_is_gone, nothing_outside_is_open;
-    Own status: signals_are_reported, not_found_is_127;
+    Container uts: it_has_a_uts_namespace, it_is_called_mini_docker, the_host_keeps_its_name;
+    Container pid: it_has_a_pid_namespace, it_has_a_mount_namespace, nothing_is_left_running;
+    Container chroot: its_root_is_the_rootfs, its_working_directory_is_inside, its_mounts_stay_inside, no_directory_of_the_hosts_is_mounted_in_it;
+    Container proc: its_proc_is_its_own, its_proc_is_read_only, no_mount_is_left;
+    Container pivot: nothing_is_above_its_root, the_old_root_is_gone, nothing_outside_is_open;
+    Own status: signals_are_reported, a_stopped_command_has_not_ended, it_starts_with_the_signals_of_run, not_found_is_127;
     Own reap: orphans_are_reaped, living_orphans_are_not_waited_for;
     Own die: a_killed_run_leaves_nothing;
-    Own clean: the_environment_is_its_own, process_1_has_none_of_it_either, its_descriptors_are_its_own;
-    Own name: the_hostname_can_be_chosen, flags_end_at_the_command;
-    Own dev: dev_null_swallows, nothing_stays_in_dev;
+    Container clean: the_environment_is_its_own, no_other_process_has_the_hosts_environment;
+    Own clean: its_descriptors_are_its_own;
+    Own name: the_hostname_can_be_chosen, a_name_that_is_too_long_is_refused, flags_end_at_the_command;
+    Own dev: dev_null_swallows;
+    Container dev: nothing_stays_in_dev;
     Own volume: a_volume_is_there, a_volume_can_be_read_only;
     Own overlay: what_it_writes_is_gone;
     Own escape: the_attack_gets_out;
     Own rootless: it_needs_no_rights;
     Own limits: its_processes_are_limited;
-    Shared veth: it_has_a_network_namespace;
+    Container veth: it_has_a_network_namespace;
     Own veth: it_has_a_loopback, it_reaches_the_host;
 }
 
@@ -84,12 +89,22 @@ pub fn find(name: &str) -> Result<Rule> {
     rule.map(|(_, rule)| *rule).with_context(|| format!("there is no rule `{name}`"))
 }
 
-/// Returns the shared rules of some exercises, in their order.
-pub fn shared(exercises: &[&Exercise]) -> Result<Vec<Shared>> {
-    let rules = exercises.iter().flat_map(|it| &it.checks).map(|check| find(&check.rule));
-    rules
-        .filter_map(|rule| rule.map(|it| if let Rule::Shared(rule) = it { Some(rule) } else { None }).transpose())
-        .collect()
+/// Returns the rules of some exercises that have no runs of their own, in their order.
+pub fn shared(exercises: &[&Exercise]) -> Result<Vec<Rule>> {
+    let mut rules =
+        exercises.iter().flat_map(|it| &it.checks).map(|check| find(&check.rule)).collect::<Result<Vec<_>>>()?;
+    rules.retain(|rule| rule.shared().is_some());
+    Ok(rules)
+}
+
+impl Rule {
+    /// Returns the function that judges evidence; `None` if it has runs of its own.
+    pub fn shared(self) -> Option<Shared> {
+        match self {
+            Rule::Probe(rule) | Rule::Container(rule) => Some(rule),
+            Rule::Own(_) => None,
+        }
+    }
 }
 
 /// How long a process may take to appear, or to be gone.
@@ -104,6 +119,13 @@ fn wait_for(sandbox: &Sandbox, run: &mut Run<'_>, line: &[&str]) -> Checked<Proc
         let said = shorten(&run.stderr());
         fail!(NeverRan, "the command, and what it starts", "no process `{}`; on stderr: {said}", line.join(" "))
     })
+}
+
+/// Waits for the command with just these words, and observes its container.
+fn wait_for_command(sandbox: &Sandbox, run: &mut Run<'_>, words: &[&str]) -> Checked<Process> {
+    let command = wait_for(sandbox, run, words)?;
+    run.observe(&command)?;
+    Ok(command)
 }
 
 impl Evidence<'_> {

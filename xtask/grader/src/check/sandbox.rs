@@ -13,9 +13,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -28,6 +29,7 @@ use lab::{host, workspace};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -35,17 +37,26 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{close, setsid};
 
+use super::draw::Draw;
+use super::evidence::Evidence;
+use super::rules::Rule;
+use super::snapshot::only_in;
+use super::verdict::{Checked, Error};
+
 mod capture;
+mod input;
 mod limits;
 mod namespaces;
+mod places;
 mod run;
 mod scratch;
 mod setgroups;
 
 use limits::{MOST_PROCESSES, PROCESS_LIMIT};
 pub use limits::{TIME_LIMIT, WALL_LIMIT};
-pub use namespaces::{Place, hostname};
-pub use run::{Invocation, Remains, Run};
+pub use namespaces::{Position, hostname};
+use places::Place;
+pub use run::{CLEAN_UP, Invocation, Remains, Run};
 
 /// A throwaway host, watched by this process.
 #[derive(Debug)]
@@ -64,8 +75,22 @@ pub struct Sandbox {
     pub host_only_shell: Option<PathBuf>,
     /// The shells of the host and of the rootfs, each with its root.
     pub shells: Vec<(FileId, File)>,
+    /// Where the random values of its runs come from.
+    pub draw: Draw,
+    /// The host's own processes.
+    pub processes: Vec<Process>,
+    /// The directories of which a change goes with the host.
+    pub places: Vec<Place>,
+    /// The rules that each run of this check must keep, and the first that one broke.
+    pub standing: Vec<Rule>,
+    broken: RefCell<Option<Error>>,
+    /// The directories that the program may be asked to mount.
+    given: RefCell<Vec<PathBuf>>,
     mounts: RefCell<Vec<Mount>>,
-    processes: Vec<Pid>,
+    /// The host's mount table, in which poll(2) reports changes.
+    mount_table: OwnedFd,
+    /// The first other name that the host was seen with.
+    other_name: RefCell<Option<String>>,
     /// The host's process 1; `None` when the host is closed.
     init: RefCell<Option<Child>>,
     opened: Instant,
@@ -75,7 +100,7 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Makes a throwaway host, which this process, of one thread, watches from now on.
-    pub fn open(program: Vec<OsString>, directory: &Path, in_user_namespace: bool) -> Result<Sandbox> {
+    pub fn open(program: Vec<OsString>, directory: &Path, in_user_namespace: bool, seed: u64) -> Result<Sandbox> {
         // Out of reach of the signals that a program sends its process group or its terminal's.
         setsid().context("setsid")?;
         setrlimit(Resource::RLIMIT_CORE, 0, 0).context("setrlimit(RLIMIT_CORE)")?;
@@ -93,8 +118,10 @@ impl Sandbox {
         // Otherwise root on the host could trace us, if it finds a descriptor of the machine's /proc.
         set_dumpable(false).context("prctl(PR_SET_DUMPABLE, 0)")?;
         cover()?;
+        let mounts = mountinfo::parse(&machine.read(None, "mountinfo")?);
+        let places = places::cover(&directory, &mounts, in_user_namespace)?;
         let host = detached_proc()?;
-        let processes = host.pids()?;
+        let processes = host.processes()?;
         ensure!(!processes.is_empty(), "no throwaway host: its /proc is empty");
         // Before the program runs, which may replace them.
         let rootfs = directory.join("rootfs");
@@ -104,7 +131,14 @@ impl Sandbox {
         let of_rootfs = open_in_root(&rootfs, Path::new("/bin/sh"));
         let rootfs_id = id_of(&rootfs).ok();
         Ok(Sandbox {
+            draw: Draw::new(seed),
+            places,
+            standing: Vec::new(),
+            broken: RefCell::new(None),
+            given: RefCell::default(),
             mounts: RefCell::new(mountinfo::parse(&host.read(1, "mountinfo")?)),
+            mount_table: host.file(1, "mountinfo").context("open(\"/proc/1/mountinfo\")")?,
+            other_name: RefCell::new(None),
             host,
             machine,
             program,
@@ -124,7 +158,7 @@ impl Sandbox {
     /// Returns the processes that the program has started, and the program's own.
     pub fn guests(&self) -> nix::Result<Vec<Process>> {
         let mut guests = Vec::new();
-        for pid in self.host.pids()?.into_iter().filter(|pid| !self.processes.contains(pid)) {
+        for pid in self.host.pids()?.into_iter().filter(|pid| !self.processes.iter().any(|it| it.pid == *pid)) {
             // Reading a command line waits for a process that is forking. Among hundreds that takes seconds, and the limit
             // must speak first.
             if self.count_guests()? > MOST_PROCESSES {
@@ -139,10 +173,6 @@ impl Sandbox {
         Ok(self.host.pids()?.len().saturating_sub(self.processes.len()))
     }
 
-    fn mounts_now(&self) -> Result<Vec<Mount>> {
-        Ok(mountinfo::parse(&self.host.read(1, "mountinfo")?))
-    }
-
     /// Returns what was mounted on the host before the program ran.
     pub fn mounts_before(&self) -> Vec<Mount> {
         self.mounts.borrow().clone()
@@ -150,12 +180,50 @@ impl Sandbox {
 
     /// Returns what is mounted on the host now, and wasn't before.
     pub fn new_mounts(&self) -> Result<Vec<Mount>> {
-        Ok(difference(self.mounts_now()?, &self.mounts.borrow()))
+        Ok(only_in(&mountinfo::parse(&self.host.read(1, "mountinfo")?), &self.mounts.borrow()))
     }
 
-    /// Returns what was mounted on the host before, and isn't now.
-    pub fn gone_mounts(&self) -> Result<Vec<Mount>> {
-        Ok(difference(self.mounts_before(), &self.mounts_now()?))
+    /// True if something was mounted or unmounted on the host since the last call, even for a moment: proc_pid_mounts(5).
+    pub fn mounts_have_changed(&self) -> Result<bool> {
+        let mut table = [PollFd::new(self.mount_table.as_fd(), PollFlags::POLLPRI)];
+        Ok(poll(&mut table, PollTimeout::ZERO).context("poll(\"/proc/1/mountinfo\")")? > 0)
+    }
+
+    /// Notes the host's name if it is another. A program may change it for a moment only.
+    fn watch_name(&self) {
+        if let Ok(name) = hostname()
+            && name != lab::host::HOSTNAME
+        {
+            self.other_name.borrow_mut().get_or_insert(name);
+        }
+    }
+
+    /// Returns the first other name that the host was seen with.
+    pub fn renamed(&self) -> Option<String> {
+        self.watch_name();
+        self.other_name.borrow().clone()
+    }
+
+    /// Applies the standing rules to a run in which the command was observed, and keeps the first failure. Those about a probe
+    /// apply only if the command is one.
+    pub fn note_standing(&self, evidence: &Evidence<'_>) {
+        let has_probe = !evidence.probe.words.is_empty();
+        let applies =
+            |rule: &&Rule| evidence.observation.is_some() && (has_probe || matches!(rule, Rule::Container(_)));
+        let rules = self.standing.iter().filter(applies).filter_map(|rule| rule.shared());
+        if let Some(error) = rules.into_iter().find_map(|rule| rule(evidence).err()) {
+            self.broken.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// True for a directory that the program may be asked to mount.
+    pub fn is_given(&self, path: &Path) -> bool {
+        self.given.borrow().iter().any(|given| path.starts_with(given))
+    }
+
+    /// Returns the first failure of a standing rule.
+    pub fn broken_rule(&self) -> Checked {
+        self.broken.take().map_or(Ok(()), Err)
     }
 
     /// Mounts an empty file system on the host, before the program runs. What is written there goes with the host.
@@ -166,8 +234,8 @@ impl Sandbox {
 
     /// Counts what is mounted now as mounted before the program ran.
     pub fn accept_mounts(&self) -> Result<()> {
-        *self.mounts.borrow_mut() = self.mounts_now()?;
-        Ok(())
+        *self.mounts.borrow_mut() = mountinfo::parse(&self.host.read(1, "mountinfo")?);
+        self.mounts_have_changed().map(drop)
     }
 
     /// Sends a signal to a process of the host. It is no error if it has just ended.
@@ -205,16 +273,6 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// Returns the items of `all` without those of `others`, each as often as it is there.
-fn difference(mut all: Vec<Mount>, others: &[Mount]) -> Vec<Mount> {
-    for other in others {
-        if let Some(at) = all.iter().position(|it| it == other) {
-            all.remove(at);
-        }
-    }
-    all
 }
 
 /// Returns the path of a program of that name, as a program with that environment finds it.

@@ -37,7 +37,7 @@ fn programs() -> &'static BTreeMap<String, PathBuf> {
 fn candidate(program: &Path, in_user_namespace: bool) -> Candidate {
     // The host's steps are what an attack is put into.
     let directory = Host::new().directory().to_owned();
-    Candidate { program: vec![program.into()], directory, in_user_namespace }
+    Candidate::new(vec![program.into()], directory, in_user_namespace)
 }
 
 /// Grades, and says what can't be told here; that is no pass, and only some may be so.

@@ -1,5 +1,7 @@
 //! Exercise `chroot`: a file system of its own.
 
+use std::path::{Path, PathBuf};
+
 use super::*;
 
 pub fn its_root_is_the_rootfs(evidence: &Evidence<'_>) -> Checked {
@@ -13,6 +15,28 @@ pub fn its_root_is_the_rootfs(evidence: &Evidence<'_>) -> Checked {
     }
     require!(root != evidence.sandbox.root, NoChroot, "./rootfs", "/proc/{pid}/root is the host's");
     Err(fail!(AnotherRoot, "./rootfs", "/proc/{pid}/root is neither the host's nor ./rootfs"))
+}
+
+/// The kinds of file systems that show the kernel rather than files, and that other exercises are about.
+const KERNELS: [&str; 9] =
+    ["proc", "sysfs", "devtmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "securityfs", "debugfs"];
+
+pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence<'_>) -> Checked {
+    let command = evidence.command()?;
+    let sandbox = evidence.sandbox;
+    let hosts = sandbox.mounts_before();
+    for mount in command.own_mounts.iter().filter(|it| it.point != Path::new("/") && !KERNELS.contains(&&*it.kind)) {
+        let names = hosts.iter().filter(|host| host.device == mount.device);
+        let names = names.filter_map(|host| Some(host.point.join(mount.root.strip_prefix(&host.root).ok()?)));
+        let is_outside =
+            |name: &PathBuf| name.is_dir() && !name.starts_with(&sandbox.directory) && !sandbox.is_given(name);
+        if let Some(name) = names.into_iter().find(is_outside) {
+            let (point, name) = (mount.point.display(), name.display());
+            let seen = format!("/proc/{}/root{point} is the host's {name}", command.pid());
+            return Err(fail!(HostTreeInside, "nothing but ./rootfs, and what `run` was asked to mount", "{seen}"));
+        }
+    }
+    Ok(())
 }
 
 pub fn its_working_directory_is_inside(evidence: &Evidence<'_>) -> Checked {
@@ -31,8 +55,9 @@ pub fn its_mounts_stay_inside(evidence: &Evidence<'_>) -> Checked {
     super::pid::it_has_a_mount_namespace(evidence)?;
     let command = evidence.command()?;
     let same_place = |one: &Mount, other: &Mount| one.point == other.point && one.kind == other.kind;
-    let was_shared = |now: &&Mount| evidence.mounts_gone.iter().any(|it| same_place(it, now) && it.peers.is_some());
-    if let Some(mount) = evidence.mounts_left.iter().filter(|now| now.peers.is_none()).find(was_shared) {
+    let was_shared =
+        |now: &&Mount| evidence.changes.mounts_gone.iter().any(|it| same_place(it, now) && it.peers.is_some());
+    if let Some(mount) = evidence.changes.mounts_left.iter().filter(|now| now.peers.is_none()).find(was_shared) {
         let seen = format!("on the host, {} was shared, and is private now", mount.point.display());
         return Err(fail!(HostMadePrivate, "the host's mounts as they were", "{seen}"));
     }

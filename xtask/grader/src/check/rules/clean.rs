@@ -1,77 +1,103 @@
 //! Exercise `clean`: nothing of the host's environment and none of its open files.
 
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::fd::OwnedFd;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::*;
 
-const VALUE: &str = "of-the-host";
+/// The variables that may be the host's.
+const ALLOWED: [&str; 2] = ["PATH", "TERM"];
 
-/// Returns the name of a variable that no program can know.
-fn unknown_variable() -> String {
-    format!("X{:X}", RandomState::new().hash_one(std::process::id()))
-}
-
-pub fn the_environment_is_its_own(sandbox: &Sandbox) -> Checked {
-    // And one that people try first.
-    let secret = unknown_variable();
-    let given = [("SECRET", VALUE), (secret.as_str(), VALUE)];
-    let invocation = Invocation { variables: &given, ..Default::default() };
-    let (evidence, environment) =
-        observe_more(sandbox, &invocation, |command| Ok(sandbox.host.read(command.pid(), "environ")?))?;
-    evidence.command()?;
-    let environment = String::from_utf8_lossy(&environment);
-    let variables: Vec<_> = environment.split('\0').filter_map(|it| it.split_once('=')).collect();
-    let hosts: Vec<_> = sandbox.environment.iter().filter_map(|(name, value)| Some((*name, value.to_str()?))).collect();
-    let is_hosts = |it: &&(&str, &str)| given.contains(it) || !["PATH", "TERM"].contains(&it.0) && hosts.contains(it);
+/// Returns the environment of a process, and whether a variable in it is one that `run` was started with.
+fn environment(evidence: &Evidence<'_>, process: &Process) -> Result<(Vec<(String, String)>, usize)> {
+    let sandbox = evidence.sandbox;
+    let bytes = match &evidence.observation {
+        Some(observation) => {
+            observation.environments.iter().find(|(pid, _)| *pid == process.pid).map(|(_, bytes)| bytes)
+        }
+        None => None,
+    };
+    let text = String::from_utf8_lossy(bytes.map_or(&[], Vec::as_slice)).into_owned();
+    let variables: Vec<(String, String)> =
+        text.split('\0').filter_map(|it| it.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect();
+    let hosts = sandbox.environment.iter().map(|(name, value)| (*name, value.to_string_lossy().into_owned()));
+    let hosts: Vec<_> = hosts.filter(|(name, _)| !ALLOWED.contains(name)).collect();
+    let is_hosts = |(name, value): &&(String, String)| {
+        evidence.variables.iter().any(|(_, given)| given == value)
+            || hosts.iter().any(|(its, given)| its == name && given == value)
+    };
     // Without their names, which would only be listed in the program.
     let count = variables.iter().filter(is_hosts).count();
-    let has_given = variables.iter().any(|it| given.contains(it));
+    Ok((variables, count))
+}
+
+pub fn the_environment_is_its_own(evidence: &Evidence<'_>) -> Checked {
+    let command = evidence.command()?;
+    let (variables, count) = environment(evidence, &command.process)?;
     let seen = format!("in the command's environment: {count} variables of the host's");
-    require!(!has_given, EnvironmentLeaked, "PATH, TERM, and what you choose", "{seen}");
-    let (_, path) = variables.iter().find(|(name, _)| *name == "PATH").unwrap_or(&("PATH", ""));
-    let (is_hosts, expected) = (hosts.contains(&("PATH", path)), "a PATH with the rootfs's folders");
+    require!(count == 0, EnvironmentLeaked, "PATH, TERM, and what you choose", "{seen}");
+    let path = variables.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+    let hosts = evidence.sandbox.environment.iter().find(|(name, _)| *name == "PATH");
+    let (is_hosts, expected) = (hosts.is_some_and(|(_, value)| value == path), "a PATH with the rootfs's directories");
     require!(!is_hosts, EnvironmentLeaked, expected, "the command's PATH is the host's, word for word");
     let has_bin = path.split(':').any(|directory| directory == "/bin");
-    require!(has_bin, NoPath, "a PATH with the rootfs's folders, /bin among them", "PATH is {path:?}");
+    require!(has_bin, NoPath, "a PATH with the rootfs's directories, /bin among them", "PATH is {path:?}");
     Ok(())
 }
 
-/// The command can read the environment of process 1 of its PID namespace.
-pub fn process_1_has_none_of_it_either(sandbox: &Sandbox) -> Checked {
-    let secret = unknown_variable();
-    let invocation = Invocation { variables: &[(&secret, VALUE)], ..Default::default() };
-    let (evidence, first) = observe_more(sandbox, &invocation, |command| {
-        let namespace = sandbox.host.id(command.pid(), "ns/pid")?;
-        let is_first = |it: &Process| it.inner_pid() == 1 && sandbox.host.id(it.pid, "ns/pid") == Ok(namespace);
-        let Some(first) = sandbox.guests()?.into_iter().find(is_first) else { return Ok(None) };
-        Ok(Some((first.line(), sandbox.host.read(first.pid, "environ").context("reading environ")?)))
-    })?;
-    evidence.command()?;
-    match first {
-        Some((line, environment)) if String::from_utf8_lossy(&environment).contains(&secret) => {
-            let seen = format!("/proc/1/environ in there, of `{line}`, has the host's variables in it");
-            Err(fail!(EnvironmentOfProcess1, "PATH, TERM, and what you choose", "{seen}"))
+/// The command can read the environment of every process in its PID namespace.
+pub fn no_other_process_has_the_hosts_environment(evidence: &Evidence<'_>) -> Checked {
+    let command = evidence.command()?;
+    for task in command.tasks.iter().filter(|it| !it.is_thread() && it.tid != command.pid()) {
+        let (_, count) = environment(evidence, &task.process)?;
+        if count > 0 {
+            let (inner, line) = (task.process.inner_pid(), task.process.line());
+            let seen =
+                format!("/proc/{inner}/environ in there, of `{line}`, has {count} of the host's variables in it");
+            let diagnosis = if inner == 1 { Diagnosis::EnvironmentOfProcess1 } else { Diagnosis::EnvironmentOfAHelper };
+            return Err(failure(diagnosis, seen, "PATH, TERM, and what you choose"));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 pub fn its_descriptors_are_its_own(sandbox: &Sandbox) -> Checked {
-    // A careless caller leaves one open at the first free number, and one where a short loop doesn't come.
-    let low = File::open("/").context("open(\"/\")")?;
-    fcntl(&low, FcntlArg::F_SETFD(FdFlag::empty())).context("fcntl(F_SETFD)")?;
-    fcntl(&low, FcntlArg::F_DUPFD(500)).context("fcntl(F_DUPFD)")?;
+    // What a careless caller leaves open: at the first free number, and where a short loop doesn't come.
+    let mut open: Vec<OwnedFd> = vec![File::open("/").context("open(\"/\")")?.into()];
+    open.push(File::open("/etc/passwd").context("open(\"/etc/passwd\")")?.into());
+    open.push(io::pipe().context("pipe")?.1.into());
+    sandbox.draw.shuffle(&mut open);
+    for (fd, least) in open.iter().zip([3, 20, 300]) {
+        fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).context("fcntl(F_SETFD)")?;
+        let number = sandbox.draw.number(least, 3 * least).cast_signed();
+        fcntl(fd, FcntlArg::F_DUPFD(number)).context("fcntl(F_DUPFD)")?;
+    }
     let (evidence, open) = observe_more(sandbox, &Invocation::default(), |command| {
         let pid = command.pid();
-        let above = sandbox.host.descriptors(pid)?.into_iter().filter(|fd| *fd > 2);
+        let above = sandbox.host.numbers(pid, "fd")?.into_iter().filter(|fd| *fd > 2);
         let target = |fd| sandbox.host.link(pid, &format!("fd/{fd}")).unwrap_or_default();
         let lines = above.map(|fd| format!("/proc/{pid}/fd/{fd} leads to {}", target(fd).display()));
         Ok(lines.collect::<Vec<_>>())
     })?;
     evidence.command()?;
     require!(open.is_empty(), DescriptorsLeaked, "0, 1 and 2, and no others", "{}", open.join(", "));
+    no_other_process_has_a_file_of_the_hosts(&evidence)
+}
+
+/// Of another process in the container, only its descriptors count: its root and its program may be the host's.
+fn no_other_process_has_a_file_of_the_hosts(evidence: &Evidence<'_>) -> Checked {
+    for task in &evidence.command()?.tasks {
+        let Some(escape) = task.escapes.iter().find(|it| it.link.starts_with("fd/")) else { continue };
+        let (path, to) = (format!("{}/{}", task.path(), escape.link), escape.to.display());
+        let seen = format!("{path}, of `{}`, leads to {to} on the host", task.process.line());
+        let diagnosis = match escape.kind {
+            EscapeKind::File => Diagnosis::ForeignFileOpen,
+            _ => Diagnosis::DescriptorsLeaked,
+        };
+        return Err(failure(diagnosis, seen, "no process in the container has a file of the host's open"));
+    }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, major, minor};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, major, minor, stat};
 use nix::unistd::{read, write};
 
 use super::*;
@@ -17,8 +17,6 @@ const PTS: RangeInclusive<u64> = 136..=143;
 const DEPTH: u32 = 3;
 
 pub fn dev_null_swallows(sandbox: &Sandbox) -> Checked {
-    // What an earlier program left there isn't this one's, and what this one leaves goes with the host.
-    sandbox.mount_tmpfs(&sandbox.directory.join("rootfs/dev"))?;
     let evidence = observe_more(sandbox, &Invocation::default(), |command| {
         has_dev_null(sandbox, command)?;
         has_no_device_of_the_hosts(sandbox, command)
@@ -80,26 +78,31 @@ fn has_no_device_of_the_hosts(sandbox: &Sandbox, command: &Observation) -> Check
     Ok(())
 }
 
-/// Returns a mount in the command's /dev that shows the host's /dev or a directory in it, and which. Not /dev/mqueue: a file
-/// system of that kind belongs to the IPC namespace, whichever process mounts it, and a namespace of that kind isn't asked for.
+/// Returns a mount in the container that shows the host's /dev, a directory in it or one of its unusual devices, and which. Not
+/// /dev/mqueue: a file system of that kind belongs to the IPC namespace, whichever process mounts it, and a namespace of that
+/// kind isn't asked for.
 fn mount_of_hosts_dev<'a>(sandbox: &Sandbox, command: &'a Observation) -> Option<(&'a Path, PathBuf)> {
     let mut hosts = sandbox.mounts_before();
     hosts.retain(|it| it.kind != "mqueue" && !it.point.starts_with(&sandbox.directory));
-    let mut inside = command.own_mounts.iter().filter(|it| it.point.starts_with("/dev"));
-    inside.find_map(|it| {
+    command.own_mounts.iter().find_map(|it| {
         let name = |host: &Mount| Some(host.point.join(it.root.strip_prefix(&host.root).ok()?));
         let mut names = hosts.iter().filter(|host| host.device == it.device).filter_map(name);
-        Some((it.point.as_path(), names.find(|name| name.starts_with("/dev") && name.is_dir())?))
+        Some((it.point.as_path(), names.find(|name| name.starts_with("/dev") && !is_usual(name))?))
     })
 }
 
-pub fn nothing_stays_in_dev(sandbox: &Sandbox) -> Checked {
-    let dev = sandbox.directory.join("rootfs/dev");
-    sandbox.mount_tmpfs(&dev)?;
-    let evidence = observe(sandbox)?;
-    let left = fs::read_dir(&dev).context("reading ./rootfs/dev")?.filter_map(|entry| Some(entry.ok()?.file_name()));
-    let left: Vec<_> = left.map(|name| name.to_string_lossy().into_owned()).collect();
+/// True for a device that a container may have.
+fn is_usual(device: &Path) -> bool {
+    stat(device).is_ok_and(|file| match kind_and_number(&file) {
+        (SFlag::S_IFCHR, (major, minor)) => USUAL.contains(&(major, minor)) || PTS.contains(&major),
+        (kind, _) => ![SFlag::S_IFDIR, SFlag::S_IFBLK].contains(&kind),
+    })
+}
+
+pub fn nothing_stays_in_dev(evidence: &Evidence<'_>) -> Checked {
     evidence.command()?;
-    require!(left.is_empty(), DevLeft, "an empty folder", "in ./rootfs/dev afterwards: {}", left.join(", "));
+    let left: Vec<_> = evidence.changes.in_rootfs(evidence.sandbox).filter(|it| it.starts_with("dev")).collect();
+    let names: Vec<_> = left.iter().map(|it| it.display().to_string()).collect();
+    require!(left.is_empty(), DevLeft, "a directory as it was", "in ./rootfs afterwards: {}", names.join(", "));
     Ok(())
 }

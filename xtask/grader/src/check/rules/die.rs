@@ -3,9 +3,16 @@
 use super::*;
 
 pub fn a_killed_run_leaves_nothing(sandbox: &Sandbox) -> Checked {
-    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
-        let mut run = sandbox.start(&Invocation::default(), &["sh", "-c", "sleep 4242; :"])?;
-        wait_for(sandbox, &mut run, &["sleep", "4242"])?;
+    // The command may ignore SIGTERM: it isn't what ends by it.
+    let mut kills = [(Signal::SIGKILL, ""), (Signal::SIGTERM, ""), (Signal::SIGTERM, "trap '' TERM; ")];
+    sandbox.draw.shuffle(&mut kills);
+    for (signal, trap) in kills {
+        let time = sandbox.draw.long_time();
+        let script = format!("{trap}sleep {time}; :");
+        let words = ["sh", "-c", &script];
+        let mut run = sandbox.start(&Invocation::default(), &words)?;
+        wait_for(sandbox, &mut run, &["sleep", &time])?;
+        wait_for_command(sandbox, &mut run, &words)?;
         let program = run.pid()?;
         sandbox.signal(program, signal)?;
         let left = run.left_behind()?;
@@ -16,6 +23,7 @@ pub fn a_killed_run_leaves_nothing(sandbox: &Sandbox) -> Checked {
             let seen = format!("after {signal} to `run`, {} is still there: {}", orphan.pid, orphan.line());
             return Err(fail!(OrphansLeft, "no process", "{seen}"));
         }
+        run.wait()?;
     }
     Ok(())
 }

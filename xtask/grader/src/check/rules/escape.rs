@@ -19,9 +19,8 @@ pub fn the_attack_gets_out(sandbox: &Sandbox) -> Checked {
         return Err(fail!(NotAProgram, expected, "{} words", sandbox.program.len()));
     };
     find_program(&sandbox.environment, STEP).with_context(|| format!("there is no {STEP}: `cargo build` makes it"))?;
-    let tmp = sandbox.directory.join("rootfs/tmp");
-    sandbox.mount_tmpfs(&tmp)?;
-    let copy = tmp.join("escape");
+    // In an overlay, so it is gone afterwards.
+    let copy = sandbox.directory.join("rootfs").join(&PLACE[1..]);
     let executable = "a program that can be executed";
     fs::copy(attack, &copy)
         .map_err(|error| fail!(NotAProgram, executable, "{}: {error}", Path::new(attack).display()))?;

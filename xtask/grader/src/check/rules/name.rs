@@ -3,29 +3,47 @@
 use super::*;
 
 const FLAG: &str = "--hostname";
+/// The most bytes of a hostname: sethostname(2).
+const LONGEST: usize = 64;
 
 pub fn the_hostname_can_be_chosen(sandbox: &Sandbox) -> Checked {
-    let wanted = format!("box-{}", std::process::id());
-    let evidence = observe_as(sandbox, &Invocation { flags: &[FLAG, &wanted], ..Default::default() })?;
-    let name = &evidence.command_with(FLAG)?.name;
-    super::uts::the_host_keeps_its_name(&evidence)?;
-    let seen = format!("with `{FLAG} {wanted}`, the hostname in it is {name:?}");
-    require!(*name == wanted, FlagIgnored, format!("{wanted:?}"), "{seen}");
+    for length in [1, 12, LONGEST] {
+        let wanted = sandbox.draw.hostname(length);
+        let invocation = Invocation { flags: &[FLAG, &wanted], hostname: Some(&wanted), ..Default::default() };
+        let evidence = observe_as(sandbox, &invocation)?;
+        let name = &evidence.command_with(FLAG)?.name;
+        super::uts::the_host_keeps_its_name(&evidence)?;
+        let seen = format!("with `{FLAG} {wanted}`, the hostname in it is {name:?}");
+        require!(*name == wanted, FlagIgnored, format!("{wanted:?}"), "{seen}");
+    }
+    Ok(())
+}
+
+/// What sethostname(2) refuses is an error.
+pub fn a_name_that_is_too_long_is_refused(sandbox: &Sandbox) -> Checked {
+    let wanted = sandbox.draw.hostname(LONGEST + 1);
+    let mut run =
+        sandbox.start(&Invocation { flags: &[FLAG, &wanted], ..Default::default() }, &["sh", "-c", "exit 0"])?;
+    run.end_input();
+    let status = run.wait()?;
+    let seen = format!("a name of {} bytes was taken: `run` ended with {}", LONGEST + 1, describe(status));
+    require!(!status.success(), NameTooLong, "an error, and not status 0", "{seen}");
     Ok(())
 }
 
 /// A flag behind the command is the command's own.
 pub fn flags_end_at_the_command(sandbox: &Sandbox) -> Checked {
-    for flags in [&[FLAG, "other"][..], &[]] {
+    let [other, behind] = [(); 2].map(|()| sandbox.draw.word());
+    for flags in [&[FLAG, &other][..], &[]] {
         let script = r#"printf '%s|' "$@"; hostname"#;
         let invocation = Invocation { flags, ..Default::default() };
-        let mut run = sandbox.start(&invocation, &["sh", "-c", script, "sh", FLAG, "behind"])?;
+        let mut run = sandbox.start(&invocation, &["sh", "-c", script, "sh", FLAG, &behind])?;
         run.wait()?;
-        let expected = format!("{FLAG}|behind|{}", flags.last().unwrap_or(&"mini-docker"));
+        let expected = format!("{FLAG}|{behind}|{}", flags.last().unwrap_or(&"mini-docker"));
         let text = run.stdout();
         // A program may write more than the command does.
         let is_there = text.lines().any(|line| line == expected);
-        let seen = format!("the command has `{FLAG} behind` among its own words, and says {}", shorten(&text));
+        let seen = format!("the command has `{FLAG} {behind}` among its own words, and prints {}", shorten(&text));
         require!(is_there, WordsLost, format!("{expected:?}"), "{seen}");
     }
     Ok(())

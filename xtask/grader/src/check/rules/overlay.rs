@@ -1,65 +1,163 @@
 //! Exercise `overlay`: what one run writes is gone before the next.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use nix::mount::{MsFlags, mount};
+use nix::fcntl::{OFlag, openat};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::*;
-use crate::check::probe::nonce;
 
-pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
-    the_kernel_has_overlays(sandbox)?;
-    let name = format!(".{}-wrote", nonce());
-    let file = sandbox.directory.join("rootfs").join(&name);
-    let write = format!("echo x >/{name} && echo written");
-    let first = run(sandbox, &write)?;
-    let is_unchanged = fs::remove_file(&file).is_err();
-    let seen = format!("the command wrote /{name}, and afterwards there is a rootfs/{name}");
-    require!(is_unchanged, RootfsChanged, "a rootfs as it was", "{seen}");
-    require!(first.answer == Some("written"), RootfsReadOnly, "written", "`{write}`: {}", first.how);
-    let second = run(sandbox, &format!("if [ -e /{name} ]; then echo found; else echo nothing; fi"))?;
-    let found = second.answer == Some("found");
-    require!(!found, RootfsChanged, "nothing of it", "the command wrote /{name}, and the next run found it");
-    let is_like_the_first = second.answer == Some("nothing");
-    require!(is_like_the_first, NeverRan, "a second run like the first", "the second run: {}", second.how);
-    let left =
-        upper_layers(&first.mounts).map(|upper| sandbox.directory.join(upper).join(&name)).find(|it| it.exists());
-    let Some(left) = left else { return Ok(()) };
-    let _ = fs::remove_file(&left);
-    let seen = format!("the command wrote /{name}, and afterwards that is on the host: {}", left.display());
-    Err(fail!(UpperLeft, "nothing of it", "{seen}"))
-}
+/// Where a file is written: those of these directories that the rootfs has.
+const DIRECTORIES: [&str; 5] = ["", "tmp", "etc", "bin", "var"];
 
-struct Outcome {
-    answer: Option<&'static str>,
-    /// How it ended, for a report.
-    how: String,
-    /// What the command saw mounted.
+/// What the sandbox did in the container, through the command's root, and found in another one.
+#[derive(Default)]
+struct Tried {
+    /// What was refused, and the diagnosis.
+    refused: Option<(Diagnosis, String)>,
+    /// What another container, at the same time, saw of it.
+    seen_by_another: bool,
+    /// Why there was no other one.
+    other_is_missing: Option<String>,
     mounts: Vec<Mount>,
 }
 
-/// Runs a script, which waits, so that its mounts can be read.
-fn run(sandbox: &Sandbox, script: &str) -> Checked<Outcome> {
-    // A program may write more than the command does.
-    let answer = |run: &Run<'_>| {
-        let text = run.stdout();
-        ["written", "nothing", "found"].into_iter().find(|word| text.lines().any(|line| line == *word))
-    };
-    let command = ["sh", "-c", &format!("{script}; read word")];
-    let mut run = sandbox.start(&Invocation::default(), &command)?;
-    let mut mounts = Vec::new();
-    run.wait_until(PATIENCE, |run| {
-        // Not before it has written, because a shell has its words before its root is another.
-        let guests = if answer(run).is_some() { sandbox.guests()? } else { Vec::new() };
-        let table = guests.iter().find(|it| it.has_line(&command)).map(|it| sandbox.host.read(it.pid, "mountinfo"));
-        mounts = table.and_then(Result::ok).map(|it| mountinfo::parse(&it)).unwrap_or_default();
-        Ok(!mounts.is_empty() || run.status().is_some())
+pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
+    the_kernel_has_overlays(sandbox)?;
+    let rootfs = sandbox.directory.join("rootfs");
+    let name = sandbox.draw.word();
+    let (file, directory) = victims(&rootfs)?;
+    let (evidence, tried) = observe_more(sandbox, &Invocation::default(), |command| {
+        let root = sandbox.host.file(command.pid(), "root")?;
+        let refused = write_and_delete(&root, &rootfs, &name, &file, &directory);
+        let (seen_by_another, other_is_missing) = match look(sandbox, &name)? {
+            Ok(seen) => (seen, None),
+            Err(why) => (false, Some(why)),
+        };
+        Ok(Tried { refused, seen_by_another, other_is_missing, mounts: command.own_mounts.clone() })
     })?;
+    evidence.command()?;
+    if let Some((diagnosis, seen)) = tried.refused {
+        return Err(failure(diagnosis, seen, "the container can write, delete and make everything in its `/`"));
+    }
+    let changed: Vec<_> = evidence.changes.in_rootfs(sandbox).map(|it| it.display().to_string()).collect();
+    let seen = format!("after the run, these are changed in ./rootfs: {}", shorten(&changed.join(", ")));
+    require!(changed.is_empty(), RootfsChanged, "a rootfs as it was", "{seen}");
+    let seen = format!("while one container ran, another one found the file {name} that was written in it");
+    require!(!tried.seen_by_another, RootfsChanged, "an upper layer for each run", "{seen}");
+    if let Some(why) = tried.other_is_missing {
+        return Err(fail!(NeverRan, "a second container at the same time", "{why}"));
+    }
+    match look(sandbox, &name)? {
+        Ok(false) => {}
+        Ok(true) => {
+            let seen = format!("a file {name} was written in one run, and the next one found it");
+            return Err(fail!(RootfsChanged, "nothing of it", "{seen}"));
+        }
+        Err(why) => return Err(fail!(NeverRan, "a second run like the first", "{why}")),
+    }
+    let is_it = |path: &&PathBuf| path.iter().any(|part| part == OsStr::new(&name));
+    let upper =
+        upper_layers(&tried.mounts).map(|upper| sandbox.directory.join(upper).join(&name)).find(|it| it.exists());
+    let Some(left) = evidence.changes.files.iter().find(is_it).cloned().or(upper) else { return Ok(()) };
+    let _ = fs::remove_file(&left);
+    let seen =
+        format!("a file {name} was written in the container, and afterwards it is on the host: {}", left.display());
+    Err(fail!(UpperLeft, "nothing of it", "{seen}"))
+}
+
+/// Writes a file in several directories, deletes a file of the rootfs and a directory, and makes that again. Returns the first
+/// refusal.
+fn write_and_delete(
+    root: &OwnedFd,
+    rootfs: &Path,
+    name: &str,
+    file: &Path,
+    directory: &Path,
+) -> Option<(Diagnosis, String)> {
+    let refused = |diagnosis, what: &str, path: &Path, errno: Errno| {
+        Some((diagnosis, format!("{what} /{}: {errno}", path.display())))
+    };
+    for directory in DIRECTORIES.iter().filter(|it| rootfs.join(it).is_dir()) {
+        let path = Path::new(directory).join(name);
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        if let Err(errno) = openat(root, &path, flags, Mode::from_bits_truncate(0o644)) {
+            return refused(Diagnosis::RootfsReadOnly, "writing", &path, errno);
+        }
+    }
+    if let Err(errno) = unlinkat(root, file, UnlinkatFlags::NoRemoveDir) {
+        return refused(Diagnosis::DeletedFilesReturn, "deleting", file, errno);
+    }
+    let names = fs::read_dir(rootfs.join(directory)).into_iter().flatten().flatten();
+    let made = names
+        .map(|entry| unlinkat(root, &directory.join(entry.file_name()), UnlinkatFlags::NoRemoveDir))
+        .collect::<nix::Result<Vec<()>>>()
+        .and_then(|_| unlinkat(root, directory, UnlinkatFlags::RemoveDir))
+        .and_then(|()| mkdirat(root, directory, Mode::from_bits_truncate(0o755)));
+    if let Err(errno) = made {
+        return refused(
+            Diagnosis::DeletedFilesReturn,
+            "deleting the directory, and making it again:",
+            directory,
+            errno,
+        );
+    }
+    let is_back = openat(root, file, OFlag::O_PATH, Mode::empty()).is_ok();
+    is_back.then(|| (Diagnosis::DeletedFilesReturn, format!("/{} was deleted, and is still there", file.display())))
+}
+
+/// Returns a file of the rootfs, and another directory that has only files in it, and few.
+fn victims(rootfs: &Path) -> Result<(PathBuf, PathBuf)> {
+    const FEW: usize = 20;
+    let (mut files, mut leaves) = (Vec::new(), Vec::new());
+    let mut directories = vec![PathBuf::new()];
+    while let Some(directory) = directories.pop() {
+        let path = rootfs.join(&directory);
+        let entries: Vec<_> =
+            fs::read_dir(&path).with_context(|| format!("reading {}", path.display()))?.flatten().collect();
+        let (inner, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|it| it.file_type().is_ok_and(|it| it.is_dir()));
+        if inner.is_empty() && others.len() <= FEW {
+            leaves.push(directory.clone());
+        }
+        files.extend(others.iter().map(|it| directory.join(it.file_name())));
+        directories.extend(inner.iter().map(|it| directory.join(it.file_name())));
+    }
+    let leaf = leaves.into_iter().find(|it| !DIRECTORIES.iter().any(|written| Path::new(written) == it));
+    let leaf = leaf.context("./rootfs has no directory to delete")?;
+    let file = files.into_iter().find(|it| !it.starts_with(&leaf)).context("./rootfs has no file to delete")?;
+    Ok((file, leaf))
+}
+
+/// Runs another container, and returns whether a file of that name is in it, or why it didn't run.
+fn look(sandbox: &Sandbox, name: &str) -> Checked<Result<bool, String>> {
+    let probe = Probe::draw(&sandbox.draw, 0);
+    let words: Vec<&str> = probe.words.iter().map(String::as_str).collect();
+    let mut run = sandbox.start(&Invocation::default(), &words)?;
+    let found = run.poll(PATIENCE, |run| {
+        // When it has written, its root is what it stays.
+        let is_ready = run.stdout().contains(&probe.ready);
+        Ok(if is_ready { sandbox.guests()?.into_iter().find(|it| it.has_line(&words)) } else { None })
+    })?;
+    let seen = found.map(|it| {
+        let open = |directory: &&str| {
+            let path = Path::new(directory).join(name);
+            sandbox.host.open_inside(it.pid, &path.to_string_lossy(), OFlag::O_PATH).is_ok()
+        };
+        DIRECTORIES.iter().any(|it| open(it))
+    });
     run.end_input();
-    let status = describe(run.wait()?);
-    let how = format!("it ended with {status}, and wrote to stderr {}", shorten(&run.stderr()));
-    Ok(Outcome { answer: answer(&run), how, mounts })
+    let status = run
+        .poll(PATIENCE, |run| Ok(run.status()))?
+        .map_or("didn't end".into(), |it| format!("ended with {}", describe(it)));
+    Ok(seen.ok_or_else(|| {
+        format!("its command was never there, it {status}, and wrote to stderr {}", shorten(&run.stderr()))
+    }))
 }
 
 /// Returns the upper layers of the overlays among these mounts, by the paths that they were mounted with.
@@ -68,17 +166,22 @@ fn upper_layers(mounts: &[Mount]) -> impl Iterator<Item = &Path> {
     overlays.flat_map(|it| it.super_options.split(',')).filter_map(|it| it.strip_prefix("upperdir=")).map(Path::new)
 }
 
-/// Tries to mount one.
+/// Tries to mount one on ./rootfs.
 fn the_kernel_has_overlays(sandbox: &Sandbox) -> Checked {
     let scratch = sandbox.scratch()?;
-    let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| scratch.path.join(name));
-    for directory in [&lower, &upper, &work, &merged] {
+    let [upper, work, merged] = ["upper", "work", "merged"].map(|name| scratch.path.join(name));
+    for directory in [&upper, &work, &merged] {
         fs::create_dir(directory).context("mkdir on the throwaway host")?;
     }
-    let layers = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
-    let try_it =
-        |data: &str| mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(OsStr::new(data)));
+    let layers = format!("lowerdir=rootfs,upperdir={},workdir={}", upper.display(), work.display());
+    let try_it = |data: &str| {
+        mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(OsStr::from_bytes(data.as_bytes())))
+    };
     let cure = "In a user namespace it takes Linux 5.11: use root, or a newer kernel.";
+    std::env::set_current_dir(&sandbox.directory).context("chdir")?;
     let result = try_it(&format!("{layers},userxattr")).or_else(|_| try_it(&layers));
-    result.map_err(|errno| cannot_run(format!("the kernel refuses an overlay: {errno}"), cure))
+    std::env::set_current_dir("/").context("chdir")?;
+    result.map_err(|errno| cannot_run(format!("the kernel refuses an overlay: {errno}"), cure))?;
+    umount2(&merged, MntFlags::MNT_DETACH).context("umount2")?;
+    Ok(())
 }

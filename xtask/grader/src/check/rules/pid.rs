@@ -21,11 +21,23 @@ pub fn it_has_a_mount_namespace(evidence: &Evidence<'_>) -> Checked {
     let command = evidence.command()?;
     let (has, expected) = (command.new.contains(&"mnt"), "a mount namespace of its own");
     require!(has, NoMountNamespace, expected, "/proc/{}/ns/mnt is the host's", command.pid());
+    for kind in ["uts", "mnt"] {
+        let hosts = evidence.sandbox.host.id(1, &format!("ns/{kind}")).ok();
+        let stray = |it: &&Task| it.is_thread() && it.namespace(kind) == hosts;
+        if let Some(thread) = command.tasks.iter().find(stray) {
+            let seen = format!("{}/ns/{kind} is the host's", thread.path());
+            return Err(fail!(ThreadOutside, "every thread in the container in namespaces of its own", "{seen}"));
+        }
+    }
     Ok(())
 }
 
 pub fn nothing_is_left_running(evidence: &Evidence<'_>) -> Checked {
-    let lines: Vec<_> = evidence.processes_left.iter().map(|it| format!("{} {}", it.pid, it.line())).collect();
+    let lines =
+        |all: &[Process]| all.iter().map(|it| format!("{} {} {}", it.pid, it.state, it.line())).collect::<Vec<_>>();
+    let gone = lines(&evidence.changes.processes_gone);
+    require!(gone.is_empty(), KilledOnTheHost, "all of the host's processes", "no longer there: {}", gone.join("; "));
+    let lines = lines(&evidence.changes.processes_left);
     require!(lines.is_empty(), ProcessesLeft, "no process", "still there: {}", shorten(&lines.join("; ")));
     Ok(())
 }

@@ -28,18 +28,22 @@ pub fn the_old_root_is_gone(evidence: &Evidence<'_>) -> Checked {
 
 pub fn nothing_outside_is_open(evidence: &Evidence<'_>) -> Checked {
     let command = evidence.command()?;
-    let Some(escape) = command.escapes.first() else { return Ok(()) };
-    let (pid, link, to) = (escape.process.pid, &escape.link, escape.to.display());
-    let whose = match escape.process.inner_pid() {
-        _ if pid == command.pid() => "the command's".to_owned(),
+    let escapes = |task: &Task| task.escapes.first().cloned();
+    let Some((task, escape)) = command.tasks.iter().find_map(|it| Some((it, escapes(it)?))) else { return Ok(()) };
+    let (path, link, to) = (task.path(), &escape.link, escape.to.display());
+    let whose = match task.process.inner_pid() {
+        _ if task.tid == command.pid() => "the command's".to_owned(),
+        _ if task.is_thread() => "of another thread".to_owned(),
         inner => format!("in there /proc/{inner}/{link}, which the command may open"),
     };
-    let diagnosis = match link.as_str() {
-        "root" => Diagnosis::StillEscapes,
-        "cwd" => Diagnosis::ChrootWithoutChdir,
+    let diagnosis = match (escape.kind, link.as_str()) {
+        (_, "root" | "cwd") if task.is_thread() => Diagnosis::ThreadOutside,
+        (_, "root") => Diagnosis::StillEscapes,
+        (_, "cwd") => Diagnosis::ChrootWithoutChdir,
+        (EscapeKind::File, _) => Diagnosis::ForeignFileOpen,
         _ => Diagnosis::DescriptorsLeaked,
     };
-    let seen = format!("/proc/{pid}/{link}, {whose}, leads out of its `/`, to {to}");
+    let seen = format!("{path}/{link}, {whose}, leads out of its `/`, to {to}");
     Err(failure(diagnosis, seen, "nothing that is open in there leads out"))
 }
 

@@ -30,14 +30,26 @@ pub fn its_proc_is_read_only(evidence: &Evidence<'_>) -> Checked {
     let command = evidence.command()?;
     let seen = format!("the proc file system at /proc/{}/root/proc can be written to", command.pid());
     require!(command.proc == ProcView::Own { read_only: true }, ProcWritable, "ro", "{seen}");
+    let writable = |it: &&Mount| it.kind == "proc" && !it.is_read_only();
+    if let Some(mount) = command.own_mounts.iter().find(writable) {
+        let seen =
+            format!("the proc file system at /proc/{}/root{} can be written to", command.pid(), mount.point.display());
+        return Err(fail!(ProcSysWritable, "every mount of proc in it is read-only", "{seen}"));
+    }
+    if command.early.proc == Some(ProcView::Own { read_only: false }) {
+        let seen = "when the command started, /proc could be written to; it was made read-only only later";
+        return Err(fail!(Late, "read-only before the command starts", "{seen}"));
+    }
     Ok(())
 }
 
 pub fn no_mount_is_left(evidence: &Evidence<'_>) -> Checked {
     let place = |mount: &Mount| format!("on the host, a {} file system at {}", mount.kind, mount.point.display());
-    let gone = evidence.mounts_gone.first().map(|mount| format!("no longer {}", place(mount)));
-    match evidence.mounts_left.first().map(place).or(gone) {
-        None => Ok(()),
-        Some(seen) => Err(fail!(MountsLeft, "the mounts that were there before", "{seen}")),
+    let gone = evidence.changes.mounts_gone.first().map(|mount| format!("no longer {}", place(mount)));
+    if let Some(seen) = evidence.changes.mounts_left.first().map(place).or(gone) {
+        return Err(fail!(MountsLeft, "the mounts that were there before", "{seen}"));
     }
+    let seen = "during the run the host's mount table changed, and changed back";
+    require!(!evidence.changes.was_mounted, MountedOnTheHost, "nothing mounted on the host", "{seen}");
+    Ok(())
 }

@@ -1,69 +1,103 @@
 //! Exercise `reap`: process 1 reaps orphans, and `run` ends with the command.
 
+use std::time::Instant;
+
 use super::run::require_status;
 use super::*;
-use crate::check::probe::told;
 
-/// How many orphans end together.
-const TOGETHER: usize = 5;
 /// How often a command ends that nothing else waits for, except perhaps a thread that waits for all: the scheduler decides which
 /// is first. With two CPUs such a thread is first nine times of ten.
-const SHORT_RUNS: i32 = 3;
+const SHORT_RUNS: usize = 3;
+/// How soon an orphan must be reaped: not only when process 1 looks the next time.
+const AT_ONCE: Duration = Duration::from_millis(300);
+
+/// A script whose process becomes an orphan, and then executes `command`. Not `command &`, which a BusyBox shell doesn't start
+/// without a /dev/null: a child kills its parent instead.
+fn orphan(command: &str) -> String {
+    format!(r#"sh -c "kill -9 \$PPID; {command}"; :"#)
+}
 
 /// An orphan that ends is reaped while the command runs, and that isn't the end of the container.
 pub fn orphans_are_reaped(sandbox: &Sandbox) -> Checked {
-    // Not `sleep 4242 &`, which a BusyBox shell doesn't start without a /dev/null: a child kills its parent instead.
-    let killed = r#"sh -c "kill -9 \$PPID; exec sleep 4242"; :"#;
-    let ended = r#"sh -c "kill -9 \$PPID; sleep 4243; exit 5"; :"#;
-    let several = r#"sh -c "kill -9 \$PPID; exec sleep 4244"; :"#;
-    let script =
-        r#"sh -c "$1"; sh -c "$2"; shift 2; for it; do sh -c "$it"; done; echo ready; read status; exit $status"#;
-    let mut line = vec!["sh", "-c", script, "sh", killed, ended];
-    line.extend([several; TOGETHER]);
+    let draw = &sandbox.draw;
+    let [killed, ended, several] = [(); 3].map(|()| draw.long_time());
+    let (ready, status, one) = (draw.word(), draw.word(), draw.word());
+    let script = format!(
+        r#"sh -c "$1"; sh -c "$2"; shift 2; for {one}; do sh -c "${one}"; done; echo {ready}; read {status}; exit ${status}"#
+    );
+    let together = draw.number(5, 9) as usize;
+    let mut words = vec!["sh".to_owned(), "-c".into(), script, draw.word()];
+    words.push(orphan(&format!("exec sleep {killed}")));
+    words.push(orphan(&format!("sleep {ended}; exit 5")));
+    words.extend(vec![orphan(&format!("exec sleep {several}")); together]);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     // On a single one two threads take turns.
     let invocation = Invocation { all_cpus: true, ..Default::default() };
-    let mut run = sandbox.start(&invocation, &line)?;
-    let command = wait_for(sandbox, &mut run, &line)?;
+    let mut run = sandbox.start(&invocation, &words)?;
+    let command = wait_for_command(sandbox, &mut run, &words)?;
     // The first is an orphan, which a signal kills. The parent of the second is one, a shell, which then ends by itself.
-    let killed = wait_for(sandbox, &mut run, &["sleep", "4242"])?;
-    let child = wait_for(sandbox, &mut run, &["sleep", "4243"])?;
-    run.wait_until(PATIENCE, |run| Ok(run.stdout().contains("ready")))?;
+    let killed = wait_for(sandbox, &mut run, &["sleep", &killed])?;
+    let child = wait_for(sandbox, &mut run, &["sleep", &ended])?;
+    run.wait_until(PATIENCE, |run| Ok(run.stdout().contains(&ready)))?;
     for (target, orphan) in [(killed.pid, killed.pid), (child.pid, child.parent)] {
         sandbox.signal(target, Signal::SIGKILL)?;
-        let is_reaped = run.wait_until(PATIENCE, |_| Ok(sandbox.host.process(orphan).is_none()))?;
-        let (parent, seconds) = (sandbox.host.process(orphan).map_or(0, |it| it.parent), PATIENCE.as_secs());
-        let seen = format!("after {seconds} s the orphan {orphan} is still a zombie, a child of {parent}");
-        require!(is_reaped, ZombiesKept, "reaped by process 1", "{seen}");
+        run.wait_until(PATIENCE, |_| Ok(sandbox.host.process(orphan).is_none_or(|it| it.state == 'Z')))?;
+        let is_reaped = run.wait_until(AT_ONCE, |_| Ok(sandbox.host.process(orphan).is_none()))?;
+        let (parent, time) = (sandbox.host.process(orphan).map_or(0, |it| it.parent), AT_ONCE.as_millis());
+        let seen = format!("after {time} ms the orphan {orphan} is still a zombie, a child of {parent}");
+        require!(is_reaped, ZombiesKept, "reaped by process 1 at once", "{seen}");
         // A program that takes it for the command needs a moment to end.
         let lives = || sandbox.host.process(command.pid).is_some_and(|it| it.state != 'Z');
         let is_over = run.wait_until(A_MOMENT, |run| Ok(run.status().is_some() || !lives()))?;
         let seen = format!("an orphan ended, and with it the command, process {}, which still waited", command.pid);
         require!(!is_over, EndedWithOrphan, "the command runs until it ends by itself", "{seen}");
     }
-    orphans_may_end_together(sandbox, &mut run)?;
-    run.type_line(&told().to_string());
+    it_sleeps_meanwhile(sandbox, &mut run)?;
+    orphans_may_end_together(sandbox, &mut run, &several, together)?;
+    let told = draw.status();
+    run.type_line(&told.to_string());
     run.end_input();
-    require_status(run.wait()?, told(), "after orphans, ", &run.stderr())?;
-    for told in (0..SHORT_RUNS).map(|index| 3 + (told() + index) % 120) {
-        let mut run = sandbox.start(&invocation, &["sh", "-c", &format!("echo ready; read word; exit {told}")])?;
+    require_status(run.wait()?, told, "after orphans, ", &run.stderr())?;
+    for told in [(); SHORT_RUNS].map(|()| draw.status()) {
+        let mut run = sandbox.start(&invocation, &["sh", "-c", &format!("echo {ready}; read {one}; exit {told}")])?;
         // By then everything waits that is going to.
-        run.wait_until(PATIENCE, |run| Ok(run.stdout().contains("ready")))?;
+        run.wait_until(PATIENCE, |run| Ok(run.stdout().contains(&ready)))?;
         run.end_input();
         require_status(run.wait()?, told, "", &run.stderr())?;
     }
     Ok(())
 }
 
+/// While everything waits, no process is busy.
+fn it_sleeps_meanwhile(sandbox: &Sandbox, run: &mut Run<'_>) -> Checked {
+    let used = |process: &Process| {
+        // The first number is the time on a CPU, in nanoseconds: the kernel's sched-stats.rst.
+        let text = sandbox.host.read(process.pid, "schedstat").ok()?;
+        Some(Duration::from_nanos(String::from_utf8_lossy(&text).split(' ').next()?.parse().ok()?))
+    };
+    let guests = sandbox.guests()?;
+    let before: Vec<_> = guests.iter().map(used).collect();
+    let start = Instant::now();
+    run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
+    let time = start.elapsed();
+    for (process, before) in guests.iter().zip(before) {
+        let busy = used(process).zip(before).map_or(Duration::ZERO, |(now, before)| now.saturating_sub(before));
+        let seen = format!("`{}` used a CPU for {busy:.0?} of {time:.0?}, while everything waited", process.line());
+        require!(busy * 4 < time, BusyWaiting, "process 1 sleeps until a child ends", "{seen}");
+    }
+    Ok(())
+}
+
 /// Orphans that end while process 1 is stopped are all reaped, although it gets one signal for them.
-fn orphans_may_end_together(sandbox: &Sandbox, run: &mut Run<'_>) -> Checked {
+fn orphans_may_end_together(sandbox: &Sandbox, run: &mut Run<'_>, time: &str, together: usize) -> Checked {
     // All have the same parent, the one that takes in orphans, when the processes that started them are gone.
     let mut orphans = Vec::new();
     let complete = run.wait_until(PATIENCE, |_| {
         orphans = sandbox.guests()?;
-        orphans.retain(|it| it.has_line(&["sleep", "4244"]));
-        Ok(orphans.len() == TOGETHER && orphans.iter().all(|it| it.parent > 1 && it.parent == orphans[0].parent))
+        orphans.retain(|it| it.has_line(&["sleep", time]));
+        Ok(orphans.len() == together && orphans.iter().all(|it| it.parent > 1 && it.parent == orphans[0].parent))
     })?;
-    let seen = format!("of {TOGETHER} orphans, {} are children of one process", orphans.len());
+    let seen = format!("of {together} orphans, {} are children of one process", orphans.len());
     require!(complete, NeverRan, "all of them, of process 1", "{seen}");
     let state = |pid| sandbox.host.process(pid).map(|it| it.state);
     let init = orphans[0].parent;
@@ -83,28 +117,29 @@ fn orphans_may_end_together(sandbox: &Sandbox, run: &mut Run<'_>) -> Checked {
     })?;
     let (left, seconds) = (orphans.len(), PATIENCE.as_secs());
     let after = format!("{seconds} s after it went on, {left} are still zombies");
-    let seen = format!("{TOGETHER} orphans ended while process 1 was stopped; {after}");
+    let seen = format!("{together} orphans ended while process 1 was stopped; {after}");
     require!(is_reaped, SignalsCounted, "all reaped by process 1", "{seen}");
     Ok(())
 }
 
 /// `run` ends with the command, whatever orphans live on.
 pub fn living_orphans_are_not_waited_for(sandbox: &Sandbox) -> Checked {
-    let orphan = r#"sh -c "kill -9 \$PPID; exec sleep 4242"; :"#;
-    let script = r#"sh -c "$1"; read word; exit 3"#;
-    let mut run = sandbox.start(&Invocation::default(), &["sh", "-c", script, "sh", orphan])?;
-    wait_for(sandbox, &mut run, &["sleep", "4242"])?;
+    let (time, told, word) = (sandbox.draw.long_time(), sandbox.draw.status(), sandbox.draw.word());
+    let script = format!(r#"sh -c "$1"; read {word}; exit {told}"#);
+    let words = ["sh", "-c", &script, &word, &orphan(&format!("exec sleep {time}"))];
+    let mut run = sandbox.start(&Invocation::default(), &words)?;
+    wait_for(sandbox, &mut run, &["sleep", &time])?;
     run.end_input();
     let status = run.poll(PATIENCE, |run| Ok(run.status()))?;
     let seen = match status {
         Some(status) if Stderr::new(&run.stderr()).names(Errno::ECHILD) => {
             run.wait()?;
-            return require_status(status, 3, "with an orphan alive, ", &run.stderr());
+            return require_status(status, told, "with an orphan alive, ", &run.stderr());
         }
-        Some(status) => format!("the command ended with status 3, and `run` with {}", describe(status)),
+        Some(status) => format!("the command ended with status {told}, and `run` with {}", describe(status)),
         None => format!("{} s after the command `run` still waits, with an orphan alive", PATIENCE.as_secs()),
     };
-    let expected = "status 3 at once: what is left ends with process 1";
-    require!(status.and_then(|it| it.code()) == Some(3), WaitsForOrphans, expected, "{seen}");
+    let expected = format!("status {told} at once: what is left ends with process 1");
+    require!(status.and_then(|it| it.code()) == Some(told.into()), WaitsForOrphans, expected, "{seen}");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Exercise `run`: start the command with its words, connect its streams, wait for it, and pass its status on.
 
 use super::*;
-use crate::check::probe::{END_PATIENCE, aside_line, ready_line, told, typed};
+use crate::check::probe::END_PATIENCE;
 
 pub fn the_command_runs(evidence: &Evidence<'_>) -> Checked {
     let command = evidence.command()?;
@@ -22,15 +22,15 @@ pub fn the_command_runs(evidence: &Evidence<'_>) -> Checked {
 
 pub fn input_and_output_pass_through(evidence: &Evidence<'_>) -> Checked {
     evidence.command()?;
-    let Evidence { stdout, stderr, .. } = evidence;
-    let (line, answer, out) = (ready_line(), format!("said {}", typed()), shorten(stdout));
-    let (on_stdout, on_stderr) = (stdout.contains(&line), stderr.contains(&line));
+    let Evidence { stdout, stderr, probe, .. } = evidence;
+    let (line, answer, out) = (&probe.ready, &probe.answer, shorten(stdout));
+    let (on_stdout, on_stderr) = (stdout.contains(line), stderr.contains(line));
     require!(on_stdout || on_stderr, OutputSwallowed, line, "on stdout: {out}");
     // If it was written to stderr, which is the next rule's concern, it isn't looked for in time.
     let late = "the command had written, and waited for an answer; nothing of it had arrived";
     require!(!on_stdout || evidence.was_prompt, OutputSwallowed, format!("the line `{line}` at once"), "{late}");
-    let has_answer = stdout.contains(&answer) || stderr.contains(&answer);
-    require!(has_answer, InputLost, answer, "after typing {:?}, on stdout: {out}", typed());
+    let has_answer = stdout.contains(answer) || stderr.contains(answer);
+    require!(has_answer, InputLost, answer, "after typing {:?}, on stdout: {out}", probe.typed);
     let seconds = END_PATIENCE.as_secs();
     let seen = format!("stdin had ended, and {seconds} s later the command still waited for more");
     require!(!evidence.read_on, InputLost, "the end of stdin reaches the command as well", "{seen}");
@@ -39,12 +39,12 @@ pub fn input_and_output_pass_through(evidence: &Evidence<'_>) -> Checked {
 
 pub fn stdout_and_stderr_are_two(evidence: &Evidence<'_>) -> Checked {
     evidence.command()?;
-    let (ready, aside) = (ready_line(), aside_line());
+    let Probe { ready, aside, .. } = &evidence.probe;
     let expected = "what the command writes to stdout on stdout, what it writes to stderr on stderr";
     let seen = format!("a line that the command wrote to stdout, `{ready}`, arrived on stderr");
-    require!(!evidence.stderr.contains(&ready), StreamsJoined, expected, "{seen}");
+    require!(!evidence.stderr.contains(ready), StreamsJoined, expected, "{seen}");
     let seen = format!("a line that the command wrote to stderr, `{aside}`, arrived on stdout");
-    require!(!evidence.stdout.contains(&aside), StreamsJoined, expected, "{seen}");
+    require!(!evidence.stdout.contains(aside), StreamsJoined, expected, "{seen}");
     let seen = format!("the command wrote `{aside}` to stderr, and nothing of it arrived");
     require!(evidence.aside_arrived, OutputSwallowed, expected, "{seen}");
     Ok(())
@@ -64,44 +64,39 @@ pub fn run_waits(evidence: &Evidence<'_>) -> Checked {
 
 pub fn the_status_is_passed_on(evidence: &Evidence<'_>) -> Checked {
     evidence.command()?;
-    if let Some((told, status)) = evidence.lost_status {
-        return Err(status_lost(told, "", &describe(status), "", Diagnosis::StatusLost));
-    }
-    require_status(evidence.status, told(), "", &evidence.stderr)
+    require_status(evidence.status, evidence.probe.told, "", &evidence.stderr)
 }
 
 /// Requires that the program ended with the status that the command did.
-pub fn require_status(status: std::process::ExitStatus, told: i32, when: &str, stderr: &str) -> Checked {
-    if status.code() == Some(told) {
+pub fn require_status(status: std::process::ExitStatus, told: u8, when: &str, stderr: &str) -> Checked {
+    if status.code() == Some(told.into()) {
         return Ok(());
     }
     let said = if stderr.trim().is_empty() { String::new() } else { format!("; on stderr: {}", shorten(stderr)) };
     let collected = Stderr::new(stderr).names(Errno::ECHILD);
     let diagnosis = if collected { Diagnosis::CollectedAlready } else { Diagnosis::StatusLost };
-    Err(status_lost(told, when, &describe(status), &said, diagnosis))
-}
-
-fn status_lost(told: i32, when: &str, how: &str, said: &str, diagnosis: Diagnosis) -> Error {
-    let seen = format!("the command ended with status {told}, {when}and `run` with {how}{said}");
-    failure(diagnosis, seen, format!("status {told}"))
+    let seen = format!("the command ended with status {told}, {when}and `run` with {}{said}", describe(status));
+    Err(failure(diagnosis, seen, format!("status {told}")))
 }
 
 /// On a terminal stdout and stderr are one, and their lines come in the order of writing.
 pub fn output_keeps_its_order(sandbox: &Sandbox) -> Checked {
     // So many that copying them by two threads is found out every time.
-    const LINES: usize = 600;
-    let script = format!("n=0; while [ $n -lt {LINES} ]; do echo $n; n=$((n+1)); echo $n >&2; n=$((n+1)); done");
+    let lines = 500 + 2 * sandbox.draw.number(0, 100) as usize;
+    let n = sandbox.draw.word();
+    let script =
+        format!("{n}=0; while [ ${n} -lt {lines} ]; do echo ${n}; {n}=$(({n}+1)); echo ${n} >&2; {n}=$(({n}+1)); done");
     let mut run = sandbox.start(&Invocation { merged: true, ..Default::default() }, &["sh", "-c", &script])?;
     run.wait()?;
     // If it didn't wait, which is another rule's concern, there may be more to come.
     run.left_behind()?;
     let text = run.stdout();
     // A program may write more than the command does.
-    let lines: Vec<usize> = text.lines().filter_map(|line| line.parse().ok()).collect();
-    let expected = format!("0 to {}, a number a line, the even ones to stdout and the odd ones to stderr", LINES - 1);
-    if let Some(missing) = (0..LINES).find(|number| !lines.contains(number)) {
+    let numbers: Vec<usize> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let expected = format!("0 to {}, a number a line, the even ones to stdout and the odd ones to stderr", lines - 1);
+    if let Some(missing) = (0..lines).find(|number| !numbers.contains(number)) {
         return Err(fail!(OutputSwallowed, expected, "{missing} is missing: {}", shorten(&text)));
     }
-    require!((0..LINES).eq(lines.iter().copied()), OutputReordered, expected, "{}", shorten(&text));
+    require!((0..lines).eq(numbers.iter().copied()), OutputReordered, expected, "{}", shorten(&text));
     Ok(())
 }

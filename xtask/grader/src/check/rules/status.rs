@@ -4,13 +4,19 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 
+use lab::procfs::signal_mask;
+
 use super::*;
 
 /// 128 + n for signal n.
 pub fn signals_are_reported(sandbox: &Sandbox) -> Checked {
-    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let mut run = sandbox.start(&Invocation::default(), &["sleep", "4242"])?;
-        let command = wait_for(sandbox, &mut run, &["sleep", "4242"])?;
+    let mut signals = [Signal::SIGTERM, Signal::SIGKILL, sandbox.draw.fatal_signal()];
+    sandbox.draw.shuffle(&mut signals);
+    for signal in signals {
+        let time = sandbox.draw.long_time();
+        let words = ["sleep", &time];
+        let mut run = sandbox.start(&Invocation::default(), &words)?;
+        let command = wait_for_command(sandbox, &mut run, &words)?;
         if command.inner_pid() == 1 && signal != Signal::SIGKILL {
             // Process 1 receives no signal that it has no handler for.
             sandbox.signal(command.pid, Signal::SIGKILL)?;
@@ -28,11 +34,55 @@ pub fn signals_are_reported(sandbox: &Sandbox) -> Checked {
     Ok(())
 }
 
+/// SIGSTOP is no end.
+pub fn a_stopped_command_has_not_ended(sandbox: &Sandbox) -> Checked {
+    let time = sandbox.draw.long_time();
+    let words = ["sleep", &time];
+    let mut run = sandbox.start(&Invocation::default(), &words)?;
+    let command = wait_for_command(sandbox, &mut run, &words)?;
+    sandbox.signal(command.pid, Signal::SIGSTOP)?;
+    let ended = run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
+    let seen = "SIGSTOP stopped the command, and `run` ended";
+    require!(!ended, StoppedIsNotEnded, "`run` waits until the command has ended", "{seen}");
+    sandbox.signal(command.pid, Signal::SIGCONT)?;
+    sandbox.signal(command.pid, Signal::SIGKILL)?;
+    run.wait()?;
+    Ok(())
+}
+
+/// The command is as sensitive to signals as `run` was when it started.
+pub fn it_starts_with_the_signals_of_run(sandbox: &Sandbox) -> Checked {
+    // std gives SIGPIPE, which Rust ignores, back to what it starts.
+    let status = String::from_utf8_lossy(&sandbox.machine.read(None, "status")?).into_owned();
+    let given = signal_mask(&status, "SigIgn").unwrap_or_default() & !(1 << (Signal::SIGPIPE as u32 - 1));
+    let time = sandbox.draw.long_time();
+    let words = ["sleep", &time];
+    let mut run = sandbox.start(&Invocation::default(), &words)?;
+    let process = wait_for_command(sandbox, &mut run, &words)?;
+    let command = Task::of(sandbox, &process)?;
+    let (blocked, ignored) = (command.signals("SigBlk"), command.signals("SigIgn") & !given);
+    sandbox.signal(process.pid, Signal::SIGKILL)?;
+    run.wait()?;
+    let pid = process.pid;
+    let names = names_of(blocked);
+    require!(blocked == 0, SignalsBlocked, "no signal is blocked", "in /proc/{pid}/status, SigBlk has {names}");
+    let names = names_of(ignored);
+    require!(ignored == 0, SignalsIgnored, "no signal is ignored", "in /proc/{pid}/status, SigIgn has {names}");
+    Ok(())
+}
+
+fn names_of(mask: u64) -> String {
+    let names: Vec<_> =
+        Signal::iterator().filter(|it| mask & (1 << (*it as u32 - 1)) != 0).map(Signal::as_str).collect();
+    if names.is_empty() { format!("{mask:#x}") } else { names.join(", ") }
+}
+
 /// 127 for a command that isn't in the rootfs, 126 for one that can't be executed.
 pub fn not_found_is_127(sandbox: &Sandbox) -> Checked {
+    let [nowhere, name] = [(); 2].map(|()| sandbox.draw.word());
     // A program that looks on the host finds the first, and not the second.
     let scratch = sandbox.scratch()?;
-    let outside = scratch.path.join("only-outside");
+    let outside = scratch.path.join(sandbox.draw.word());
     fs::write(&outside, "#!/bin/sh\nexit 3\n").context("writing on the throwaway host")?;
     fs::set_permissions(&outside, Permissions::from_mode(0o755)).context("chmod on the throwaway host")?;
     let check = |program: &str, expected, what| {
@@ -41,10 +91,10 @@ pub fn not_found_is_127(sandbox: &Sandbox) -> Checked {
         require!(status.code() == Some(expected), NotFoundStatus, format!("status {expected}"), "{seen}");
         Ok(())
     };
-    check("/no/such/program", 127, "which is nowhere")?;
-    check("no-such-program", 127, "which is nowhere")?;
+    check(&format!("/{nowhere}/{name}"), 127, "which is nowhere")?;
+    check(&nowhere, 127, "which is nowhere")?;
     check(&outside.display().to_string(), 127, "which is on the host, and not in ./rootfs")?;
-    check("/etc", 126, "which is a folder")?;
+    check(sandbox.draw.pick(&["/etc", "/bin", "/tmp"]), 126, "which is a directory")?;
     let what = "which is in ./rootfs, without the permission to be executed";
     sandbox.with_marker(|name| check(&format!("/{name}"), 126, what))?
 }

@@ -9,8 +9,8 @@ pub fn it_has_a_uts_namespace(evidence: &Evidence<'_>) -> Checked {
     if command.new.contains(&"uts") {
         return Ok(());
     }
-    if let Some(renamed) = evidence.renamed() {
-        return Err(fail!(RenamedHost, expected, "{seen}, and {renamed}"));
+    if let Some(renamed) = &evidence.changes.renamed {
+        return Err(fail!(RenamedHost, expected, "{seen}, and the throwaway host is called {renamed:?}"));
     }
     require!(!command.new.is_empty(), IsolatedNothing, expected, "{seen}, and so are all the others");
     Err(fail!(NoUtsNamespace, expected, "{seen}"))
@@ -18,14 +18,18 @@ pub fn it_has_a_uts_namespace(evidence: &Evidence<'_>) -> Checked {
 
 pub fn it_is_called_mini_docker(evidence: &Evidence<'_>) -> Checked {
     let command = evidence.command()?;
-    let name = &command.name;
-    require!(name == "mini-docker", NotNamed, "\"mini-docker\"", "the hostname in it is {name:?}");
+    let wanted = evidence.hostname.as_deref().unwrap_or("mini-docker");
+    let (name, expected) = (&command.name, format!("{wanted:?}"));
+    require!(name == wanted, NotNamed, expected, "the hostname in it is {name:?}");
+    if let Some(early) = command.early.name.as_ref().filter(|it| *it != wanted) {
+        let seen = format!("when the command started, the hostname was {early:?}; it was set only later");
+        return Err(fail!(Late, format!("{wanted:?} before the command starts"), "{seen}"));
+    }
     Ok(())
 }
 
 pub fn the_host_keeps_its_name(evidence: &Evidence<'_>) -> Checked {
-    match evidence.renamed() {
-        None => Ok(()),
-        Some(seen) => Err(fail!(RenamedHost, format!("{:?}, at all times", lab::host::HOSTNAME), "{seen}")),
-    }
+    let Some(name) = &evidence.changes.renamed else { return Ok(()) };
+    let seen = format!("the throwaway host is, or was for a moment, called {name:?}");
+    Err(fail!(RenamedHost, format!("{:?}, at all times", lab::host::HOSTNAME), "{seen}"))
 }

@@ -4,56 +4,71 @@ use std::path::{Path, PathBuf};
 
 use lab::procfs::{FileId, id_of};
 use nix::fcntl::OFlag;
+use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::fstat;
 use nix::sys::statvfs::{FsFlags, Statvfs, fstatvfs, statvfs};
 
 use super::*;
 
 /// Where volumes are mounted: those of these directories that the rootfs has. All that xtask makes have all of them.
-const PLACES: [&str; 3] = ["/srv", "/mnt", "/opt"];
-/// The file in the volume.
-const WITNESS: &str = "witness";
+const PLACES: [&str; 5] = ["/srv", "/mnt", "/opt", "/media", "/home"];
 
 /// What is observed of a volume.
 #[derive(Default)]
 struct Volume {
     /// Where it should be.
     place: &'static str,
+    /// The file in HOST, as the container sees it.
     file: Option<FileId>,
+    /// True if a file that was made in HOST after the start is seen.
+    shows_new_files: bool,
+    /// True if a file in what is mounted below HOST is seen.
+    shows_mounts: bool,
     /// It is in the right place, but in the host's `/`.
     is_outside: bool,
     /// Where it is in the command's `/`, if that isn't the right place.
     elsewhere: Option<PathBuf>,
     is_read_only: bool,
+    /// Where else it is in the command's `/`, and can be written to.
+    writable_at: Option<PathBuf>,
     host_is_read_only: bool,
     /// Where on the host something was mounted while the command waited.
     on_the_host: Option<PathBuf>,
 }
 
 pub fn a_volume_is_there(sandbox: &Sandbox) -> Checked {
-    let (evidence, volume) = observe_volume(sandbox, 0, "")?;
+    let (evidence, volume) = observe_volume(sandbox, "")?;
     let expected = "what is written there is written on the host";
     require!(!volume.is_read_only, FlagIgnored, expected, "without `:ro`, the volume is mounted read-only");
     it_is_not_on_the_host(&evidence, &volume)
 }
 
 pub fn a_volume_can_be_read_only(sandbox: &Sandbox) -> Checked {
-    let (evidence, volume) = observe_volume(sandbox, 1, ":ro")?;
+    let (evidence, volume) = observe_volume(sandbox, ":ro")?;
     let seen = "while the command ran, nobody could write to HOST on the host either";
     require!(!volume.host_is_read_only, HostReadOnly, "only the container's mount is read-only", "{seen}");
     require!(volume.is_read_only, VolumeWritable, "ro", "with `:ro`, {} is mounted rw", volume.place);
+    if let Some(point) = &volume.writable_at {
+        let seen = format!("with `:ro`, HOST is mounted at {} as well, rw", point.display());
+        return Err(fail!(VolumeWritableElsewhere, "ro wherever it is", "{seen}"));
+    }
     it_is_not_on_the_host(&evidence, &volume)
 }
 
-/// Runs the program with a volume, and requires that it is there. Each `number` has another place, because a program may have
-/// one in its source.
-fn observe_volume<'a>(sandbox: &'a Sandbox, number: usize, option: &str) -> Checked<(Evidence<'a>, Volume)> {
+/// Runs the program with a volume, and requires that it is there.
+fn observe_volume<'a>(sandbox: &'a Sandbox, option: &str) -> Checked<(Evidence<'a>, Volume)> {
     let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
-    let places = PLACES.into_iter().filter(|it| is_directory(&sandbox.directory.join("rootfs").join(&it[1..])));
-    let place = places.cycle().nth(number).context("./rootfs has none of the usual folders")?;
+    let places: Vec<_> =
+        PLACES.into_iter().filter(|it| is_directory(&sandbox.directory.join("rootfs").join(&it[1..]))).collect();
+    ensure(!places.is_empty())?;
+    let place = sandbox.draw.pick(&places);
+    let [name, later, below] = [(); 3].map(|()| sandbox.draw.word());
     let directory = sandbox.scratch()?;
-    let witness = directory.path.join(WITNESS);
+    let (witness, below) = (directory.path.join(&name), directory.path.join(below));
     fs::write(&witness, "of the host").context("writing on the throwaway host")?;
+    fs::create_dir(&below).context("mkdir on the throwaway host")?;
+    sandbox.mount_tmpfs(&below)?;
+    fs::write(below.join(&name), "").context("writing on the throwaway host")?;
     let device = sandbox.mounts_before().into_iter().rfind(|it| it.point == directory.path).map(|it| it.device);
     let flag = format!("{}:{place}{option}", directory.path.display());
     let invocation = Invocation { flags: &["-v", &flag], ..Default::default() };
@@ -61,22 +76,30 @@ fn observe_volume<'a>(sandbox: &'a Sandbox, number: usize, option: &str) -> Chec
     let (evidence, volume) = observe_more(sandbox, &invocation, |command| {
         let on_the_host = sandbox.new_mounts()?.into_iter().next().map(|mount| mount.point);
         let volume = Volume { place, on_the_host, ..Volume::default() };
-        let Ok(file) = sandbox.host.open_inside(command.pid(), &format!("{place}/{WITNESS}"), OFlag::O_PATH) else {
-            let is_it = |mount: &&Mount| Some(&mount.device) == device.as_ref();
+        let is_it = |mount: &&Mount| Some(&mount.device) == device.as_ref();
+        let open = |path: &Path| sandbox.host.open_inside(command.pid(), &path.to_string_lossy(), OFlag::O_PATH);
+        let place = Path::new(place);
+        let Ok(file) = open(&place.join(&name)) else {
             return Ok(Volume {
-                is_outside: command.mounts.iter().filter(is_it).any(|mount| mount.point == Path::new(place)),
+                is_outside: command.mounts.iter().filter(is_it).any(|mount| mount.point == place),
                 elsewhere: command.own_mounts.iter().find(is_it).map(|mount| mount.point.clone()),
                 ..volume
             });
         };
+        fs::write(directory.path.join(&later), "").context("writing on the throwaway host")?;
+        let elsewhere = command.own_mounts.iter().filter(is_it).filter(|it| it.point != place && !it.is_read_only());
         Ok(Volume {
             file: Some(fstat(&file)?.into()),
+            shows_new_files: open(&place.join(&later)).is_ok(),
+            shows_mounts: open(&place.join(below.file_name().unwrap_or_default()).join(&name)).is_ok(),
             is_read_only: is_read_only(fstatvfs(&file)?),
+            writable_at: elsewhere.map(|it| it.point.clone()).next(),
             host_is_read_only: is_read_only(statvfs(&witness)?),
             ..volume
         })
     })?;
-    let path = format!("/proc/{}/root{place}/{WITNESS}", evidence.command_with("-v")?.pid());
+    umount2(&below, MntFlags::MNT_DETACH).context("umount2")?;
+    let path = format!("/proc/{}/root{place}/{name}", evidence.command_with("-v")?.pid());
     if volume.is_outside {
         let seen = format!("there is no {path}; but HOST is mounted to {place} outside of the command's `/`");
         return Err(fail!(VolumeOutside, format!("mounted to ./rootfs{place}"), "{seen}"));
@@ -87,7 +110,15 @@ fn observe_volume<'a>(sandbox: &'a Sandbox, number: usize, option: &str) -> Chec
         (Some(_), _) => format!("{path} is another file than the one in HOST"),
     };
     require!(volume.file == Some(id_of(&witness)?), VolumeMissing, "the file that is in HOST", "{seen}");
+    let seen = format!("a file that was made in HOST while the command ran isn't in {place}");
+    require!(volume.shows_new_files, VolumeNotADirectory, "the directory itself, with what is made in it", "{seen}");
+    let seen = format!("HOST has a directory with something mounted on it, and in {place} that is empty");
+    require!(volume.shows_mounts, MountsBelowMissing, "what is mounted below HOST, too", "{seen}");
     Ok((evidence, volume))
+}
+
+fn ensure(has_places: bool) -> Result<()> {
+    has_places.then_some(()).context("./rootfs has none of the usual directories")
 }
 
 /// On the host nothing is mounted, neither meanwhile nor afterwards.
@@ -95,5 +126,5 @@ fn it_is_not_on_the_host(evidence: &Evidence<'_>, volume: &Volume) -> Checked {
     super::proc::no_mount_is_left(evidence)?;
     let Some(point) = &volume.on_the_host else { return Ok(()) };
     let seen = format!("while the command ran, something was mounted at {} on the host", point.display());
-    Err(fail!(MountedOnTheHost, "nothing, for only the container is to see it there", "{seen}"))
+    Err(fail!(MountedOnTheHost, "nothing: only the container sees it there", "{seen}"))
 }

@@ -14,7 +14,7 @@ const MOST_DIRECTORIES: usize = 4096;
 const MOST_LAYERS: usize = 8;
 
 /// A directory and the mount that it is seen through: one directory may be mounted twice, and `..` leads elsewhere from each.
-pub type Place = (FileId, u32);
+pub type Position = (FileId, u32);
 
 /// Returns the hostname of the UTS namespace that this process is in, which is usually the host's.
 pub fn hostname() -> Result<String> {
@@ -68,8 +68,8 @@ impl Sandbox {
         })?
     }
 
-    /// Returns the place that a descriptor of ours leads to.
-    pub fn place(&self, directory: &OwnedFd) -> Result<Place> {
+    /// Returns the position that a descriptor of ours leads to.
+    pub fn position(&self, directory: &OwnedFd) -> Result<Position> {
         // Only proc_pid_fdinfo(5) has the mount's number.
         let info = self.machine.read(None, &format!("fdinfo/{}", directory.as_raw_fd())).context("reading fdinfo")?;
         let info = String::from_utf8_lossy(&info);
@@ -78,16 +78,16 @@ impl Sandbox {
     }
 
     /// True if climbing from that directory by `..` stops at the root.
-    pub fn is_in_root(&self, mut directory: OwnedFd, root: Place) -> Result<bool> {
+    pub fn is_in_root(&self, mut directory: OwnedFd, root: Position) -> Result<bool> {
         for _ in 0..MOST_DIRECTORIES {
-            let here = self.place(&directory)?;
+            let here = self.position(&directory)?;
             if here == root {
                 return Ok(true);
             }
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
             // Where we may not climb, such as for EACCES, no process in there may, because it has no more rights.
             let Ok(above) = openat(&directory, "..", flags, Mode::empty()) else { return Ok(true) };
-            if self.place(&above)? == here {
+            if self.position(&above)? == here {
                 return Ok(false);
             }
             directory = above;

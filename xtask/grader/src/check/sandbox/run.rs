@@ -1,24 +1,29 @@
 //! One run of the program, supervised.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
-use nix::fcntl::{FcntlArg, fcntl};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::stat::fstat;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
 use super::capture::{Capture, MOST_OUTPUT};
+use super::input::Input;
 use super::setgroups::SetgroupsWatch;
 use super::*;
+use crate::check::evidence::Evidence;
+use crate::check::observation::{Early, Observation};
+use crate::check::snapshot::Snapshot;
 use crate::check::verdict::{Checked, fail};
 
 /// The time between two observations of a program.
 const TICK: Duration = Duration::from_millis(1);
 /// A PID namespace outlives its last process by 30 to 80 ms, and by more on a busy machine.
-const CLEAN_UP: Duration = Duration::from_millis(1500);
+pub const CLEAN_UP: Duration = Duration::from_millis(1500);
+/// How long a process may still run that isn't being killed when the program has ended, such as one that is about to exit.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// A wrapper that stops itself, and becomes the program when it is continued.
 const STOPPED: [&str; 4] = ["sh", "-c", r#"kill -STOP $$; exec "$@""#, "sh"];
 
@@ -28,6 +33,10 @@ pub struct Invocation<'a> {
     /// Between `run` and the command: `["--hostname", "other"]`.
     pub flags: &'a [&'a str],
     pub variables: &'a [(&'a str, &'a str)],
+    /// The hostname that the flags ask for.
+    pub hostname: Option<&'a str>,
+    /// The exit status that the probe is told; `None` draws one.
+    pub told: Option<u8>,
     /// A program that starts it, such as `["unshare", "--user"]`.
     pub wrapper: &'a [&'a str],
     /// Joins stdout and stderr, as on a terminal, so that the order of their lines shows.
@@ -51,36 +60,44 @@ impl Sandbox {
         }
         let rest = ["run"].iter().chain(invocation.flags).chain(command);
         words.extend(rest.map(OsStr::new));
+        let before = self.snapshot()?;
+        self.mounts_have_changed()?;
+        // The limit is for each run, because a program may be slow to start.
+        self.time.set(Duration::ZERO);
+        let (input, stdin) = Input::draw(&self.draw)?;
         let (stdout, out) = io::pipe()?;
         let (stderr, err) = match invocation.merged {
             true => (None, out.try_clone()?),
             false => io::pipe().map(|(reader, writer)| (Some(reader), writer))?,
         };
+        let given = [stdin.as_fd(), out.as_fd(), err.as_fd()].map(|fd| fstat(fd).map(FileId::from));
+        let given = given.into_iter().collect::<Result<_, _>>().context("fstat")?;
+        let variables = self.draw.variables();
         let start = || {
             Command::new(words[0])
                 .args(&words[1..])
                 .current_dir(&self.directory)
                 .env_clear()
                 .envs(self.environment.iter().map(|(name, value)| (name, value)))
+                .envs(variables.iter().map(|(name, value)| (name, value)))
                 .envs(invocation.variables.iter().copied())
-                .stdin(Stdio::piped())
+                .stdin(Stdio::from(stdin))
                 .stdout(out)
                 .stderr(err)
                 .process_group(0)
                 .spawn()
         };
         let started = if invocation.all_cpus { start() } else { on_all_but_one_cpu(start)? };
-        let mut child = started
+        let child = started
             .map_err(|error| fail!(NotAProgram, "a program that can be executed", "{}: {error}", words[0].display()))?;
-        let stdin = child.stdin.take();
-        if let Some(stdin) = &stdin {
-            // The program may fill it, by /proc/self/fd/0, which must not keep us waiting.
-            fcntl(stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        }
         let mut run = Run {
             sandbox: self,
             child,
-            stdin,
+            input,
+            given,
+            variables,
+            before,
+            observation: None,
             out: Capture::new(stdout)?,
             err: stderr.map(Capture::new).transpose()?,
             status: None,
@@ -102,9 +119,17 @@ impl Sandbox {
 /// A run of the program.
 #[derive(Debug)]
 pub struct Run<'a> {
-    sandbox: &'a Sandbox,
+    pub sandbox: &'a Sandbox,
     child: Child,
-    stdin: Option<ChildStdin>,
+    input: Input,
+    /// The files that it was given as stdin, stdout and stderr.
+    pub given: Vec<FileId>,
+    /// The variables that were drawn for it.
+    pub variables: Vec<(String, String)>,
+    /// The host before it started.
+    pub before: Snapshot,
+    /// The container, once it was observed.
+    observation: Option<Observation>,
     out: Capture,
     /// `None` if stdout and stderr are one.
     err: Option<Capture>,
@@ -182,6 +207,7 @@ impl Run<'_> {
             thread::sleep(TICK);
             self.listen()?;
             self.sandbox.tick(&mut last);
+            self.sandbox.watch_name();
             // First, because observing thousands of processes takes long.
             self.sandbox.enforce_limits()?;
             // Before the observation, so that it doesn't miss what happened just before the end.
@@ -204,31 +230,51 @@ impl Run<'_> {
         Ok(self.poll(patience, |run| Ok(holds(run)?.then_some(())))?.is_some())
     }
 
+    /// Observes the container of the command, so that the standing rules are applied when it has ended.
+    pub fn observe(&mut self, command: &Process) -> Checked {
+        let early = Early::of(self.sandbox, command);
+        self.observation = Some(Observation::of(self.sandbox, command.clone(), early, self)?);
+        Ok(())
+    }
+
+    /// Waits for the end of the program, and returns its exit status.
     pub fn wait(&mut self) -> Checked<ExitStatus> {
         // The limit of the sandbox is over before this, and fails.
         let status = self.poll(2 * TIME_LIMIT, |run| Ok(run.status()))?;
         self.listen()?;
-        Ok(status.or(self.status).context("the program has ended without a status")?)
+        let status = status.or(self.status).context("the program has ended without a status")?;
+        if let Some(observation) = self.observation.take() {
+            let changes = self.changes()?;
+            let evidence = Evidence::of_container(self.sandbox, observation, changes, self.variables.clone(), status);
+            self.sandbox.note_standing(&evidence);
+        }
+        Ok(status)
     }
 
     /// Returns the processes that are still there after those that are ending have had their time.
     pub fn left_behind(&mut self) -> Checked<Vec<Process>> {
-        self.wait_until(CLEAN_UP, |run| Ok(run.sandbox.guests()?.is_empty()))?;
+        let start = self.sandbox.time.get();
+        let left = self.poll(CLEAN_UP, |run| {
+            let mut guests = run.sandbox.guests()?;
+            if guests.is_empty() {
+                return Ok(Some(guests));
+            }
+            let is_over = run.sandbox.time.get() > start + LAST_WORDS;
+            guests.retain(|it| !it.is_ending);
+            Ok((is_over && !guests.is_empty()).then_some(guests))
+        })?;
         // What the last of them has written.
         self.listen()?;
-        Ok(self.sandbox.guests()?)
+        Ok(left.map_or_else(|| self.sandbox.guests(), Ok)?)
     }
 
     /// Types a line to the program's stdin. It is no error if nobody reads it.
     pub fn type_line(&mut self, line: &str) {
-        if let Some(stdin) = &mut self.stdin {
-            // Rust ignores SIGPIPE, so a closed pipe is an error, and so is a full one. Otherwise a few bytes always fit.
-            let _ = stdin.write_all(format!("{line}\n").as_bytes());
-        }
+        self.input.write(format!("{line}\n").as_bytes());
     }
 
     pub fn end_input(&mut self) {
-        self.stdin = None;
+        self.input.end();
     }
 
     /// Returns what the program has written to stdout, or to both if they are one.

@@ -21,10 +21,11 @@ impl Sandbox {
         let all = [env::temp_dir(), "/tmp".into()];
         let temporary =
             all.iter().find(|it| !it.to_string_lossy().contains([':', ','])).context("no place for files")?;
-        let path = temporary.join(format!("mini-docker-check-{}", std::process::id()));
+        let path = temporary.join(self.draw.word());
         fs::create_dir(&path).with_context(|| format!("mkdir({path:?})"))?;
         let scratch = Scratch { path };
         self.mount_tmpfs(&scratch.path)?;
+        self.given.borrow_mut().push(scratch.path.clone());
         Ok(scratch)
     }
 
@@ -32,7 +33,7 @@ impl Sandbox {
     /// its name. It isn't on a file system that is mounted on the rootfs, because a program that binds the rootfs may leave
     /// such mounts out.
     pub fn with_marker<T>(&self, action: impl FnOnce(&str) -> T) -> io::Result<T> {
-        let name = format!(".check-{}", std::process::id());
+        let name = self.draw.word();
         let path = self.directory.join("rootfs").join(&name);
         fs::write(&path, "")?;
         fs::set_permissions(&path, Permissions::from_mode(0o644))?;

@@ -102,7 +102,7 @@ fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
     let judge = |(name, id, expected): &(&'static str, &str, Diagnosis)| -> (&'static str, Outcome) {
         let program = compiled.iter().find(|(it, _)| it == name).map(|(_, program)| program.clone());
         let program = vec![program.unwrap_or_else(|| folder.join(name)).into()];
-        let candidate = Candidate { program, directory: room.clone(), in_user_namespace: true };
+        let candidate = Candidate::new(program, room.clone(), true);
         let start = Instant::now();
         let outcome = must_fail(&candidate, crate::checker::exercise(id), *expected);
         let took = start.elapsed();
@@ -123,7 +123,7 @@ fn sixty_four_checks_at_once_pass() {
     let room = crate::checker::own_room("many");
     let source = crate::checker::solution(exercise);
     let program = crate::checker::build("many", "allow", &[("solution".into(), source)]).join("solution");
-    let candidate = Candidate { program: vec![program.into()], directory: room.clone(), in_user_namespace: true };
+    let candidate = Candidate::new(vec![program.into()], room.clone(), true);
     let start = Instant::now();
     let results: Vec<_> = thread::scope(|scope| {
         let checks: Vec<_> = (0..64).map(|_| scope.spawn(|| crate::checker::must_pass(&candidate, exercise))).collect();

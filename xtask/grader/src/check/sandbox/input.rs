@@ -1,0 +1,70 @@
+//! What the program gets as stdin: a pipe, a socket or a terminal.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context, Result};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::pty::openpty;
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+
+use crate::check::draw::Draw;
+
+/// What a terminal takes for the end of its input at the beginning of a line, Ctrl-D. Each ends one read(2) only.
+const END: &[u8] = b"\x04\x04\x04\x04\x04\x04\x04\x04";
+
+/// Our end of the program's stdin.
+#[derive(Debug)]
+pub struct Input {
+    /// `None` when it has ended, except of a terminal, which must live on.
+    writer: Option<File>,
+    is_terminal: bool,
+}
+
+impl Input {
+    /// Draws a kind, and returns our end and the program's.
+    pub fn draw(draw: &Draw) -> Result<(Input, OwnedFd)> {
+        let (writer, reader, is_terminal): (OwnedFd, OwnedFd, bool) = match draw.number(0, 2) {
+            0 => io::pipe().map(|(reader, writer)| (writer.into(), reader.into(), false)).context("pipe")?,
+            1 => UnixStream::pair().map(|(ours, theirs)| (ours.into(), theirs.into(), false)).context("socketpair")?,
+            // A container may have no terminals to give.
+            _ => match terminal() {
+                Ok((ours, theirs)) => (ours, theirs, true),
+                Err(_) => io::pipe().map(|(reader, writer)| (writer.into(), reader.into(), false)).context("pipe")?,
+            },
+        };
+        for fd in [&writer, &reader] {
+            fcntl(fd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).context("fcntl(F_SETFD)")?;
+        }
+        // The program may fill it, by /proc/self/fd/0, which must not keep us waiting.
+        fcntl(writer.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("fcntl(F_SETFL)")?;
+        Ok((Input { writer: Some(writer.into()), is_terminal }, reader))
+    }
+
+    /// Writes to it. It is no error if nobody reads.
+    pub fn write(&mut self, bytes: &[u8]) {
+        if let Some(writer) = &mut self.writer {
+            // Rust ignores SIGPIPE, so a closed pipe is an error, and so is a full one. Otherwise a few bytes always fit.
+            let _ = writer.write_all(bytes);
+        }
+    }
+
+    /// Ends it.
+    pub fn end(&mut self) {
+        match self.is_terminal {
+            true => self.write(END),
+            false => self.writer = None,
+        }
+    }
+}
+
+/// Returns both ends of a terminal that doesn't show what is typed.
+fn terminal() -> Result<(OwnedFd, OwnedFd)> {
+    let terminal = openpty(None, None).context("openpty")?;
+    let mut settings = tcgetattr(&terminal.slave).context("tcgetattr")?;
+    settings.local_flags.remove(LocalFlags::ECHO);
+    tcsetattr(&terminal.slave, SetArg::TCSANOW, &settings).context("tcsetattr")?;
+    Ok((terminal.master, terminal.slave))
+}

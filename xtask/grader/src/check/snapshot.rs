@@ -1,0 +1,123 @@
+//! The throwaway host at one moment, and what a run has changed of it.
+
+use std::path::{Path, PathBuf};
+
+use lab::mountinfo::{self, Mount};
+use lab::procfs::Process;
+
+use super::sandbox::{CLEAN_UP, Run, Sandbox};
+use super::verdict::Checked;
+
+/// The host at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub mounts: Vec<Mount>,
+    pub processes: Vec<Process>,
+    /// The names of the network interfaces.
+    pub interfaces: Vec<String>,
+    /// The files that were written, made or removed since the host was made, in the directories that are its own.
+    pub files: Vec<PathBuf>,
+}
+
+/// What is otherwise after a run than before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The other name that the host has, or had during the run.
+    pub renamed: Option<String>,
+    pub mounts_left: Vec<Mount>,
+    pub mounts_gone: Vec<Mount>,
+    /// True if anything was mounted or unmounted on the host during the run, even if it is as before now.
+    pub was_mounted: bool,
+    /// The program's processes that live on.
+    pub processes_left: Vec<Process>,
+    /// Processes of the host's that are gone.
+    pub processes_gone: Vec<Process>,
+    pub interfaces_left: Vec<String>,
+    pub files: Vec<PathBuf>,
+}
+
+impl Changes {
+    /// True if another run finds the host as this one did.
+    pub fn is_empty(&self) -> bool {
+        // What a program writes to ./rootfs is often harmless, such as a mount point.
+        Changes { files: Vec::new(), ..self.clone() } == Changes::default()
+    }
+
+    /// Returns the files in ./rootfs, as paths in it.
+    pub fn in_rootfs<'a>(&'a self, sandbox: &Sandbox) -> impl Iterator<Item = &'a Path> {
+        let rootfs = sandbox.directory.join("rootfs");
+        self.files.iter().filter_map(move |it| it.strip_prefix(&rootfs).ok())
+    }
+}
+
+impl Sandbox {
+    /// Returns what the host is like now.
+    pub fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        Ok(Snapshot {
+            mounts: mountinfo::parse(&self.host.read(1, "mountinfo")?),
+            processes: self.host.processes()?,
+            interfaces: interfaces(&self.host.read(1, "net/dev")?),
+            files: self.places.iter().flat_map(|it| it.written()).collect(),
+        })
+    }
+}
+
+impl Run<'_> {
+    /// Returns what this run has changed, after everything that is ending had its time.
+    pub fn changes(&mut self) -> Checked<Changes> {
+        let processes_left = self.left_behind()?;
+        let (sandbox, before) = (self.sandbox, self.before.clone());
+        // The kernel removes an interface a little later than the processes of its network namespace.
+        let settled = |now: &Snapshot| only_in(&now.interfaces, &before.interfaces).is_empty();
+        let mut now = sandbox.snapshot()?;
+        if !settled(&now) {
+            self.wait_until(CLEAN_UP, |_| Ok(settled(&sandbox.snapshot()?)))?;
+            now = sandbox.snapshot()?;
+        }
+        let was_there = |it: &&Process| !now.processes.iter().any(|now| (now.pid, now.started) == (it.pid, it.started));
+        Ok(Changes {
+            renamed: sandbox.renamed(),
+            mounts_left: only_in(&now.mounts, &before.mounts),
+            mounts_gone: only_in(&before.mounts, &now.mounts),
+            was_mounted: sandbox.mounts_have_changed()?,
+            processes_gone: sandbox.processes.iter().filter(was_there).cloned().collect(),
+            processes_left,
+            interfaces_left: only_in(&now.interfaces, &before.interfaces),
+            files: only_in(&now.files, &before.files),
+        })
+    }
+}
+
+/// Returns the items of `all` without those of `others`, each as often as it is there.
+pub fn only_in<T: Clone + PartialEq>(all: &[T], others: &[T]) -> Vec<T> {
+    let mut rest = all.to_vec();
+    for other in others {
+        if let Some(at) = rest.iter().position(|it| it == other) {
+            rest.remove(at);
+        }
+    }
+    rest
+}
+
+/// Reads the names from a /proc/PID/net/dev: two lines of headings, then `  lo: 0 0 …`.
+fn interfaces(table: &[u8]) -> Vec<String> {
+    let table = String::from_utf8_lossy(table);
+    table.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_item_is_taken_off_once() {
+        assert_eq!(only_in(&[1, 2, 2, 3], &[2, 3, 4]), [1, 2]);
+    }
+
+    #[test]
+    fn interfaces_are_read() {
+        let table = b"Inter-|   Receive\n face |bytes\n    lo:       0  0\nveth0@if3: 1 2\n";
+        assert_eq!(interfaces(table), ["lo", "veth0@if3"]);
+        assert_eq!(interfaces(b""), [""; 0]);
+    }
+}
