@@ -169,16 +169,21 @@ fn in_order() -> Result<Vec<&'static Exercise>> {
     Ok(all)
 }
 
-/// Returns the first exercise from `at` on that is neither passed nor skipped, in its track and those after it, otherwise the
-/// first of all.
+/// Returns the first exercise from `at` on that is to be done, in its track and those after it, otherwise the first of all. A step
+/// that was skipped is not to be done. Another exercise is, although a starter may contain its solution as well.
 fn next(program: &Program, progress: &Progress, at: Option<&Exercise>) -> Result<Option<&'static Exercise>> {
+    let is_done = |it: &Exercise| {
+        let is_skipped = progress.has_skipped(it);
+        let is_here = at.is_some_and(|at| at.id == it.id);
+        progress.has_passed(it) || is_skipped && (it.is_step() || is_here)
+    };
     let mut all = in_order()?;
-    all.retain(|it| program.takes(it) && !progress.has_passed(it) && !progress.has_skipped(it));
+    all.retain(|it| program.takes(it) && !is_done(it));
     let place = at.map(|it| (it.track, it.order));
     Ok(all.iter().find(|it| place.is_none_or(|place| (it.track, it.order) >= place)).or(all.first()).copied())
 }
 
-/// Returns the exercise to go on with after `exercise` was passed.
+/// Returns the exercise to go on with after the checks of `exercise` passed.
 pub(crate) fn next_after(
     program: &Program,
     progress: &Progress,

@@ -71,15 +71,18 @@ pub(crate) fn text(report: &Report<'_>) -> Result<String> {
         (None, None) => out += &after_a_pass(report)?,
     }
     if all {
-        let green = passed(graded)?.len();
-        let line = if out.ends_with("\n\n") { "" } else { "\n" };
-        out += &format!("{line}{green} of {} exercises pass.\n", graded.len());
+        let (green, counted) = (graded.iter().filter(|it| it.is_green()).count(), passed(graded)?.len());
+        let why = match green - counted {
+            0 => String::new(),
+            _ => format!(" Of those, {counted} count as passed; the others build on one that fails."),
+        };
+        out += &format!("\n{}", markdown(&format!("{green} of {} exercises pass.{why}", graded.len())));
     }
     if passed(graded)?.iter().any(|it| progress.has_skipped(it)) {
         let skipped: Vec<_> = passed(graded)?.into_iter().filter(|it| progress.has_skipped(it)).collect();
         out += &format!("\n{}", markdown(&counts_as_skipped(&skipped)));
     }
-    Ok(out)
+    Ok(out.replace("\n\n\n", "\n\n"))
 }
 
 /// Returns the verdicts on one exercise, a line for each check.
