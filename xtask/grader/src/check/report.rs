@@ -78,9 +78,13 @@ pub(crate) fn text(report: &Report<'_>) -> Result<String> {
         };
         out += &format!("\n{}", markdown(&format!("{green} of {} exercises pass.{why}", graded.len())));
     }
-    if passed(graded)?.iter().any(|it| progress.has_skipped(it)) {
-        let skipped: Vec<_> = passed(graded)?.into_iter().filter(|it| progress.has_skipped(it)).collect();
-        out += &format!("\n{}", markdown(&counts_as_skipped(&skipped)));
+    if let Some(asked) = exercise.filter(|it| progress.has_skipped(it) && failed.is_none()) {
+        let Exercise { order, id, .. } = asked;
+        let skipped = format!(
+            "Exercise {order} ({id}) still counts as skipped, because `catch-up` or `reset` gave you the solution. \
+             `cargo xtask reset {id}` starts from before it."
+        );
+        out += &format!("\n{}", markdown(&skipped));
     }
     Ok(out.replace("\n\n\n", "\n\n"))
 }
@@ -146,19 +150,6 @@ fn after_a_pass(report: &Report<'_>) -> Result<String> {
         None => "That was the last exercise: you have built a container.".to_owned(),
     };
     Ok(markdown(&format!("All checks passed. {next}")))
-}
-
-fn counts_as_skipped(exercises: &[&Exercise]) -> String {
-    let names: Vec<String> = exercises.iter().map(|it| format!("{} ({})", it.order, it.id)).collect();
-    let (noun, verb, id) = match exercises {
-        [one] => ("Exercise", "counts", one.id.as_str()),
-        _ => ("Exercises", "count", "EXERCISE"),
-    };
-    format!(
-        "{noun} {} still {verb} as skipped, because `catch-up` or `reset` gave you the solution; `cargo xtask reset {id}` starts \
-         from before it.",
-        names.join(", ")
-    )
 }
 
 /// Returns what there is to say about a failure in the exercise `at`, when `exercise` was to be graded.
@@ -231,7 +222,7 @@ fn object(subject: &Subject, verdict: &str) -> Value {
         "failed": null,
         "checks": [],
         "hints": hints,
-        // Three digits, because a clock of a busy machine has no more to tell.
+        // A clock has no more to tell about a check.
         "seconds": (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
     })
 }
