@@ -134,8 +134,11 @@ fn once(options: &Options, program: &Program) -> u8 {
 
 fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Result<u8> {
     // An attack is a program of its own, next to the one that the learner works on.
-    if options.program.is_some() && options.exercise.is_none_or(|it| program.takes(it)) {
-        workshop::remember(program)?;
+    if options.program.is_some()
+        && options.exercise.is_none_or(|it| program.takes(it))
+        && let Err(error) = workshop::remember(program)
+    {
+        eprintln!("xtask: this program will not be remembered: {error:#}");
     }
     if !options.all || options.exercise.is_some() {
         let exercise = workshop::meant(program, options.exercise)?;

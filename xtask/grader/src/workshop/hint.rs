@@ -73,7 +73,10 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
             _ => "\nThere are no more hints.".into(),
         };
         let next = (shown + 1).min(hints.len()).to_string();
-        Progress::update(&program, |progress| progress.set("hints", id, &next))?;
+        // A hint is worth having where nothing can be written.
+        if let Err(error) = Progress::update(&program, |progress| progress.set("hints", id, &next)) {
+            eprintln!("xtask: this hint was not noted: {error:#}");
+        }
     }
     output::write(&format!("{}{}", program.heading(Some(exercise)), markdown(&out)))?;
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -30,8 +31,13 @@ impl Program {
         let typed = Path::new(name);
         let is_name = typed.components().count() == 1 && !name.as_encoded_bytes().contains(&b'/');
         let path = if is_name && !typed.exists() { on_the_path(typed)? } else { Some(typed.to_owned()) };
-        let path = path.filter(|it| it.exists()).with_context(|| format!("there is no program {}", quoted(typed)))?;
-        ensure!(!path.is_dir(), "{} is a directory, not a program", quoted(typed));
+        let missing = || format!("there is no program {}", quoted(typed));
+        let path = path.with_context(missing)?;
+        let metadata = match path.metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => bail!(missing()),
+            metadata => metadata.with_context(|| format!("looking at {}", quoted(typed)))?,
+        };
+        ensure!(!metadata.is_dir(), "{} is a directory, not a program", quoted(typed));
         let file = path.file_name().with_context(|| format!("{} has no file name", quoted(typed)))?;
         let parent = std::path::absolute(&path)?.parent().map(Path::canonicalize);
         // A link may be the program's name, by which it knows what to do, so it isn't followed.
