@@ -10,8 +10,8 @@
 //! The three `.diff` files have one format, see [`edits`]; `diagnoses.md` is described at [`Diagnosis`].
 //!
 //! `pid/text.md` is an example: the front matter between two lines `---`, the statement, and a section for each hint, from a
-//! question to the calls in their order. [`Exercise`] explains the keys. `title`, `order`, `chapter`, `minutes`, `function` and
-//! `checks` are required.
+//! question to the calls in their order. [`Exercise`] explains the keys. `title`, `order`, `track`, `chapter`, `minutes`,
+//! `function` and `checks` are required.
 
 use std::fs;
 use std::path::Path;
@@ -32,6 +32,8 @@ pub const EXERCISES: &str = "xtask/exercises";
 pub struct Exercise {
     /// The place among the exercises, from 0.
     pub order: u32,
+    /// The path that it belongs to: `container`, `process-1`, `files`, `rights` or `network`.
+    pub track: Track,
     /// The name for commands, which stays when the order changes: that of the directory.
     pub id: String,
     /// The name for people.
@@ -60,6 +62,53 @@ pub struct Exercise {
     pub starter_base: String,
     /// The program that the solution is, or is made from; by default the last step. The key is `solution`.
     pub solution_base: String,
+}
+
+/// A path through the exercises: first the container, then four in any order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Track {
+    /// The four steps.
+    Container,
+    /// What process 1 must do.
+    Process1,
+    /// Devices, volumes, roots and layers.
+    Files,
+    /// What a process may do, and how it gets around that.
+    Rights,
+    /// What processes share and use up, and how they are reached.
+    Network,
+}
+
+impl Track {
+    /// Every track, in the order in which they are shown.
+    pub const ALL: [Track; 5] = [Track::Container, Track::Process1, Track::Files, Track::Rights, Track::Network];
+
+    /// Returns its name in a front matter.
+    pub fn id(self) -> &'static str {
+        match self {
+            Track::Container => "container",
+            Track::Process1 => "process-1",
+            Track::Files => "files",
+            Track::Rights => "rights",
+            Track::Network => "network",
+        }
+    }
+
+    /// Returns its name for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Track::Container => "The container",
+            Track::Process1 => "Process 1",
+            Track::Files => "Files",
+            Track::Rights => "Rights",
+            Track::Network => "Resources and network",
+        }
+    }
+
+    /// Returns the track with that id.
+    pub fn find(id: &str) -> Option<Track> {
+        Track::ALL.into_iter().find(|track| track.id() == id)
+    }
 }
 
 /// The contract of an exercise's program.

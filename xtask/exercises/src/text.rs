@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{Check, Exercise, Kind};
+use crate::{Check, Exercise, Kind, Track};
 
 /// Parses a `text.md`. `file` is what errors name, and `base` the program that a starter and a solution are made from if the
 /// text doesn't name one.
@@ -42,11 +42,14 @@ pub(crate) fn parse(file: &str, id: &str, base: &str, text: &str) -> Result<Exer
         (_, "attack") => Kind::Attack,
         (line, other) => bail!("{file}:{line}: there is no kind `{other}`"),
     };
+    let (line, track) = take("track", None)?;
+    let track = Track::find(track).with_context(|| format!("{file}:{line}: there is no track `{track}`"))?;
     let mut text = |key, default| take(key, default).map(|(_, value)| value.to_owned());
     let or_base = |path: String| if path.is_empty() { base.to_owned() } else { path };
     let mut exercise = Exercise {
         id: id.to_owned(),
         order,
+        track,
         minutes,
         kind,
         checks,
@@ -95,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    const TEXT: &str = "---\ntitle: A title: long\norder: 3\nchapter: step01.md\nminutes: 30\nfunction: child\nafter: uts pid\n\
+    const TEXT: &str = "---\ntitle: A title: long\norder: 3\ntrack: files\nchapter: step01.md\nminutes: 30\nfunction: child\nafter: uts pid\n\
         checks:\n  a_rule: it holds: now\n  another: so does this\n---\n\nDo it.\n\n- all\n\n## Ask\n\nWhy?\n\n## Look\n```sh\n## no hint\n```\n";
 
     fn of(text: &str) -> Result<Exercise> {
@@ -105,8 +108,8 @@ mod tests {
     #[test]
     fn a_text_has_its_parts() {
         let text = of(TEXT).unwrap();
-        assert_eq!((text.title.as_str(), text.order, text.minutes), ("A title: long", 3, 30));
-        assert_eq!((text.chapter.as_str(), text.function.as_str()), ("step01.md", "child"));
+        assert_eq!((text.title.as_str(), text.order, text.track), ("A title: long", 3, Track::Files));
+        assert_eq!((text.chapter.as_str(), text.minutes, text.function.as_str()), ("step01.md", 30, "child"));
         assert_eq!((text.after, text.kind), (vec!["uts".to_owned(), "pid".to_owned()], Kind::Container));
         assert_eq!((text.starter_base.as_str(), text.solution_base.as_str()), ("base.rs", "base.rs"));
         let checks: Vec<_> = text.checks.iter().map(|it| (it.rule.as_str(), it.sentence.as_str())).collect();
@@ -121,21 +124,23 @@ mod tests {
     fn a_wrong_text_is_named_with_its_line() {
         for (old, new, message) in [
             ("---\n", "", "x.md:1: the first line"),
-            ("---\n\n", "\n", "x.md:11: this is not"),
+            ("---\n\n", "\n", "x.md:12: this is not"),
             ("title: A title: long\n", "", "x.md:1: the front matter has no `title`"),
-            ("minutes: 30", "minutes: soon", "x.md:5: `minutes` is not a number: soon"),
-            ("after: uts pid", "before: uts", "x.md:7: there is no key `before`"),
-            ("after: uts pid", "kind: game", "x.md:7: there is no kind `game`"),
-            ("after: uts pid", "order: 4", "x.md:7: `order` is there twice"),
-            ("after: uts pid", "after:", "x.md:7: `after` has no value"),
-            (": it holds: now", ":", "x.md:9: `a_rule` has no value"),
+            ("minutes: 30", "minutes: soon", "x.md:6: `minutes` is not a number: soon"),
+            ("after: uts pid", "before: uts", "x.md:8: there is no key `before`"),
+            ("after: uts pid", "kind: game", "x.md:8: there is no kind `game`"),
+            ("track: files", "track: race", "x.md:4: there is no track `race`"),
+            ("track: files\n", "", "x.md:1: the front matter has no `track`"),
+            ("after: uts pid", "order: 4", "x.md:8: `order` is there twice"),
+            ("after: uts pid", "after:", "x.md:8: `after` has no value"),
+            (": it holds: now", ":", "x.md:10: `a_rule` has no value"),
             (
                 "checks:\n  a_rule: it holds: now\n  another: so does this\n",
                 "",
                 "x.md:1: the front matter has no `checks`",
             ),
             ("Do it.\n\n- all\n", "", "x.md:1: there is no text after `---`"),
-            ("Why?\n", "", "x.md:17: there is no text after `Ask`"),
+            ("Why?\n", "", "x.md:18: there is no text after `Ask`"),
             ("## Ask\n\nWhy?\n\n## Look\n", "", "x.md:1: there is no hint"),
         ] {
             let error = of(&TEXT.replacen(old, new, 1)).unwrap_err().to_string();

@@ -6,6 +6,7 @@
 //!
 //! `sandbox` runs the program, `probe` and `observation` collect evidence, and `rules` judge it.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
 use std::hash::{Hash, Hasher};
@@ -16,18 +17,19 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use exercises::Exercise;
+use exercises::{Exercise, Kind};
 use lab::privilege::Privilege;
 use lab::rootfs::Source;
-use lab::{choice, output, steps, workspace};
+use lab::{cargo, choice, output, steps, workspace};
 use nix::sys::signal::Signal;
 use nix::unistd::alarm;
 
-use crate::text::{Color, Request};
-use crate::{catalog, workshop};
+use crate::catalog;
+use crate::text::{Color, Request, visible};
+use crate::workshop::{self, Program, Progress};
 
 pub mod diagnosis;
 mod directory;
@@ -44,10 +46,11 @@ mod task;
 pub mod verdict;
 
 use directory::Directory;
+use report::{Report, Subject};
 use rules::Rule;
 pub use sandbox::TIME_LIMIT;
 use sandbox::{Sandbox, WALL_LIMIT};
-use verdict::{Checked, Error, Verdict};
+use verdict::{Checked, Error, Failure, Verdict};
 
 /// The hidden first argument of a sandbox's process.
 pub const SANDBOX: &str = "--sandbox";
@@ -55,16 +58,22 @@ pub const SANDBOX: &str = "--sandbox";
 /// What `xtask check` was asked for.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Status 0: all pass. 1: one fails, or yours does not compile. 77: this machine can't tell. 2: nothing to \
-                        grade."
+    after_help = "Every program has its own progress. The program that --cmd names is remembered: a later check, hint, diff or \
+                  status without --cmd means that program. `--cmd mine` goes back to the Rust program in workshop/.\n\n\
+                  Status 0: all pass. 1: one fails, or yours does not compile. 77: this machine can't tell. 2: nothing to \
+                  grade. With --json, stdout is one object in every case."
 )]
 pub struct Options {
     /// Its number or name [default: the one that you are at]
     #[arg(value_parser = catalog::exercise)]
     pub exercise: Option<&'static Exercise>,
-    /// Grade this program, in any language; it must take `run COMMAND [ARG...]` [default: the one in workshop/]
+    /// Grade this program, in any language, which must take `run COMMAND [ARG...]`; `mine` is the one in workshop/ [default: the
+    /// one that --cmd named last, or else mine]
     #[arg(long = "cmd", value_name = "PROGRAM")]
     pub program: Option<OsString>,
+    /// Go on after a failure, and print the verdict of every check; without an exercise, of all exercises
+    #[arg(long)]
+    pub all: bool,
     /// Check again whenever it changes, until Ctrl-D
     #[arg(long)]
     pub watch: bool,
@@ -78,7 +87,7 @@ pub struct Options {
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
     /// Make its rootfs from alpine (downloaded, verified and kept), busybox or host (this machine's programs), or from the tarball
-    /// or directory of that path [default: the first of alpine, busybox and host that works]
+    /// or directory of that path [default: what ./rootfs was made from, or else the first of alpine, busybox and host that works]
     #[arg(long)]
     pub source: Option<Source>,
     /// Grade on a throwaway host in a user namespace (user), or as root (root); auto tries them in this order
@@ -97,46 +106,146 @@ const CANNOT_RUN: u8 = 77;
 /// Grades, reports, and notes what was passed. The exit status is 0 if all checks pass, 1 if one fails or the learner's
 /// program doesn't compile, 77 if this machine can't tell, and 2 if there is nothing to grade or the grader fails.
 pub fn run(options: &Options) -> ExitCode {
-    let result = if options.watch { watch(options) } else { once(options) };
-    ExitCode::from(result.unwrap_or_else(|error| {
-        eprintln!("xtask: {error:#}");
-        UNUSABLE
-    }))
+    let program = match &options.program {
+        Some(name) => Program::named(name),
+        None => Program::remembered(),
+    };
+    ExitCode::from(match program {
+        Ok(program) if options.watch => watch(options, &program),
+        Ok(program) => once(options, &program),
+        Err(error) => {
+            let program = options.program.as_ref().map(|name| name.to_string_lossy().into_owned());
+            let subject = Subject { program, exercise: options.exercise, hints: 0, seed: 0, start: Instant::now() };
+            unusable(options.json, &subject, &format!("{error:#}"))
+        }
+    })
 }
 
-fn once(options: &Options) -> Result<u8> {
-    let exercise = workshop::meant(options.exercise)?;
-    let program = match &options.program {
-        Some(program) => vec![absolute(program)?],
-        None => match workshop::build(exercise)? {
-            Some(program) => vec![program.into()],
-            // The compiler has explained why.
-            None => return Ok(FAILED),
-        },
+/// Reports that there is nothing to grade, or that the grader failed.
+pub(crate) fn unusable(json: bool, subject: &Subject, error: &str) -> u8 {
+    let written = if json { output::write(&report::json_of_error(subject, error)) } else { Ok(()) };
+    eprintln!("xtask: {}", visible(error));
+    if let Err(error) = written {
+        eprintln!("xtask: {error:#}");
+    }
+    UNUSABLE
+}
+
+/// Grades once, and returns the exit status.
+fn once(options: &Options, program: &Program) -> u8 {
+    let exercise = options.exercise;
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+    let mut subject =
+        Subject { program: Some(program.plain_label(exercise)), exercise, hints: 0, seed, start: Instant::now() };
+    attempt(options, program, &mut subject)
+        .unwrap_or_else(|error| unusable(options.json, &subject, &format!("{error:#}")))
+}
+
+fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Result<u8> {
+    // An attack is a program of its own, next to the one that the learner works on.
+    if options.program.is_some()
+        && options.exercise.is_none_or(|it| program.takes(it))
+        && let Err(error) = workshop::remember(program)
+    {
+        eprintln!("xtask: this program will not be remembered: {error:#}");
+    }
+    if !options.all || options.exercise.is_some() {
+        let exercise = workshop::meant(program, options.exercise)?;
+        subject.exercise = Some(exercise);
+        subject.program = Some(program.plain_label(Some(exercise)));
+    }
+    subject.hints = Progress::read(program)?.hints_of(subject.exercise)?;
+    let goals = goals(program, subject.exercise)?;
+    let Some(programs) = built(program, &goals)? else {
+        // The compiler has explained why.
+        if options.json {
+            output::write(&report::json_of_error(subject, "the program does not compile: see stderr"))?;
+        }
+        return Ok(FAILED);
     };
     let directory = Directory::of(options.source.as_ref())?;
     let last = steps::all()?.last().map_or(0, |step| step.number);
-    let graded = match choice::choose(&choice::ways_to_a_host(), options.privilege, last) {
+    let (mut graded, mut errors) = (Vec::new(), Vec::new());
+    match choice::choose(&choice::ways_to_a_host(), options.privilege, last) {
         Err(error) => {
             let no_host = Verdict::CannotRun { why: "no throwaway host".into(), cure: format!("{error:#}") };
-            vec![Graded { exercise, verdicts: vec![Some(no_host)] }]
+            let exercise = subject.exercise.or(goals.first().copied()).context("there are no exercises")?;
+            graded.push(Graded { exercise, verdicts: vec![Some(no_host)] });
         }
         Ok(choice) => {
-            let in_user_namespace = choice.privilege == Privilege::User;
-            let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
-            grade(&Candidate { program, directory: directory.path.clone(), in_user_namespace, seed }, exercise)?
+            let (in_user_namespace, seed) = (choice.privilege == Privilege::User, subject.seed);
+            for goal in goals {
+                let program = vec![programs[goal.program()].clone().into()];
+                let candidate = Candidate { program, directory: directory.path.clone(), in_user_namespace, seed };
+                let new = if options.all { grade_rest(&candidate, goal, &graded) } else { grade(&candidate, goal) };
+                match new {
+                    // The verdicts of the other exercises are worth having.
+                    Err(error) if options.all => {
+                        errors.push(format!("exercise {} ({}): {error:#}", goal.order, goal.id))
+                    }
+                    new => graded.extend(new?),
+                }
+            }
         }
-    };
-    let outcome = outcome(&graded);
-    if outcome == PASSED {
-        workshop::note_passed(&graded.iter().map(|it| it.exercise).collect::<Vec<_>>())?;
     }
-    let text = match options.json {
-        true => report::json(exercise, &graded)?,
-        false => report::text(exercise, &graded, options.program.as_deref(), options.color.is_on())?,
-    };
-    output::write(&text)?;
-    Ok(outcome)
+    graded.sort_by_key(|it| (it.exercise.track, it.exercise.order));
+    let noted = workshop::note(program, &passed(&graded)?, subject.exercise);
+    let progress = noted.or_else(|error| {
+        eprintln!("xtask: what passed was not noted: {error:#}");
+        Progress::read(program)
+    })?;
+    output::write(&match options.json {
+        true => report::json(subject, &graded, &errors)?,
+        false => report::text(&Report {
+            program,
+            exercise: subject.exercise,
+            graded: &graded,
+            progress: &progress,
+            seed: subject.seed,
+            all: options.all,
+            colored: options.color.is_on(),
+        })?,
+    })?;
+    errors.iter().for_each(|error| eprintln!("xtask: {}", visible(error)));
+    Ok(if errors.is_empty() { outcome(&graded) } else { UNUSABLE })
+}
+
+/// Returns the exercises to grade by: the named one, or all that ask for such a program. Of those, the last step comes first,
+/// because it includes the others.
+fn goals(program: &Program, named: Option<&'static Exercise>) -> Result<Vec<&'static Exercise>> {
+    if let Some(exercise) = named {
+        return Ok(vec![exercise]);
+    }
+    let all = || catalog::exercises().map(|all| all.iter().filter(|it| program.takes(it)));
+    Ok(all()?.rfind(|it| it.is_step()).into_iter().chain(all()?).collect())
+}
+
+/// Returns the program of each kind that the exercises ask for, or `None` if one doesn't compile.
+fn built(program: &Program, exercises: &[&Exercise]) -> Result<Option<BTreeMap<&'static str, PathBuf>>> {
+    let mut programs = BTreeMap::new();
+    for exercise in exercises {
+        if !programs.contains_key(exercise.program()) {
+            let path = match program {
+                Program::Mine => workshop::build(exercise)?,
+                Program::Other(path) => Some(path.clone()),
+            };
+            let Some(path) = path else { return Ok(None) };
+            if exercise.kind == Kind::Attack {
+                // What it is to get out of.
+                cargo::steps_and(&[])?;
+            }
+            programs.insert(exercise.program(), path);
+        }
+    }
+    Ok(Some(programs))
+}
+
+/// Returns the exercises all of whose checks pass, and those of the exercises that they include.
+fn passed(graded: &[Graded]) -> Result<Vec<&'static Exercise>> {
+    let all = catalog::exercises()?;
+    let is_green = |id: &str| graded.iter().any(|it| it.exercise.id == id && it.is_green());
+    let passed = graded.iter().map(|it| it.exercise);
+    Ok(passed.filter(|it| it.with_earlier(all).iter().all(|it| is_green(&it.id))).collect())
 }
 
 /// Returns the exit status for all verdicts.
@@ -149,16 +258,7 @@ fn outcome(graded: &[Graded]) -> u8 {
     }
 }
 
-/// Returns the path of a program that starts in another directory. A mere name is looked for on the PATH there.
-fn absolute(program: &OsString) -> Result<OsString> {
-    let path = Path::new(program);
-    if path.components().count() == 1 && !path.exists() {
-        return Ok(program.clone());
-    }
-    Ok(std::path::absolute(path).with_context(|| format!("finding {}", path.display()))?.into())
-}
-
-fn watch(options: &Options) -> Result<u8> {
+fn watch(options: &Options, program: &Program) -> u8 {
     const INTERVAL: Duration = Duration::from_millis(200);
     let ended = Arc::new(AtomicBool::new(false));
     let at_end = Arc::clone(&ended);
@@ -166,20 +266,26 @@ fn watch(options: &Options) -> Result<u8> {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         at_end.store(true, Ordering::Relaxed);
     });
-    let source = options.program.as_ref().map_or_else(|| workspace::workshop().join("src"), PathBuf::from);
+    let source = match program {
+        Program::Mine => workspace::workshop().join("src"),
+        Program::Other(path) => path.clone(),
+    };
     loop {
         let seen = workshop::fingerprint(&source);
         if io::stdout().is_terminal() && !options.json {
-            // Clear, and go to the top.
-            output::write("\x1b[2J\x1b[H")?;
+            // Clear, and go to the top. If stdout is closed, the report says so.
+            let _ = output::write("\x1b[2J\x1b[H");
         }
-        let outcome = once(options)?;
+        let outcome = once(options, program);
+        if outcome == UNUSABLE {
+            return outcome;
+        }
         if !options.json {
             eprintln!("watching; Ctrl-D ends it");
         }
         while workshop::fingerprint(&source) == seen {
             if ended.load(Ordering::Relaxed) {
-                return Ok(outcome);
+                return outcome;
             }
             thread::sleep(INTERVAL);
         }
@@ -215,13 +321,45 @@ pub struct Graded {
     pub verdicts: Vec<Option<Verdict>>,
 }
 
+impl Graded {
+    /// True if all of its checks pass.
+    fn is_green(&self) -> bool {
+        let is_pass = |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Pass));
+        self.verdicts.len() == self.exercise.checks.len() && self.verdicts.iter().all(is_pass)
+    }
+
+    /// Returns the first failure.
+    fn failure(&self) -> Option<&Failure> {
+        self.verdicts.iter().flatten().find_map(|verdict| match verdict {
+            Verdict::Fail(failure) => Some(failure),
+            _ => None,
+        })
+    }
+}
+
 /// Grades a program by an exercise and those that it builds on, and stops at the first that it fails.
 ///
 /// # Errors
 /// When the grader fails, which is no verdict on the program.
 pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<Graded>> {
+    grade_each(candidate, exercise, false, &[])
+}
+
+/// Grades in the same way, but goes on after a failure, and leaves out what was graded before.
+fn grade_rest(candidate: &Candidate, exercise: &'static Exercise, before: &[Graded]) -> Result<Vec<Graded>> {
+    grade_each(candidate, exercise, true, before)
+}
+
+fn grade_each(
+    candidate: &Candidate,
+    exercise: &'static Exercise,
+    goes_on: bool,
+    before: &[Graded],
+) -> Result<Vec<Graded>> {
     let exercises = exercise.with_earlier(catalog::exercises()?);
-    let has_shared = !rules::shared(&exercises)?.is_empty();
+    let is_new = |exercise: &Exercise| before.iter().all(|it| it.exercise.id != exercise.id);
+    let new: Vec<_> = exercises.iter().copied().filter(|it| is_new(it)).collect();
+    let has_shared = !rules::shared(&new)?.is_empty();
     let shared = if has_shared { start_sandbox(candidate, exercise, ALL_SHARED)? } else { Vec::new() };
     let mut shared = shared.into_iter();
     let mut failed = false;
@@ -232,15 +370,16 @@ pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<G
             let verdict = match rules::find(&check.rule)? {
                 Rule::Probe(_) | Rule::Container(_) => shared.next(),
                 // A program that fails here would only fail there for the same reason.
-                Rule::Own(_) if failed => None,
+                Rule::Own(_) if failed && !goes_on || !is_new(exercise) => None,
                 Rule::Own(_) => start_sandbox(candidate, exercise, &check.rule)?.pop(),
             };
-            let verdict = verdict.filter(|_| !failed);
+            let verdict = verdict.filter(|_| !failed || goes_on);
             failed |= matches!(verdict, Some(Verdict::Fail(_)));
             verdicts.push(verdict);
         }
         graded.push(Graded { exercise, verdicts });
     }
+    graded.retain(|it| is_new(it.exercise));
     Ok(graded)
 }
 

@@ -4,6 +4,7 @@ use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Result;
 use clap::Parser;
@@ -32,14 +33,14 @@ enum Command {
         #[arg(value_parser = catalog::exercise)]
         exercise: Option<&'static Exercise>,
     },
-    /// Go on from the solution of the exercises before this one, and keep a copy in workshop/kept/
+    /// Go on from our solution of the exercises before this one, which count as skipped, and keep a copy in workshop/kept/
     CatchUp {
         /// Its number or name [default: the one that you are at]
         #[arg(value_parser = catalog::exercise)]
         exercise: Option<&'static Exercise>,
     },
-    /// List the exercises, and which of them you have passed
-    Status,
+    /// List the exercises by tracks, and which of them you have passed
+    Status(workshop::Status),
 }
 
 #[derive(clap::Subcommand)]
@@ -60,6 +61,11 @@ pub fn run() -> Result<ExitCode> {
         _ => {}
     }
     let command = Command::try_parse_from(&args).unwrap_or_else(|error| match error.source() {
+        _ if error.use_stderr() && wants_json(&args) => {
+            let why = error.source().map_or(error.to_string(), ToString::to_string);
+            let subject = check::report::Subject { program: None, exercise: None, hints: 0, start: Instant::now() };
+            std::process::exit(check::unusable(true, &subject, why.trim_start_matches("error: ").trim_end()).into())
+        }
         // An exercise or a source of rights that doesn't exist: the error says what does.
         Some(why) => {
             eprintln!("xtask: {why}");
@@ -75,8 +81,13 @@ pub fn run() -> Result<ExitCode> {
         Command::Diff(options) => workshop::diff(&options),
         Command::Reset { exercise } => workshop::reset(exercise),
         Command::CatchUp { exercise } => workshop::catch_up(exercise),
-        Command::Status => workshop::status(),
+        Command::Status(options) => workshop::status(&options),
     }
+}
+
+/// True if the command is a check whose stdout must be JSON, whatever else is wrong with its words.
+fn wants_json(args: &[OsString]) -> bool {
+    args.get(1).is_some_and(|command| command == "check") && args.iter().any(|arg| arg == "--json")
 }
 
 #[cfg(test)]

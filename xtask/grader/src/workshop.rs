@@ -6,7 +6,7 @@
 //!   .cargo/config.toml   makes `cargo xtask` work in there
 //!   src/main.rs          the program, the same one from exercise 0 on
 //!   kept/                copies of what a command has replaced, so that nothing of the learner's is lost
-//!   progress.txt         what was passed, and which hints were read
+//!   progress.txt         what was passed, and which hints were read, for each program
 //! ```
 
 use std::collections::BTreeSet;
@@ -14,22 +14,27 @@ use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
 use std::fs;
 use std::hash::{Hash, Hasher};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use exercises::Exercise;
+use exercises::{Exercise, Kind, without_header};
 use lab::{cargo, output, target, workspace};
 
 use crate::catalog;
-use crate::text::{hanging, markdown};
+use crate::text::{hanging, markdown, quoted};
 
 mod hint;
+mod program;
 mod progress;
+mod status;
 
-pub(crate) use hint::{Diff, Hint, diff, hint};
-use progress::Progress;
+pub(crate) use hint::{Diff, Hint, another_kind, diff, hint};
+pub(crate) use program::Program;
+pub(crate) use progress::Progress;
+pub(crate) use status::{Status, status};
 
 /// The learner's package, and the program of all exercises that are about the container.
 const NAME: &str = "mine";
@@ -76,11 +81,14 @@ pub(crate) fn start() -> Result<ExitCode> {
     ] {
         out += &hanging(&format!("cargo xtask {command:<15} "), 28, does);
     }
-    let next = match open(&Progress::read()?)? {
+    let program = Program::remembered()?;
+    let next = match open(&program, &Progress::read(&program)?)? {
         Some(Exercise { order, id, title, .. }) => format!("Next is exercise {order} ({id}): {title}."),
         None => "You have passed them all.".into(),
     };
-    output::write(&format!("{out}\n{}", markdown(&next)))?;
+    let other = "Another language will do: `cargo xtask check --cmd ./mine.py` grades that program, and all commands mean it \
+                 from then on.";
+    output::write(&format!("{out}\n{}\n{}", markdown(&next), markdown(other)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -103,9 +111,22 @@ fn there() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Returns the path of the learner's Rust program for an exercise, or how to get it back.
+fn source(exercise: &Exercise) -> Result<PathBuf> {
+    let (folder, file) = (there()?, source_of(exercise));
+    let kept = if folder.join("kept").is_dir() { "; copies that were kept are in workshop/kept/" } else { "" };
+    let id = &exercise.id;
+    ensure!(
+        folder.join(&file).exists(),
+        "workshop/{file} is missing: `cargo xtask reset {id}` makes it again, as exercise {id} starts{kept}"
+    );
+    Ok(folder.join(file))
+}
+
 /// Builds the learner's program for an exercise; `None` if the compiler has said why not.
 pub(crate) fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
     let manifest = there()?.join("Cargo.toml");
+    source(exercise)?;
     let name = exercise.program();
     let mut args: Vec<OsString> = ["rustc", "--quiet", "--bin", name, "--target-dir"].map(OsString::from).into();
     args.push(target::workshop()?.into());
@@ -117,49 +138,76 @@ pub(crate) fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
 }
 
 /// Returns the named exercise, otherwise the one that was begun, otherwise the next, otherwise the last.
-pub(crate) fn meant(named: Option<&'static Exercise>) -> Result<&'static Exercise> {
+pub(crate) fn meant(program: &Program, named: Option<&'static Exercise>) -> Result<&'static Exercise> {
     match named {
         Some(exercise) => Ok(exercise),
-        None => open(&Progress::read()?)?.or(catalog::exercises()?.last()).context("there are no exercises"),
+        None => {
+            let last = || Ok::<_, anyhow::Error>(in_order()?.into_iter().rfind(|it| program.takes(it)));
+            let open = open(program, &Progress::read(program)?)?;
+            open.map_or_else(last, |it| Ok(Some(it)))?.context("there are no exercises")
+        }
     }
 }
 
 /// Returns the exercise that was begun, whether it was passed before or not; otherwise the first that was not passed yet, from
 /// where the learner is, or of all.
-fn open(progress: &Progress) -> Result<Option<&'static Exercise>> {
-    let order = known(progress.value("at", "exercise"))?.map_or(0, |it| it.order);
-    Ok(known(progress.value("begun", "exercise"))?.or(first(order, |it| !progress.has_passed(it))?))
+fn open(program: &Program, progress: &Progress) -> Result<Option<&'static Exercise>> {
+    match known(progress.value("begun", "exercise"))? {
+        Some(begun) => Ok(Some(begun)),
+        None => next(program, progress, known(progress.value("at", "exercise"))?),
+    }
 }
 
 fn known(id: Option<&str>) -> Result<Option<&'static Exercise>> {
     Ok(catalog::exercises()?.iter().find(|it| id == Some(&it.id)))
 }
 
-/// True if the exercise was passed as it is now.
-pub(crate) fn has_passed(exercise: &Exercise) -> Result<bool> {
-    Ok(Progress::read()?.has_passed(exercise))
+/// Returns the exercises track by track.
+fn in_order() -> Result<Vec<&'static Exercise>> {
+    let mut all: Vec<_> = catalog::exercises()?.iter().collect();
+    all.sort_by_key(|it| (it.track, it.order));
+    Ok(all)
 }
 
-/// Returns the first exercise after `exercise` that was not passed yet, or the first of all.
-pub(crate) fn next_after(exercise: &Exercise) -> Result<Option<&'static Exercise>> {
-    let progress = Progress::read()?;
-    first(exercise.order + 1, |it| !progress.has_passed(it) && it.id != exercise.id)
+/// Returns the first exercise from `at` on that is to be done, in its track and those after it, otherwise the first of all. A step
+/// that was skipped is not to be done. Another exercise is, although a starter may contain its solution as well.
+fn next(program: &Program, progress: &Progress, at: Option<&Exercise>) -> Result<Option<&'static Exercise>> {
+    let is_done = |it: &Exercise| {
+        let is_skipped = progress.has_skipped(it);
+        let is_here = at.is_some_and(|at| at.id == it.id);
+        progress.has_passed(it) || is_skipped && (it.is_step() || is_here)
+    };
+    let mut all = in_order()?;
+    all.retain(|it| program.takes(it) && !is_done(it));
+    let place = at.map(|it| (it.track, it.order));
+    Ok(all.iter().find(|it| place.is_none_or(|place| (it.track, it.order) >= place)).or(all.first()).copied())
 }
 
-/// Returns the first exercise from `order` on that `will_do`, otherwise the first of all.
-fn first(order: u32, will_do: impl Fn(&Exercise) -> bool) -> Result<Option<&'static Exercise>> {
-    let mut some = catalog::exercises()?.iter().filter(|it| will_do(it));
-    Ok(some.clone().find(|it| it.order >= order).or_else(|| some.next()))
+/// Returns the exercise to go on with after the checks of `exercise` passed.
+pub(crate) fn next_after(
+    program: &Program,
+    progress: &Progress,
+    exercise: &Exercise,
+) -> Result<Option<&'static Exercise>> {
+    Ok(next(program, progress, Some(exercise))?.filter(|it| it.id != exercise.id))
 }
 
-/// Notes what was passed, if there is a workshop to note it in.
-pub(crate) fn note_passed(passed: &[&'static Exercise]) -> Result<()> {
-    if !workspace::workshop().is_dir() {
-        return Ok(());
+/// Notes a program, if there is a workshop to note it in, so that a command that names none means this one.
+pub(crate) fn remember(program: &Program) -> Result<()> {
+    if program.is_noted() && Program::remembered().ok().as_ref() != Some(program) {
+        Progress::update(program, |progress| progress.set_current(program))?;
     }
-    let mut progress = Progress::read()?;
-    passed.iter().for_each(|exercise| progress.pass(exercise));
-    progress.write()
+    Ok(())
+}
+
+/// Notes what was passed, and if it is among that, the exercise that was asked for. Returns what is noted now.
+pub(crate) fn note(program: &Program, passed: &[&Exercise], asked: Option<&Exercise>) -> Result<Progress> {
+    Progress::update(program, |progress| {
+        passed.iter().for_each(|exercise| progress.pass(exercise));
+        if let Some(asked) = asked.filter(|asked| passed.iter().any(|it| it.id == asked.id)) {
+            progress.finish(asked);
+        }
+    })
 }
 
 /// True if the learner's program is still what the exercise starts from.
@@ -189,31 +237,73 @@ pub(crate) fn fingerprint(path: &Path) -> u64 {
 /// Puts the program back to what an exercise starts from: the named one, or the one that was begun, so that it isn't the program
 /// of another.
 pub(crate) fn reset(named: Option<&'static Exercise>) -> Result<ExitCode> {
-    let Some(exercise) = named.or(known(Progress::read()?.value("begun", "exercise"))?) else {
-        bail!("which exercise? the next one is `cargo xtask reset {}`", meant(None)?.id)
+    require_mine("reset")?;
+    let progress = Progress::read(&Program::Mine)?;
+    let Some(exercise) = named.or(known(progress.value("begun", "exercise"))?) else {
+        bail!("which exercise? the next one is `cargo xtask reset {}`", meant(&Program::Mine, None)?.id)
     };
-    begin(exercise, "is back to the start of exercise")
+    let Exercise { order, id, title, .. } = exercise;
+    let file = source_of(exercise);
+    begin(exercise, &format!("workshop/{file} is again what exercise {order} ({id}), {title}, starts from."))
 }
 
 /// Replaces the program by the solution of what an exercise builds on.
 pub(crate) fn catch_up(named: Option<&'static Exercise>) -> Result<ExitCode> {
-    begin(meant(named)?, "now solves everything before exercise")
+    require_mine("catch-up")?;
+    let exercise = meant(&Program::Mine, named)?;
+    let Exercise { order, id, title, .. } = exercise;
+    let file = source_of(exercise);
+    begin(
+        exercise,
+        &format!(
+            "workshop/{file} is now our solution of everything before exercise {order} ({id}), {title}. What our solution does \
+             for you counts as skipped, not as passed."
+        ),
+    )
+}
+
+/// Refuses to replace the Rust program while the learner works on another.
+fn require_mine(command: &str) -> Result<()> {
+    if let Program::Other(path) = Program::remembered()? {
+        bail!(
+            "`{command}` replaces the Rust program in workshop/, and your program is {}; to work on the Rust program again: \
+             `cargo xtask check --cmd mine`",
+            quoted(&path)
+        );
+    }
+    Ok(())
 }
 
 /// Writes the starter of an exercise, and keeps a copy of the learner's program.
 fn begin(exercise: &Exercise, what: &str) -> Result<ExitCode> {
-    let Exercise { order, id, title, .. } = exercise;
     let folder = there()?;
     let file = source_of(exercise);
     let kept = keep(&folder, &file)?;
     write(&folder.join(&file), &exercise.starter(workspace::root())?)?;
-    let mut progress = Progress::read()?;
-    progress.begin(exercise);
-    progress.write()?;
-    output::write(&markdown(&format!(
-        "workshop/{file} {what} {order} ({id}), {title}. `cargo xtask hint {id}` shows what to do.\n\n{kept}"
-    )))?;
+    let given = given_by(exercise)?;
+    Progress::update(&Program::Mine, |progress| progress.begin(exercise, &given))?;
+    let id = &exercise.id;
+    output::write(&markdown(&format!("{what} `cargo xtask hint {id}` shows what to do.\n\n{kept}")))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the exercises that the starter of one solves: those that it builds on, and those whose solution it is made from.
+fn given_by(exercise: &Exercise) -> Result<Vec<&'static Exercise>> {
+    if exercise.kind == Kind::Attack {
+        return Ok(Vec::new());
+    }
+    let root = workspace::root();
+    let base = fs::read_to_string(root.join(&exercise.starter_base)).with_context(|| exercise.starter_base.clone())?;
+    let mut given = Vec::new();
+    for it in catalog::exercises()?.iter().filter(|it| it.id != exercise.id && it.kind == Kind::Container) {
+        let solution = it.solution(root)?;
+        let is_in_base = exercise.after.contains(&it.id) || without_header(&solution) == without_header(&base);
+        // Exercise 0 is solved by its own starter, too.
+        if is_in_base && without_header(&solution) != without_header(&it.starter(root)?) {
+            given.push(it);
+        }
+    }
+    Ok(given)
 }
 
 /// Copies a file of the learner's to `kept/`, under a name that isn't taken. Returns where it is, and how to get it back.
@@ -225,43 +315,22 @@ fn keep(folder: &Path, file: &str) -> Result<String> {
     let name = mine.file_stem().unwrap_or_default().display();
     let kept = folder.join("kept");
     fs::create_dir_all(&kept).with_context(|| format!("making {}", kept.display()))?;
-    let mut names = (1..10_000).map(|number| format!("{name}-{number}.rs"));
-    let copy =
-        names.find(|it| fs::File::create_new(kept.join(it)).is_ok()).context("workshop/kept takes no new file")?;
+    let mut number = 1;
+    let copy = loop {
+        let copy = format!("{name}-{number}.rs");
+        match fs::File::create_new(kept.join(&copy)) {
+            Ok(_) => break copy,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("making workshop/kept/{copy}; your program was not changed"));
+            }
+        }
+    };
     fs::copy(&mine, kept.join(&copy)).with_context(|| format!("copying {} to workshop/kept/{copy}", mine.display()))?;
     Ok(format!(
         "A copy of your program is in workshop/kept/{copy}. To get it back:\n\n    cp workshop/kept/{copy} workshop/{file}"
     ))
-}
-
-/// Prints each exercise and whether it was passed.
-pub(crate) fn status() -> Result<ExitCode> {
-    let progress = Progress::read()?;
-    let (mut out, mut passed, mut changed) = (String::new(), 0, false);
-    let all = catalog::exercises()?;
-    for exercise in all {
-        let Exercise { order, id, title, minutes, .. } = exercise;
-        let (has_passed, has_passed_once) = (progress.has_passed(exercise), progress.value("passed", id).is_some());
-        let word = if has_passed {
-            "passed"
-        } else if has_passed_once {
-            "changed"
-        } else {
-            ""
-        };
-        passed += usize::from(has_passed);
-        changed |= word == "changed";
-        out += &hanging(&format!("{order:>3} {id:<9} {minutes:>3} min  {word:<7}  "), 32, title);
-    }
-    out += &format!("\n{passed} of {} passed.\n", all.len());
-    if changed {
-        out += "changed: the exercise asks something else since you passed it.\n";
-    }
-    if !workspace::workshop().is_dir() {
-        out += "There is no workshop/ yet: `cargo xtask workshop start` makes it.\n";
-    }
-    output::write(&out)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes a file completely or not at all: next to its place, and then moved there.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use lab::rootfs::{self, Options, Source};
-use lab::target;
+use lab::{target, workspace};
 
 use crate::workshop;
 
@@ -25,8 +25,19 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Returns the directory whose rootfs is made from `source`, or from the first available one.
+    /// Returns the directory whose rootfs is made from `source`; by default from what `./rootfs` was made from, or else from the
+    /// first available one.
     pub fn of(source: Option<&Source>) -> Result<Directory> {
+        if source.is_some() {
+            return Directory::made_from(source);
+        }
+        let of_rootfs = rootfs::stamp(&workspace::rootfs()).and_then(|stamp| Source::of_stamp(&stamp));
+        // That source may be gone by now.
+        let made = of_rootfs.map(|source| Directory::made_from(Some(&source)));
+        made.and_then(Result::ok).map_or_else(|| Directory::made_from(None), Ok)
+    }
+
+    fn made_from(source: Option<&Source>) -> Result<Directory> {
         let path = target::test_directory(&format!("check-{}", source.map_or("any", Source::short)))?;
         fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
         let version = match source {

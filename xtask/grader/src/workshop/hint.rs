@@ -8,10 +8,9 @@ use exercises::Exercise;
 use lab::{output, workspace};
 use similar::{Algorithm, TextDiff};
 
-use super::progress::Progress;
-use super::{known, meant, source_of, there};
+use super::{Program, Progress, known, meant, source, source_of};
 use crate::catalog;
-use crate::text::markdown;
+use crate::text::{markdown, quoted};
 
 /// What `xtask hint` was asked for.
 #[derive(Debug, clap::Args)]
@@ -29,12 +28,16 @@ pub struct Hint {
 
 /// Prints the statement, and one hint more than last time.
 pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
-    let exercise = meant(options.exercise)?;
+    let program = Program::remembered()?;
+    let exercise = meant(&program, options.exercise)?;
     let Exercise { order, id, title, minutes, chapter, statement, function, .. } = exercise;
     let page = chapter.replace(".md", ".html");
     let mut out = format!(
         "Exercise {order} ({id}): {title}\n\nAbout {minutes} minutes. The chapter is {page} in the book.\n\n{statement}\n"
     );
+    if !program.takes(exercise) {
+        out += &format!("\n{}\n", another_kind(exercise));
+    }
     let mut hints = exercise.hints.clone();
     let starter = exercise.starter(workspace::root())?;
     let solution = solution_like(exercise, &starter)?;
@@ -48,11 +51,10 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
             format!("In our program: everything that it changes; `cargo xtask diff {id} --solution` prints the result");
         hints.push((heading, diff_block(&all)));
     }
-    let mut progress = Progress::read()?;
     let shown = match () {
         () if options.statement => 0,
         () if options.all => hints.len(),
-        () => progress.value("hints", id).and_then(|it| it.parse().ok()).unwrap_or(0),
+        () => Progress::read(&program)?.hints(exercise),
     };
     for (index, (heading, body)) in hints.iter().take(shown).enumerate() {
         out += &format!("\nHint {} of {}. {heading}\n\n{body}\n", index + 1, hints.len());
@@ -63,20 +65,31 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
             _ if shown < hints.len() => {
                 format!("\n`cargo xtask hint {id}` again gives hint {} of {}.", shown + 1, hints.len())
             }
-            Some(next) => format!(
+            Some(next) if program == Program::Mine => format!(
                 "\nThere are no more hints. `cargo xtask catch-up {}` goes on from our solution, and keeps a copy of your \
                  program in workshop/kept/.",
                 next.id
             ),
-            None => "\nThere are no more hints.".into(),
+            _ => "\nThere are no more hints.".into(),
         };
-        if workspace::workshop().is_dir() {
-            progress.set("hints", id, &(shown + 1).min(hints.len()).to_string());
-            progress.write()?;
+        let next = (shown + 1).min(hints.len()).to_string();
+        // A hint is worth having where nothing can be written.
+        if let Err(error) = Progress::update(&program, |progress| progress.set("hints", id, &next)) {
+            eprintln!("xtask: this hint was not noted: {error:#}");
         }
     }
-    output::write(&markdown(&out))?;
+    output::write(&format!("{}{}", program.heading(Some(exercise)), markdown(&out)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns what an attack is, for a learner whose program makes containers.
+pub(crate) fn another_kind(exercise: &Exercise) -> String {
+    let id = &exercise.id;
+    format!(
+        "This exercise asks for a program of another kind: `PROGRAM COMMAND [ARG...]` is put into a container, and gets out of it. \
+         It must be one statically linked file, because it can use nothing of the rootfs. A script can't be that. \
+         `cargo xtask check {id} --cmd PROGRAM` grades one."
+    )
 }
 
 /// What `xtask diff` was asked for.
@@ -93,23 +106,35 @@ pub struct Diff {
 
 /// Prints the changes from the learner's program to the solution of an exercise.
 pub(crate) fn diff(options: &Diff) -> Result<ExitCode> {
-    let next = meant(None)?;
+    let program = Program::remembered()?;
+    let next = meant(&program, None)?;
     let exercise = match options.exercise {
         Some(exercise) => exercise,
-        None => known(Progress::read()?.value("at", "exercise"))?.unwrap_or(next),
+        None => known(Progress::read(&program)?.value("at", "exercise"))?.unwrap_or(next),
     };
     let Exercise { order, id, .. } = exercise;
     if options.solution {
         output::write(&exercise.solution(workspace::root())?)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Program::Other(path) = &program {
+        let remark = format!(
+            "Your program is {}, and our solution of exercise {order} ({id}) is in Rust, so a difference would not help. \
+             `cargo xtask diff {id} --solution` prints the solution, and `cargo xtask hint {id}` gives one hint at a time. \
+             To work on the Rust program in workshop/ again: `cargo xtask check --cmd mine`",
+            quoted(path)
+        );
+        output::write(&markdown(&remark))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let file = source_of(exercise);
-    let mine = there()?.join(&file);
+    let mine = source(exercise)?;
     let mine = fs::read_to_string(&mine).with_context(|| format!("reading {}", mine.display()))?;
     let solution = solution_like(exercise, &mine)?;
     let difference = between(&mine, &solution, &format!("workshop/{file}"), &format!("the solution of {id}"));
     output::write(if difference.is_empty() { "They are the same.\n" } else { &difference })?;
-    if options.exercise.is_none() && next.id != *id {
+    let has_passed = Progress::read(&program)?.has_passed(exercise);
+    if has_passed && options.exercise.is_none() && next.id != *id {
         let remark = format!(
             "This is exercise {order} ({id}), which you have passed. `cargo xtask hint {} --all` ends with the solution of the next one.",
             next.id

@@ -1,86 +1,241 @@
 //! `workshop/progress.txt`: what was passed, and which hints were read.
 //!
-//! Plain text, a line each: `passed uts 1f2e…`, `hints pid 2`; `at exercise pid` for what was last passed or begun, and
-//! `begun exercise pid` for what was begun and not passed since. The exercise's id stays when its place changes; the hash is
-//! that of what was asked, so that an update which asks more is noticed. Lines that this version doesn't know stay.
+//! Plain text, a line each: `passed uts 1f2e…`, `hints pid 2`; `skipped uts 1` for what `catch-up` or `reset` gave the solution of;
+//! `at exercise pid` for what was last passed or begun, and `begun exercise pid` for what was begun and not passed since. The
+//! exercise's id stays when its place changes; the hash is that of what was asked, so that an update which asks more is noticed.
+//!
+//! The first lines are about the program in `workshop/`. After a line `[/home/me/mine.py]` come those about another program.
+//! `current program /home/me/mine.py` is the one that `check --cmd` named last. Lines that this version doesn't know stay.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use anyhow::{Context, Result};
 use exercises::Exercise;
 use lab::workspace;
 
+use super::program::Program;
+use crate::catalog;
+
 const HEAD: &str = "# What `cargo xtask check` saw pass, and which hints were read. Remove a line to forget it.\n";
 
-/// The lines of the file.
+/// How the line about the remembered program begins.
+const CURRENT: &str = "current program ";
+
+/// The lines of the file, and the section that is read and written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     lines: Vec<String>,
+    /// `None` is the first one, without a heading.
+    section: Option<String>,
 }
 
 impl Progress {
-    /// Reads the file of this checkout's workshop. Without a file, nothing was done.
-    pub(super) fn read() -> Result<Progress> {
+    /// Reads what is noted about a program in this checkout's workshop. Without a file, nothing was done.
+    pub(crate) fn read(program: &Program) -> Result<Progress> {
         let path = path();
-        match fs::read(&path) {
-            Ok(bytes) => Ok(parse(&String::from_utf8_lossy(&bytes))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(parse(HEAD)),
-            Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
-        }
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => HEAD.into(),
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        let progress = parse(&String::from_utf8_lossy(&bytes), program.section());
+        warn(&bytes, &progress);
+        Ok(progress)
     }
 
-    pub(super) fn write(&self) -> Result<()> {
-        super::write(&path(), &self.text())
+    /// Changes what is noted about a program, if there is a workshop to note it in. Other commands wait meanwhile, so that none
+    /// loses the lines of another. Returns what is noted now.
+    pub(crate) fn update(program: &Program, change: impl FnOnce(&mut Progress)) -> Result<Progress> {
+        if !program.is_noted() {
+            let mut progress = Progress::read(program)?;
+            change(&mut progress);
+            return Ok(progress);
+        }
+        let path = path();
+        // Another file, because this one is replaced.
+        let lock = path.with_file_name(".progress.lock");
+        let lock = File::create(&lock).with_context(|| format!("opening {}", lock.display()))?;
+        // Some network file systems have no locks.
+        let _ = lock.lock();
+        let mut progress = Progress::read(program)?;
+        let before = progress.clone();
+        change(&mut progress);
+        if progress != before {
+            keep_if_garbled(&path)?;
+            super::write(&path, &progress.text())?;
+        }
+        Ok(progress)
     }
 
     fn text(&self) -> String {
         self.lines.iter().flat_map(|line| [line, "\n"]).collect()
     }
 
+    /// Returns the path of the program that `--cmd` named last.
+    pub(super) fn current(&self) -> Option<&str> {
+        self.lines[self.range(None)].iter().find_map(|line| line.strip_prefix(CURRENT))
+    }
+
+    /// Notes the program that commands are about from now on.
+    pub(super) fn set_current(&mut self, program: &Program) {
+        self.lines.retain(|line| !line.starts_with(CURRENT));
+        if let Some(path) = program.section() {
+            self.lines.insert(self.range(None).end, format!("{CURRENT}{path}"));
+        }
+    }
+
     /// True if the exercise was passed as it is now.
-    pub(super) fn has_passed(&self, exercise: &Exercise) -> bool {
+    pub(crate) fn has_passed(&self, exercise: &Exercise) -> bool {
         self.value("passed", &exercise.id) == Some(&asked(exercise))
     }
 
-    /// Notes that it was passed. What was begun is passed, or left for another.
-    pub(super) fn pass(&mut self, exercise: &Exercise) {
-        self.set("passed", &exercise.id, &asked(exercise));
-        self.set("at", "exercise", &exercise.id);
-        self.lines.retain(|line| !line.starts_with("begun "));
+    /// True if its solution was given to the learner, and was not passed before.
+    pub(crate) fn has_skipped(&self, exercise: &Exercise) -> bool {
+        !self.has_passed(exercise) && self.value("skipped", &exercise.id).is_some()
     }
 
-    pub(super) fn begin(&mut self, exercise: &Exercise) {
+    /// Notes that it was passed, unless its solution was given to the learner.
+    pub(super) fn pass(&mut self, exercise: &Exercise) {
+        if !self.has_skipped(exercise) {
+            self.set("passed", &exercise.id, &asked(exercise));
+        }
+    }
+
+    /// Notes that the checks of the exercise that was asked for pass. What was begun is passed, or left for another.
+    pub(super) fn finish(&mut self, exercise: &Exercise) {
+        self.set("at", "exercise", &exercise.id);
+        self.remove("begun", "exercise");
+    }
+
+    /// Notes that the learner starts with an exercise from a program that solves those `given`.
+    pub(super) fn begin(&mut self, exercise: &Exercise, given: &[&Exercise]) {
+        for it in given {
+            if !self.has_passed(it) {
+                self.set("skipped", &it.id, "1");
+            }
+        }
+        self.remove("skipped", &exercise.id);
         self.set("at", "exercise", &exercise.id);
         self.set("begun", "exercise", &exercise.id);
     }
 
+    /// Returns how many hints of an exercise were shown.
+    pub(crate) fn hints(&self, exercise: &Exercise) -> usize {
+        self.value("hints", &exercise.id).and_then(|it| it.parse().ok()).unwrap_or(0)
+    }
+
+    /// Returns how many hints of an exercise were shown, or of all exercises together.
+    pub(crate) fn hints_of(&self, exercise: Option<&Exercise>) -> Result<usize> {
+        match exercise {
+            Some(exercise) => Ok(self.hints(exercise)),
+            None => Ok(catalog::exercises()?.iter().map(|it| self.hints(it)).sum()),
+        }
+    }
+
     /// Returns the last word of the line that begins with `key` and `id`.
     pub(super) fn value(&self, key: &str, id: &str) -> Option<&str> {
-        self.lines.iter().find_map(|line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+        let lines = &self.lines[self.range(self.section.as_deref())];
+        lines.iter().find_map(|line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
             [it, of, value] if *it == key && *of == id => Some(*value),
             _ => None,
         })
     }
 
     pub(super) fn set(&mut self, key: &str, id: &str, value: &str) {
-        let is_it = |line: &String| line.split_whitespace().take(2).eq([key, id]);
+        if let Some(heading) = self.section.as_ref().map(|section| format!("[{section}]"))
+            && !self.lines.contains(&heading)
+        {
+            self.lines.push(heading);
+        }
+        let range = self.range(self.section.as_deref());
         let line = format!("{key} {id} {value}");
-        match self.lines.iter_mut().find(|it| is_it(it)) {
+        match self.lines[range.clone()].iter_mut().find(|it| is_about(it, key, id)) {
             Some(old) => *old = line,
-            None => self.lines.push(line),
+            None => self.lines.insert(range.end, line),
         }
     }
+
+    fn remove(&mut self, key: &str, id: &str) {
+        for at in self.range(self.section.as_deref()).rev() {
+            if is_about(&self.lines[at], key, id) {
+                self.lines.remove(at);
+            }
+        }
+    }
+
+    /// Returns where the lines of a section are; nowhere if there is none.
+    fn range(&self, section: Option<&str>) -> Range<usize> {
+        let is_heading = |line: &String| line.starts_with('[') && line.ends_with(']');
+        let start = match section {
+            None => 0,
+            Some(name) => match self.lines.iter().position(|line| *line == format!("[{name}]")) {
+                Some(heading) => heading + 1,
+                None => return self.lines.len()..self.lines.len(),
+            },
+        };
+        let length = self.lines[start..].iter().position(is_heading).unwrap_or(self.lines.len() - start);
+        start..start + length
+    }
+}
+
+fn is_about(line: &str, key: &str, id: &str) -> bool {
+    line.split_whitespace().take(2).eq([key, id])
+}
+
+/// Reports a file that this version can't read in full, once for each command.
+fn warn(bytes: &[u8], progress: &Progress) {
+    static WARNED: Once = Once::new();
+    let unknown = progress.lines.iter().filter(|line| !is_known(line)).count();
+    let text = match (std::str::from_utf8(bytes), unknown) {
+        (Ok(_), 0) => return,
+        (Ok(_), 1) => "has a line that this version doesn't know; it stays".to_owned(),
+        (Ok(_), _) => format!("has {unknown} lines that this version doesn't know; they stay"),
+        (Err(_), _) => "is garbled; the next change keeps it as progress.txt.broken".to_owned(),
+    };
+    WARNED.call_once(|| eprintln!("xtask: workshop/progress.txt {text}"));
+}
+
+fn is_known(line: &str) -> bool {
+    let is_note = line.starts_with('#') || line.starts_with('[') || line.starts_with(CURRENT);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    is_note || matches!(words.as_slice(), ["passed" | "hints" | "skipped", _, _] | ["at" | "begun", "exercise", _])
+}
+
+/// Copies a file that isn't text, because a change writes only the text in it.
+fn keep_if_garbled(path: &Path) -> Result<()> {
+    let Ok(bytes) = fs::read(path) else { return Ok(()) };
+    if std::str::from_utf8(&bytes).is_ok() {
+        return Ok(());
+    }
+    let names = (1..).map(|number| match number {
+        1 => "progress.txt.broken".to_owned(),
+        number => format!("progress.txt.broken-{number}"),
+    });
+    for name in names {
+        match File::create_new(path.with_file_name(&name)) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| format!("keeping a garbled {}", path.display())),
+            Ok(_) => {
+                fs::write(path.with_file_name(&name), &bytes).with_context(|| format!("writing workshop/{name}"))?;
+                eprintln!("xtask: workshop/progress.txt was garbled; it is kept as workshop/{name}");
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn path() -> PathBuf {
     workspace::workshop().join("progress.txt")
 }
 
-fn parse(text: &str) -> Progress {
+fn parse(text: &str, section: Option<&str>) -> Progress {
     let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    Progress { lines: lines.map(str::to_owned).collect() }
+    Progress { lines: lines.map(str::to_owned).collect(), section: section.map(str::to_owned) }
 }
 
 /// Returns a hash of what an exercise asks: its statement and its checks.
@@ -100,21 +255,38 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::catalog;
 
     #[test]
     fn what_is_written_is_read() {
-        let mut progress = parse("# a note\nfuture thing 1 2 3\n\npassed uts 0\n");
+        let mut progress = parse("# a note\nfuture thing 1 2 3\n\npassed uts 0\n", None);
         progress.set("hints", "pid", "2");
         progress.set("passed", "uts", "1");
         let text = progress.text();
         assert_eq!(text, "# a note\nfuture thing 1 2 3\npassed uts 1\nhints pid 2\n");
-        assert_eq!(parse(&text), progress);
+        assert_eq!(parse(&text, None), progress);
+    }
+
+    #[test]
+    fn each_program_has_lines_of_its_own() {
+        let mut mine = parse("passed uts 1\n[/a b/x.py]\npassed uts 2\n[/y]\nhints uts 3\n", None);
+        mine.set_current(&Program::Other("/a b/x.py".into()));
+        assert_eq!((mine.value("passed", "uts"), mine.value("hints", "uts")), (Some("1"), None));
+        let mut x = parse(&mine.text(), Some("/a b/x.py"));
+        assert_eq!((x.value("passed", "uts"), x.current()), (Some("2"), Some("/a b/x.py")));
+        x.set("hints", "pid", "1");
+        let mut new = parse(&x.text(), Some("/new"));
+        assert_eq!(new.value("passed", "uts"), None);
+        new.set("at", "exercise", "pid");
+        let text = "passed uts 1\ncurrent program /a b/x.py\n[/a b/x.py]\npassed uts 2\nhints pid 1\n[/y]\nhints uts 3\n\
+            [/new]\nat exercise pid\n";
+        assert_eq!(new.text(), text);
+        new.set_current(&Program::Mine);
+        assert_eq!(new.current(), None);
     }
 
     #[test]
     fn nonsense_is_nothing_passed() {
-        let progress = parse("passed\npassed uts\nhints uts many\n\u{fffd}\n");
+        let progress = parse("passed\npassed uts\nhints uts many\n\u{fffd}\n", None);
         let uts = catalog::exercise("uts").unwrap();
         assert!(!progress.has_passed(uts));
     }
@@ -128,8 +300,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_file_is_kept_and_can_be_added_to(text in "(.|\n|\r|# ?|passed uts [0-9]{1,2}|hints pid){0,40}", count in 0..9_usize) {
-            let mut progress = parse(&text);
-            prop_assert_eq!(parse(&progress.text()), progress.clone());
+            let mut progress = parse(&text, None);
+            prop_assert_eq!(parse(&progress.text(), None), progress.clone());
             let kept = |progress: &Progress| {
                 let others = |line: &&String| !line.trim_start().starts_with("hints");
                 progress.lines.iter().filter(others).cloned().collect::<Vec<_>>()
@@ -140,7 +312,7 @@ mod tests {
 
             let pid = catalog::exercise("pid").unwrap();
             progress.set("hints", &pid.id, &count.to_string());
-            let progress = parse(&progress.text());
+            let progress = parse(&progress.text(), None);
             prop_assert_eq!(progress.value("hints", &pid.id).unwrap(), count.to_string());
             prop_assert_eq!(kept(&progress), others);
         }

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use exercises::Exercise;
 use grader::catalog;
 use lab::{rootfs, target, workspace};
+use serde_json::Value;
 use testkit::host::Host;
 
 const GRADER: &str = env!("CARGO_BIN_EXE_grader");
@@ -66,7 +67,18 @@ impl Workshop {
 
     #[track_caller]
     fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
-        let mut child = self.command(line).envs(variables.iter().copied()).spawn().unwrap();
+        self.end(self.command(line).envs(variables.iter().copied()), line)
+    }
+
+    /// The same for words with blanks in them.
+    #[track_caller]
+    fn run_words(&self, words: &[&str]) -> (Option<i32>, String, String) {
+        self.end(self.command("").args(words), &words.join(" "))
+    }
+
+    #[track_caller]
+    fn end(&self, command: &mut Command, line: &str) -> (Option<i32>, String, String) {
+        let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let readers = [lines_of(stdout), lines_of(stderr)];
         let status = end_of(&mut child, line);
@@ -88,6 +100,16 @@ impl Workshop {
     fn transcript(&self, lines: &[&str]) -> String {
         let shown = lines.iter().map(|line| format!("$ cargo xtask {line}\n{}", self.run(line).1));
         processes_redacted(&shown.collect::<String>())
+    }
+
+    /// A script next to the workshop, which is a program to be checked.
+    fn script(&self, name: &str, text: &str) -> PathBuf {
+        let folder = self.folder.with_file_name("scripts");
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
     }
 
     /// A rootfs for `--source`.
@@ -356,13 +378,177 @@ fn every_diagnosis_names_a_section_of_the_book() {
     }
 }
 
+/// Returns the only JSON value of a text.
+#[track_caller]
+fn parse(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
 /// True if a text is one value of JSON.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_ok()
 }
 
+/// A program that is named, and fails exercise 1.
+const OTHER: &str = "#!/bin/sh\nshift\nexec \"$@\"\n";
+
+#[test]
+fn each_program_has_progress_of_its_own_and_the_last_one_is_remembered() {
+    let workshop = Workshop::new("programs");
+    let other = workshop.script("my prog.sh", OTHER);
+    let quoted = format!("Program: '{}'\n", other.display());
+    let (status, report, _) = workshop.run_words(&["check", "uts", "--cmd", other.to_str().unwrap()]);
+    assert!(status == Some(1) && report.starts_with(&quoted), "{report}");
+    // Exercise 0 passed in the same check. The Rust program was not checked.
+    let status = workshop.says("status");
+    assert!(status.starts_with(&quoted) && status.contains("\n1 of "), "{status}");
+    assert!(workshop.says("hint").starts_with(&quoted));
+    assert!(workshop.run("check").1.starts_with(&quoted));
+    assert!(workshop.says("diff uts").contains("is in Rust"));
+    let (status, _, why) = workshop.run("reset uts");
+    assert!(status == Some(1) && why.contains("`cargo xtask check --cmd mine`"), "{why}");
+
+    let report = workshop.says("check run --cmd mine");
+    assert!(report.starts_with("Program: workshop/src/main.rs\n"), "{report}");
+    assert!(workshop.says("status").starts_with("Program: workshop/src/main.rs\n"));
+    assert!(workshop.says("reset uts").contains("kept/main-1.rs"));
+
+    workshop.run_words(&["check", "uts", "--cmd", other.to_str().unwrap()]);
+    fs::remove_file(&other).unwrap();
+    let (status, report, why) = workshop.run("check");
+    assert!(status == Some(2) && report.is_empty() && why.contains("any more") && why.contains("--cmd mine"), "{why}");
+}
+
+#[test]
+fn all_goes_on_after_a_failure() {
+    let workshop = Workshop::new("all-of-one");
+    let lost = workshop.script(
+        "lost.sh",
+        "#!/bin/sh\nshift\nunshare --uts sh -c 'hostname mini-docker; exec \"$@\"' sh \"$@\"\nexit 3\n",
+    );
+    let line = format!("check uts --cmd {}", lost.display());
+    let (status, report, _) = workshop.run(&line);
+    assert!(status == Some(1) && !report.contains("Exercise 1 (uts)"), "{report}");
+    let (status, report, _) = workshop.run(&format!("{line} --all"));
+    assert_eq!(status, Some(1));
+    assert!(report.contains("FAIL  its exit status") && report.contains("(status-lost)"), "{report}");
+    assert!(report.contains("pass  its hostname is mini-docker") && !report.contains("not checked"), "{report}");
+    assert!(report.replace('\n', " ").contains("1 of 2 exercises pass. Of those, 0 count as passed"), "{report}");
+    assert!(workshop.says("status").contains("\n0 of "));
+}
+
+#[test]
+fn json_is_one_object_whatever_goes_wrong() {
+    let workshop = Workshop::none("json-errors");
+    let error = |line: &str, wanted_status: i32, part: &str| {
+        let (status, json, why) = workshop.run(line);
+        let report = parse(&json);
+        assert_eq!((status, &report["verdict"]), (Some(wanted_status), &"error".into()), "{line}: {json}{why}");
+        assert!(report["error"].as_str().unwrap().contains(part), "{line}: {json}");
+    };
+    error("check --json", 2, "workshop start");
+    error("check no-such --json", 2, "no exercise 'no-such'");
+    error("check --json --no-such", 2, "--no-such");
+    error("check uts --json --cmd /no/such", 2, "no program /no/such");
+    workshop.says("workshop start");
+    workshop.write("src/main.rs", "fn main() { it_does_not_compile }\n");
+    error("check uts --json", 1, "does not compile");
+    fs::remove_file(workshop.path("src/main.rs")).unwrap();
+    error("check uts --json", 2, "`cargo xtask reset uts` makes it again");
+    let status = parse(&workshop.says("status --json"));
+    assert_eq!((&status["program"], &status["next"]), (&"workshop/src/main.rs".into(), &"run".into()));
+    assert_eq!(status["exercises"].as_array().unwrap().len(), catalog::exercises().unwrap().len());
+}
+
+#[test]
+fn what_a_program_writes_is_shown_and_not_obeyed() {
+    let workshop = Workshop::none("escapes");
+    let bytes = r"\033[2J\233\302\233K\a\r\b\342\200\256";
+    let hostile = workshop.script("hostile.sh", &format!("#!/bin/sh\nprintf '{bytes}' >&2\nexit 9\n"));
+    let line = format!("check run --cmd {}", hostile.display());
+    for line in [line.clone(), line + " --json"] {
+        let (_, stdout, stderr) = workshop.run(&line);
+        let is_obeyed = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
+        assert!(!(stdout.clone() + &stderr).contains(is_obeyed), "{stdout:?}{stderr:?}");
+        assert!(stdout.contains("202e"), "{stdout}");
+    }
+}
+
+#[test]
+fn a_garbled_progress_file_is_kept_and_reported() {
+    let workshop = Workshop::new("garbled");
+    let garbled = b"\xff\xfe passed uts\n";
+    fs::write(workshop.path("progress.txt"), garbled).unwrap();
+    let (status, stdout, stderr) = workshop.run("hint uts");
+    assert!(status == Some(0) && stderr.contains("it is kept as workshop/progress.txt.broken"), "{stdout}{stderr}");
+    assert_eq!(fs::read(workshop.path("progress.txt.broken")).unwrap(), garbled);
+    let (_, stdout, stderr) = workshop.run("status");
+    assert!(stdout.contains("\n0 of ") && stderr.contains("has a line that this version doesn't know"), "{stderr}");
+}
+
+#[test]
+fn commands_at_the_same_time_lose_no_line() {
+    let workshop = Workshop::new("at-once");
+    let exercises = catalog::exercises().unwrap();
+    thread::scope(|scope| {
+        exercises.iter().for_each(|it| drop(scope.spawn(|| workshop.says(&format!("hint {}", it.id)))));
+    });
+    let progress = workshop.read("progress.txt");
+    let noted = progress.lines().filter(|line| line.starts_with("hints ")).count();
+    assert_eq!(noted, exercises.len(), "{progress}");
+}
+
+#[test]
+fn reset_ends_if_it_can_keep_no_copy() {
+    let workshop = Workshop::new("kept");
+    // Nobody can make a file there, not even root.
+    std::os::unix::fs::symlink("/proc/self", workshop.path("kept")).unwrap();
+    let before = workshop.read("src/main.rs");
+    let (status, _, why) = workshop.run("reset uts");
+    assert!(status == Some(1) && why.contains("kept/main-1.rs; your program was not changed"), "{why}");
+    assert_eq!(workshop.read("src/main.rs"), before);
+}
+
 mod slow {
     use super::*;
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn a_bare_all_checks_every_exercise_also_the_attack() {
+        let workshop = Workshop::new("all");
+        workshop.write("src/main.rs", &solution("proc"));
+        let (status, json, _) = workshop.run("check --all --json");
+        let report = parse(&json);
+        assert_eq!(
+            (status, &report["exercise"], &report["verdict"]),
+            (Some(1), &Value::Null, &"fail".into()),
+            "{json}"
+        );
+        for exercise in catalog::exercises().unwrap() {
+            let checks = report["checks"].as_array().unwrap().iter().filter(|it| it["exercise"] == *exercise.id);
+            let verdicts: Vec<_> = checks.map(|check| check["verdict"].as_str().unwrap()).collect();
+            assert_eq!(verdicts.len(), exercise.checks.len(), "{}", exercise.id);
+            assert!(!verdicts.contains(&"none"), "{}: {verdicts:?}", exercise.id);
+            assert!(exercise.order > 4 || verdicts.iter().all(|it| *it == "pass"), "{}: {verdicts:?}", exercise.id);
+        }
+    }
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn what_catch_up_solved_is_skipped_until_it_is_reset() {
+        let workshop = Workshop::new("skipped");
+        workshop.says("catch-up pivot");
+        for id in ["proc", "status", "reap", "die"] {
+            let report = workshop.says(&format!("check {id}"));
+            assert!(report.contains(&format!("({id}) still counts as skipped")), "{report}");
+        }
+        let status = workshop.says("status");
+        assert!(status.contains("\n1 of ") && status.contains("uts        30 min  skipped"), "{status}");
+        workshop.says("reset die");
+        workshop.write("src/main.rs", &solution("die"));
+        assert!(!workshop.says("check").contains("skipped"));
+        assert!(workshop.says("status").contains("die        20 min  passed"));
+    }
 
     #[test]
     #[ignore = "slow: builds or checks many times"]
@@ -490,8 +676,8 @@ mod slow {
         assert_eq!(workshop.run("check no-such-exercise").0, Some(2));
         let (status, report, _) = workshop.run("check run --cmd /bin/true");
         assert!(status == Some(1) && report.contains("(never-ran)"), "a program needs no workshop: {report}");
-        let (status, report, _) = workshop.run("check run --cmd /no/such/program");
-        assert!(status == Some(1) && report.contains("(not-a-program)"), "{report}");
+        let missing = "xtask: there is no program /no/such/program\n";
+        assert_eq!(workshop.run("check run --cmd /no/such/program"), (Some(2), String::new(), missing.into()));
 
         workshop.says("workshop start");
         assert_eq!(workshop.run("check run").0, Some(0));

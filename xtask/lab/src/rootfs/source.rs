@@ -49,6 +49,14 @@ impl fmt::Display for Source {
 }
 
 impl Source {
+    /// Returns the source that a rootfs was made from by its stamp, if it is still there.
+    pub fn of_stamp(stamp: &str) -> Option<Source> {
+        let named = [Source::Alpine, Source::Busybox, Source::Host].into_iter().find(|it| it.to_string() == stamp);
+        named.or_else(|| {
+            Some(Source::Path(stamp.into())).filter(|_| Path::new(stamp).is_absolute() && Path::new(stamp).exists())
+        })
+    }
+
     /// Returns a word that a directory can be named by.
     pub fn short(&self) -> &'static str {
         match self {
@@ -158,4 +166,18 @@ fn use_only_directory(new: &Path) -> Result<()> {
         fs::rename(inner, new)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_names_its_source() {
+        for source in [Source::Alpine, Source::Busybox, Source::Host, Source::Path("/".into())] {
+            assert_eq!(Source::of_stamp(&source.to_string()), Some(source));
+        }
+        assert_eq!(Source::of_stamp("Alpine 1.0"), None);
+        assert_eq!(Source::of_stamp("/no/such/directory"), None);
+    }
 }

@@ -1,0 +1,95 @@
+//! `cargo xtask status`: the exercises track by track, and which of them were passed.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use exercises::{Exercise, Track};
+use lab::{output, workspace};
+use serde_json::{Value, json};
+
+use super::{Program, Progress, in_order, open};
+use crate::text::{self, hanging};
+
+/// What `xtask status` was asked for.
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    /// Print JSON instead of the list
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints each exercise and whether it was passed.
+pub(crate) fn status(options: &Status) -> Result<ExitCode> {
+    let program = Program::remembered()?;
+    let progress = Progress::read(&program)?;
+    output::write(&if options.json { as_json(&program, &progress)? } else { as_text(&program, &progress)? })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `progress.txt` notes of an exercise, in one word; empty if nothing.
+fn word(progress: &Progress, exercise: &Exercise) -> &'static str {
+    match () {
+        () if progress.has_passed(exercise) => "passed",
+        () if progress.value("passed", &exercise.id).is_some() => "changed",
+        () if progress.has_skipped(exercise) => "skipped",
+        () => "",
+    }
+}
+
+fn as_text(program: &Program, progress: &Progress) -> Result<String> {
+    let all = in_order()?;
+    let count = |some: &[&Exercise], wanted: &str| some.iter().filter(|it| word(progress, it) == wanted).count();
+    let mut out = program.heading(None);
+    for track in Track::ALL {
+        let of_track: Vec<_> = all.iter().copied().filter(|it| it.track == track).collect();
+        if of_track.is_empty() {
+            continue;
+        }
+        let minutes: u32 = of_track.iter().map(|it| it.minutes).sum();
+        let (passed, total) = (count(&of_track, "passed"), of_track.len());
+        out += &format!("{}, {minutes} minutes: {passed} of {total} passed\n", track.title());
+        for exercise in of_track {
+            let Exercise { order, id, title, minutes, .. } = exercise;
+            let word = word(progress, exercise);
+            out += &hanging(&format!("{order:>3} {id:<9} {minutes:>3} min  {word:<7}  "), 32, title);
+        }
+        out.push('\n');
+    }
+    let minutes: u32 = all.iter().map(|it| it.minutes).sum();
+    out += &format!(
+        "{} of {} passed. All of them together take about {minutes} minutes.\n",
+        count(&all, "passed"),
+        all.len()
+    );
+    for (wanted, means) in [
+        ("changed", "the exercise asks something else since you passed it"),
+        ("skipped", "`catch-up` or `reset` gave you its solution; `cargo xtask reset EXERCISE` starts it"),
+    ] {
+        if count(&all, wanted) > 0 {
+            out += &hanging(&format!("{wanted}: "), 9, means);
+        }
+    }
+    if !workspace::workshop().is_dir() {
+        out += "There is no workshop/ yet: `cargo xtask workshop start` makes it.\n";
+    }
+    Ok(out)
+}
+
+fn as_json(program: &Program, progress: &Progress) -> Result<String> {
+    let all = in_order()?;
+    let exercises = all.iter().map(|it| {
+        let state = Some(word(progress, it)).filter(|word| !word.is_empty()).unwrap_or("open");
+        json!({
+            "exercise": it.id, "order": it.order, "title": it.title, "track": it.track.id(), "minutes": it.minutes,
+            "state": state, "hints": progress.hints(it),
+        })
+    });
+    let exercises: Vec<Value> = exercises.collect();
+    let passed = exercises.iter().filter(|it| it["state"] == "passed").count();
+    Ok(text::json(&json!({
+        "program": program.plain_label(None),
+        "next": open(program, progress)?.map(|it| &it.id),
+        "passed": passed,
+        "exercises": exercises,
+    })))
+}
