@@ -115,6 +115,13 @@ diagnoses! {
     NoLink,
     BothEndsInside,
     NotReachable,
+    TermNotForwarded,
+    TermKept,
+    TermDropped,
+    TermBlocked,
+    TermToAll,
+    StoppedTooSoon,
+    NeverKilled,
 }
 
 impl Diagnosis {

@@ -1,6 +1,9 @@
 //! The rules, by the names that the exercises' `checks` give them: one module per exercise. A rule returns if it holds.
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -33,6 +36,7 @@ mod reap;
 mod rootless;
 mod run;
 mod status;
+mod stop;
 mod uts;
 mod veth;
 mod volume;
@@ -76,6 +80,7 @@ rules! {
     Own limits: its_processes_are_limited;
     Shared veth: it_has_a_network_namespace;
     Own veth: it_has_a_loopback, it_reaches_the_host;
+    Own stop: the_command_receives_term, an_end_by_term_is_143, then_everything_is_killed;
 }
 
 /// Returns the rule that an exercise names.
@@ -96,6 +101,12 @@ pub fn shared(exercises: &[&Exercise]) -> Result<Vec<Shared>> {
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a program may take to end that ends too early.
 const A_MOMENT: Duration = Duration::from_millis(100);
+
+/// Draws a number from a range, anew each time, so that no program can know it.
+fn draw(range: Range<u32>) -> u32 {
+    let random = RandomState::new().build_hasher().finish();
+    range.start + (random % u64::from(range.end - range.start)) as u32
+}
 
 /// Waits for a process with just these words.
 fn wait_for(sandbox: &Sandbox, run: &mut Run<'_>, line: &[&str]) -> Checked<Process> {
