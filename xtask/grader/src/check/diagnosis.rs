@@ -122,6 +122,9 @@ diagnoses! {
     TermToAll,
     StoppedTooSoon,
     NeverKilled,
+    TerminalLost,
+    TerminalStolen,
+    NoTerminal,
 }
 
 impl Diagnosis {

@@ -37,6 +37,7 @@ mod rootless;
 mod run;
 mod status;
 mod stop;
+mod tty;
 mod uts;
 mod veth;
 mod volume;
@@ -81,6 +82,7 @@ rules! {
     Shared veth: it_has_a_network_namespace;
     Own veth: it_has_a_loopback, it_reaches_the_host;
     Own stop: the_command_receives_term, an_end_by_term_is_143, then_everything_is_killed;
+    Own tty: a_shell_has_the_terminal, the_terminal_comes_back, it_takes_no_terminal_from_others;
 }
 
 /// Returns the rule that an exercise names.
