@@ -125,6 +125,10 @@ diagnoses! {
     TerminalLost,
     TerminalStolen,
     NoTerminal,
+    CapabilitiesKept,
+    CapabilitiesInherited,
+    CapabilitiesMissing,
+    PrivilegesGainable,
 }
 
 impl Diagnosis {

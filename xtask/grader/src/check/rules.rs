@@ -21,6 +21,7 @@ use super::sandbox::{Invocation, Run, Sandbox};
 use super::stderr::Stderr;
 use super::verdict::{Checked, Error, Failure, Verdict, cannot_run, fail, failure, require};
 
+mod caps;
 mod chroot;
 mod clean;
 mod dev;
@@ -83,6 +84,7 @@ rules! {
     Own veth: it_has_a_loopback, it_reaches_the_host;
     Own stop: the_command_receives_term, an_end_by_term_is_143, then_everything_is_killed;
     Own tty: a_shell_has_the_terminal, the_terminal_comes_back, it_takes_no_terminal_from_others;
+    Own caps: its_capabilities_are_few, it_keeps_what_root_needs, it_gains_no_privileges;
 }
 
 /// Returns the rule that an exercise names.
