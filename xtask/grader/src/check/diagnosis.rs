@@ -129,6 +129,10 @@ diagnoses! {
     CapabilitiesInherited,
     CapabilitiesMissing,
     PrivilegesGainable,
+    EnterUnknown,
+    NamespaceNotJoined,
+    EnteredWithoutFork,
+    RootNotEntered,
 }
 
 impl Diagnosis {

@@ -26,6 +26,7 @@ mod chroot;
 mod clean;
 mod dev;
 mod die;
+mod enter;
 mod escape;
 mod limits;
 mod name;
@@ -85,6 +86,7 @@ rules! {
     Own stop: the_command_receives_term, an_end_by_term_is_143, then_everything_is_killed;
     Own tty: a_shell_has_the_terminal, the_terminal_comes_back, it_takes_no_terminal_from_others;
     Own caps: its_capabilities_are_few, it_keeps_what_root_needs, it_gains_no_privileges;
+    Own enter: it_joins_all_namespaces, its_root_is_the_containers, its_environment_is_the_containers, its_status_is_passed_on;
 }
 
 /// Returns the rule that an exercise names.
