@@ -133,6 +133,10 @@ diagnoses! {
     NamespaceNotJoined,
     EnteredWithoutFork,
     RootNotEntered,
+    StillRoot,
+    RootComesBack,
+    GroupKept,
+    GroupsKept,
 }
 
 impl Diagnosis {
