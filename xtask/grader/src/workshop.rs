@@ -374,7 +374,8 @@ mod tests {
     fn the_manifest_is_built_like_the_workspace() {
         let workspace = include_str!("../../../Cargo.toml");
         let (_, profiles) = workspace.split_once("[profile.dev]").unwrap();
-        let lines = workspace.lines().filter(|line| line.starts_with("nix = ")).chain(profiles.lines());
+        let is_ours = |line: &&str| line.starts_with("nix = ") || line.starts_with("caps = ");
+        let lines = workspace.lines().filter(is_ours).chain(profiles.lines());
         for line in lines.filter(|line| !line.starts_with('#')) {
             assert!(manifest("mine").lines().any(|it| it == line), "workshop.toml has no line {line}");
         }

@@ -1,6 +1,9 @@
 //! The rules, by the names that the exercises' `checks` give them: one module per exercise. A rule returns if it holds.
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,10 +22,12 @@ use super::stderr::Stderr;
 use super::task::{EscapeKind, Task};
 use super::verdict::{Checked, Error, Failure, Verdict, cannot_run, fail, failure, require};
 
+mod caps;
 mod chroot;
 mod clean;
 mod dev;
 mod die;
+mod enter;
 mod escape;
 mod limits;
 mod name;
@@ -34,6 +39,9 @@ mod reap;
 mod rootless;
 mod run;
 mod status;
+mod stop;
+mod tty;
+mod user;
 mod uts;
 mod veth;
 mod volume;
@@ -81,6 +89,11 @@ rules! {
     Own limits: its_processes_are_limited;
     Container veth: it_has_a_network_namespace;
     Own veth: it_has_a_loopback, it_reaches_the_host;
+    Own stop: the_command_receives_term, an_end_by_term_is_143, then_everything_is_killed;
+    Own tty: a_shell_has_the_terminal, the_terminal_comes_back, it_takes_no_terminal_from_others;
+    Own caps: its_capabilities_are_few, it_keeps_what_root_needs, it_gains_no_privileges;
+    Own enter: it_joins_all_namespaces, its_root_is_the_containers, its_environment_is_the_containers, its_status_is_passed_on;
+    Own user: it_is_that_user, it_is_in_no_other_group, the_group_may_be_left_out, a_killed_run_still_leaves_nothing;
 }
 
 /// Returns the rule that an exercise names.
@@ -111,6 +124,12 @@ impl Rule {
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a program may take to end that ends too early.
 const A_MOMENT: Duration = Duration::from_millis(100);
+
+/// Draws a number from a range, anew each time, so that no program can know it.
+fn draw(range: Range<u32>) -> u32 {
+    let random = RandomState::new().build_hasher().finish();
+    range.start + (random % u64::from(range.end - range.start)) as u32
+}
 
 /// Waits for a process with just these words.
 fn wait_for(sandbox: &Sandbox, run: &mut Run<'_>, line: &[&str]) -> Checked<Process> {

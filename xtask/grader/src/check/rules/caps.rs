@@ -1,0 +1,114 @@
+//! Exercise `caps`: the command has seven capabilities, and can gain no others.
+
+use ::caps::{CapSet, Capability, CapsHashSet};
+
+use super::*;
+
+/// What the command keeps: Docker's default set without what reaches the host.
+const KEPT: [Capability; 7] = [
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_FOWNER,
+    Capability::CAP_FSETID,
+    Capability::CAP_KILL,
+    Capability::CAP_SETGID,
+    Capability::CAP_SETUID,
+];
+
+/// The sets of proc_pid_status(5): capabilities(7) describes each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sets {
+    inheritable: u64,
+    permitted: u64,
+    effective: u64,
+    bounding: u64,
+    ambient: u64,
+    no_new_privileges: bool,
+}
+
+/// No set has more than those. From the bounding set and the inheritable one, root gets back at execve(2) what it dropped.
+pub fn its_capabilities_are_few(sandbox: &Sandbox) -> Checked {
+    let (pid, sets) = observe_sets(sandbox)?;
+    let named = [
+        ("CapBnd", sets.bounding, Diagnosis::CapabilitiesKept),
+        ("CapInh", sets.inheritable, Diagnosis::CapabilitiesInherited),
+        ("CapAmb", sets.ambient, Diagnosis::CapabilitiesInherited),
+        ("CapPrm", sets.permitted, Diagnosis::CapabilitiesKept),
+        ("CapEff", sets.effective, Diagnosis::CapabilitiesKept),
+    ];
+    let excess = |set: u64| set & !kept();
+    let Some((name, set, diagnosis)) = named.into_iter().find(|(_, set, _)| excess(*set) != 0) else { return Ok(()) };
+    let seen = format!("{name} in /proc/{pid}/status is {set:016x}: it has {}", names(excess(set)));
+    Err(failure(diagnosis, seen, format!("no more than {:016x}: {}", kept(), names(kept()))))
+}
+
+pub fn it_keeps_what_root_needs(sandbox: &Sandbox) -> Checked {
+    let ours = mask_of(::caps::read(None, CapSet::Bounding)?);
+    let (pid, sets) = observe_sets(sandbox)?;
+    for (name, set) in [("CapBnd", sets.bounding), ("CapPrm", sets.permitted), ("CapEff", sets.effective)] {
+        // What this machine doesn't give, nobody can keep.
+        let missing = kept() & ours & !set;
+        let seen = format!("{name} in /proc/{pid}/status is {set:016x}: it lacks {}", names(missing));
+        require!(missing == 0, CapabilitiesMissing, format!("all of {:016x}: {}", kept(), names(kept())), "{seen}");
+    }
+    Ok(())
+}
+
+pub fn it_gains_no_privileges(sandbox: &Sandbox) -> Checked {
+    let (pid, sets) = observe_sets(sandbox)?;
+    let seen = format!("NoNewPrivs in /proc/{pid}/status is 0");
+    require!(sets.no_new_privileges, PrivilegesGainable, "1", "{seen}");
+    Ok(())
+}
+
+/// Runs the program, and returns the command's PID and its sets.
+fn observe_sets(sandbox: &Sandbox) -> Checked<(lab::procfs::Pid, Sets)> {
+    be_a_careless_caller()?;
+    let (evidence, sets) = observe_more(sandbox, &Invocation::default(), |command| {
+        let status = sandbox.host.read(command.pid(), "status")?;
+        let status = String::from_utf8_lossy(&status);
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+        let set = |name| -> Result<u64> { Ok(u64::from_str_radix(field(name).context("a line is missing")?, 16)?) };
+        Ok(Sets {
+            inheritable: set("CapInh")?,
+            permitted: set("CapPrm")?,
+            effective: set("CapEff")?,
+            bounding: set("CapBnd")?,
+            ambient: set("CapAmb")?,
+            no_new_privileges: field("NoNewPrivs") == Some("1"),
+        })
+    })?;
+    Ok((evidence.command()?.pid(), sets))
+}
+
+/// Lets the program inherit everything that this process has, also what it would keep as another user.
+fn be_a_careless_caller() -> Result<()> {
+    let permitted = ::caps::read(None, CapSet::Permitted).context("capget")?;
+    ::caps::set(None, CapSet::Inheritable, &permitted).context("capset")?;
+    // Before Linux 4.3 there is no ambient set.
+    permitted.iter().for_each(|it| _ = ::caps::raise(None, CapSet::Ambient, *it));
+    Ok(())
+}
+
+fn kept() -> u64 {
+    mask_of(KEPT.into())
+}
+
+fn mask_of(capabilities: CapsHashSet) -> u64 {
+    capabilities.iter().fold(0, |mask, it| mask | it.bitmask())
+}
+
+/// Returns the names of the first capabilities of a mask, and how many more there are.
+fn names(mask: u64) -> String {
+    const MOST: usize = 7;
+    let mut bits: Vec<u8> = (0..64).filter(|bit| mask >> bit & 1 == 1).collect();
+    // CAP_SYS_ADMIN first, because it is the one that matters most.
+    bits.sort_by_key(|bit| *bit != Capability::CAP_SYS_ADMIN.index());
+    let name = |bit: &u8| ::caps::all().into_iter().find(|it| it.index() == *bit).map(|it| it.to_string());
+    let first = bits.iter().take(MOST).map(|bit| name(bit).unwrap_or_else(|| format!("capability {bit}")));
+    let mut text = first.collect::<Vec<_>>().join(", ");
+    if bits.len() > MOST {
+        text += &format!(", and {} more", bits.len() - MOST);
+    }
+    text
+}

@@ -1,0 +1,99 @@
+//! Exercise `enter`: a second command in a container that runs already.
+
+use lab::namespaces;
+
+use super::run::require_status;
+use super::*;
+
+/// Starts `PROGRAM enter …` where the sandbox starts `PROGRAM run enter …`: leaves out the first word `run`.
+const WITHOUT_RUN: [&str; 4] = [
+    "sh",
+    "-c",
+    r#"found=; for word; do shift; if [ "$found$word" = run ]; then found=1; else set -- "$@" "$word"; fi; done; exec "$@""#,
+    "sh",
+];
+/// The second command, which waits for the status to end with.
+const SCRIPT: &str = "read status; exit $status";
+
+pub fn it_joins_all_namespaces(sandbox: &Sandbox) -> Checked {
+    enter(sandbox, &[], |first, second| {
+        let id = |pid, kind: &str| sandbox.host.id(pid, &format!("ns/{kind}")).ok();
+        let (there, here) = (first.pid(), second.pid);
+        let differs = |kind: &&str| id(there, kind) != id(here, kind);
+        let missing: Vec<_> = namespaces::KINDS.into_iter().filter(differs).collect();
+        if missing == ["pid"] && id(here, "pid_for_children") == id(there, "pid") {
+            let seen = format!("only a child of process {here} would be in the container's PID namespace");
+            return Err(fail!(EnteredWithoutFork, "the command is a child, born after setns", "{seen}"));
+        }
+        let seen = format!("process {here} is not in these namespaces of process {there}: {}", missing.join(", "));
+        require!(missing.is_empty(), NamespaceNotJoined, "all namespaces of the container", "{seen}");
+        Ok(())
+    })
+}
+
+pub fn its_root_is_the_containers(sandbox: &Sandbox) -> Checked {
+    enter(sandbox, &[], |first, second| {
+        let pid = second.pid;
+        let is_hosts = sandbox.host.id(pid, "root")? == sandbox.root;
+        let whose = if is_hosts { "the host's" } else { "another directory" };
+        let seen = format!("/proc/{pid}/root is {whose}, and not that of process {}", first.pid());
+        let expected = "the container's `/`";
+        require!(sandbox.host.id(pid, "root")? == first.root.0, RootNotEntered, expected, "{seen}");
+        let second = Observation::of(sandbox, second.clone())?;
+        let seen = format!("/proc/{pid}/cwd leads to {}, outside of its `/`", second.cwd.1.display());
+        require!(second.cwd_is_inside, ChrootWithoutChdir, "a directory in the container", "{seen}");
+        Ok(())
+    })
+}
+
+pub fn its_environment_is_the_containers(sandbox: &Sandbox) -> Checked {
+    let [name, value] = ["X", "of-the-host-"].map(|word| format!("{word}{}", draw(1000..1_000_000)));
+    enter(sandbox, &[(&name, &value)], |first, second| {
+        let read = |pid| Ok::<_, Error>(String::from_utf8_lossy(&sandbox.host.read(pid, "environ")?).into_owned());
+        let (wanted, found) = (read(first.pid())?, read(second.pid)?);
+        // Not TERM, which is about the terminal.
+        let variables = |text: &str| -> Vec<String> {
+            text.split('\0').filter(|it| !it.is_empty() && !it.starts_with("TERM=")).map(str::to_owned).collect()
+        };
+        let (wanted, found) = (variables(&wanted), variables(&found));
+        let foreign = found.iter().filter(|it| !wanted.contains(it)).count();
+        let seen = format!("/proc/{}/environ has {foreign} variables that process {} hasn't", second.pid, first.pid());
+        require!(foreign == 0, EnvironmentLeaked, "the container's environment, perhaps with TERM", "{seen}");
+        let is_path = |it: &&String| it.starts_with("PATH=");
+        let seen = format!("/proc/{}/environ has no PATH, and the container has one", second.pid);
+        require!(found.iter().find(is_path) == wanted.iter().find(is_path), NoPath, "the container's PATH", "{seen}");
+        Ok(())
+    })
+}
+
+pub fn its_status_is_passed_on(sandbox: &Sandbox) -> Checked {
+    enter(sandbox, &[], |_, _| Ok(()))
+}
+
+/// Enters a container that runs, observes its command and the second one while both wait, and requires the second one's status.
+fn enter(
+    sandbox: &Sandbox,
+    variables: &[(&str, &str)],
+    also: impl FnOnce(&Observation, &Process) -> Checked,
+) -> Checked {
+    let (evidence, ()) = observe_more(sandbox, &Invocation::default(), |first| {
+        let (word, told) = (draw(1000..1_000_000).to_string(), draw(3..120).cast_signed());
+        let line = ["sh", "-c", SCRIPT, &word];
+        let flags = ["enter", &first.pid().to_string()];
+        let invocation = Invocation { wrapper: &WITHOUT_RUN, flags: &flags, variables, ..Default::default() };
+        let mut run = sandbox.start(&invocation, &line)?;
+        let second = wait_for(sandbox, &mut run, &line).map_err(|error| match run.status() {
+            Some(status) if status.code() == Some(2) => {
+                let seen = format!("`enter PID COMMAND` ended with status 2: {}", shorten(&run.stderr()));
+                fail!(EnterUnknown, "the second command", "{seen}")
+            }
+            _ => error,
+        })?;
+        also(first, &second)?;
+        run.type_line(&told.to_string());
+        run.end_input();
+        let status = run.poll(PATIENCE, |run| Ok(run.status()))?.context("the second command goes on")?;
+        require_status(status, told, "in the container, ", &run.stderr())
+    })?;
+    evidence.command().map(drop)
+}

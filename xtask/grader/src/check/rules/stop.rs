@@ -1,0 +1,149 @@
+//! Exercise `stop`: SIGTERM to `run` reaches the command, and what doesn't end by that is killed.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Instant;
+
+use super::run::require_status;
+use super::*;
+
+const FLAG: &str = "--stop-timeout";
+/// How much sooner than asked the end may be seen, and how much later.
+const SOONER: Duration = Duration::from_millis(200);
+const LATER: Duration = Duration::from_millis(2500);
+
+/// SIGTERM reaches the command, and nothing else: what the command does then is its own decision.
+pub fn the_command_receives_term(sandbox: &Sandbox) -> Checked {
+    let told = draw(3..120).cast_signed();
+    let [orphan, handler] = [draw(1000..5000), draw(5000..9000)].map(|seconds| seconds.to_string());
+    // It outlives the shell that started it, so that nothing but a signal to all processes ends it.
+    let leave_behind = format!(r#"sh -c "kill -9 \$PPID; exec sleep {orphan}"; :"#);
+    let script = r#"trap 'sleep $2; exit $3' TERM; sh -c "$1"; while :; do sleep 0.02; done"#;
+    let line = ["sh", "-c", script, "sh", &leave_behind, &handler, &told.to_string()];
+    let mut run = sandbox.start(&Invocation::default(), &line)?;
+    let command = wait_for(sandbox, &mut run, &line)?;
+    let orphan_line = ["sleep", &orphan];
+    wait_for(sandbox, &mut run, &orphan_line)?;
+    run.wait_until(PATIENCE, |_| Ok(has_term(sandbox, command.pid, "SigCgt")))?;
+    settle(&mut run)?;
+    let sets = ["SigBlk", "SigIgn"];
+    if let Some(set) = sets.into_iter().find(|set| has_term(sandbox, command.pid, set)) {
+        let seen = format!("in /proc/{}/status, {set} contains SIGTERM", command.pid);
+        return Err(fail!(TermBlocked, "the command starts with no signal blocked or ignored", "{seen}"));
+    }
+    sandbox.signal(run.pid()?, Signal::SIGTERM)?;
+    let handler_line = ["sleep", &handler];
+    let find = |line: &[&str]| Ok::<_, Error>(sandbox.guests()?.into_iter().find(|it| it.has_line(line)));
+    let expected = "the command receives SIGTERM, and `run` waits for it to end";
+    let Some(handler) =
+        run.poll(PATIENCE, |run| Ok(if run.status().is_some() { None } else { find(&handler_line)? }))?
+    else {
+        return Err(why_it_was_not_told(sandbox, &mut run, &command, expected));
+    };
+    let is_over = run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
+    if is_over {
+        let how = describe(run.wait()?);
+        let seen = format!("the command was handling SIGTERM, and `run` ended with {how} meanwhile");
+        return Err(fail!(StoppedTooSoon, "the command has the time to end by itself", "{seen}"));
+    }
+    let seen = "SIGTERM also reached a process that the command had started";
+    require!(find(&orphan_line)?.is_some(), TermToAll, "only the command receives SIGTERM", "{seen}");
+    sandbox.signal(handler.pid, Signal::SIGKILL)?;
+    require_status(run.wait()?, told, "after SIGTERM, ", &run.stderr())
+}
+
+/// A command that SIGTERM kills makes 143 of the status.
+pub fn an_end_by_term_is_143(sandbox: &Sandbox) -> Checked {
+    let line = ["sleep", &draw(1000..9000).to_string()];
+    let mut run = sandbox.start(&Invocation::default(), &line)?;
+    let command = wait_for(sandbox, &mut run, &line)?;
+    settle(&mut run)?;
+    sandbox.signal(run.pid()?, Signal::SIGTERM)?;
+    let expected = "SIGTERM kills the command, and `run` ends with status 143";
+    let Some(status) = run.poll(PATIENCE, |run| Ok(run.status()))? else {
+        return Err(why_it_was_not_told(sandbox, &mut run, &command, expected));
+    };
+    require_signal(status, Signal::SIGTERM, "SIGTERM killed the command")
+}
+
+/// What doesn't end in time is killed, with everything in the container.
+pub fn then_everything_is_killed(sandbox: &Sandbox) -> Checked {
+    let seconds = draw(1..3);
+    let sleep = draw(1000..9000).to_string();
+    let flags = [FLAG, &seconds.to_string()];
+    let invocation = Invocation { flags: &flags, ..Default::default() };
+    let line = ["sh", "-c", r#"trap "" TERM; sleep $0; :"#, &sleep];
+    let mut run = sandbox.start(&invocation, &line)?;
+    let sleep = wait_for(sandbox, &mut run, &["sleep", &sleep]).map_err(|error| match run.status() {
+        Some(status) if matches!(status.code(), Some(2 | 126 | 127)) => {
+            let seen = format!("`run {} COMMAND` ended with {}: {}", flags.join(" "), describe(status), run.stderr());
+            fail!(FlagUnknown, "the command runs", "{seen}")
+        }
+        _ => error,
+    })?;
+    settle(&mut run)?;
+    let (start, timeout) = (Instant::now(), Duration::from_secs(seconds.into()));
+    sandbox.signal(run.pid()?, Signal::SIGTERM)?;
+    let status = run.poll(timeout + LATER, |run| Ok(run.status()))?;
+    let (after, with) = (start.elapsed().as_secs_f32(), flags.join(" "));
+    let Some(status) = status else {
+        let seen = format!("with `{with}`, {after:.1} s after SIGTERM `run` and process {} are still there", sleep.pid);
+        return Err(fail!(NeverKilled, "everything is killed, because the command ignores SIGTERM", "{seen}"));
+    };
+    let seen = format!("with `{with}`, `run` ended {after:.1} s after SIGTERM, with {}", describe(status));
+    let expected = format!("the command has {seconds} s to end");
+    require!(start.elapsed() + SOONER > timeout, StoppedTooSoon, expected, "{seen}");
+    if let Some(left) = run.left_behind()?.first() {
+        let seen = format!("{seen}; process {} is still there: {}", left.pid, left.line());
+        return Err(fail!(OrphansLeft, "no process is left", "{seen}"));
+    }
+    require_signal(status, Signal::SIGKILL, "SIGKILL ended the command")
+}
+
+/// Says why the command didn't learn of SIGTERM: `run` died of it, or kept it, or process 1 never got it.
+fn why_it_was_not_told(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process, expected: &str) -> Error {
+    if let Some(status) = run.status() {
+        let seen = format!("after SIGTERM `run` ended with {}, and the command with it", describe(status));
+        return fail!(TermNotForwarded, expected, "{seen}");
+    }
+    let Ok(program) = run.pid() else { return fail!(TermNotForwarded, expected, "`run` is gone") };
+    let seconds = PATIENCE.as_secs();
+    let kept = ["SigPnd", "ShdPnd", "SigIgn"].into_iter().find(|set| has_term(sandbox, program, set));
+    if let Some(set) = kept {
+        let seen = format!("{seconds} s after SIGTERM to `run`, {set} in /proc/{program}/status still contains it");
+        return fail!(TermKept, expected, "{seen}");
+    }
+    let pid = command.pid;
+    let seen = format!("{seconds} s after SIGTERM to `run`, which took it, the command, process {pid}, hasn't got it");
+    let first = sandbox.guests().unwrap_or_default().into_iter().find(|it| it.inner_pid() == 1);
+    match first.filter(|it| !["SigCgt", "SigBlk"].iter().any(|set| has_term(sandbox, it.pid, set))) {
+        Some(first) => {
+            let sets = format!("process 1 of the container, {}, neither handles nor blocks SIGTERM", first.pid);
+            fail!(TermDropped, expected, "{seen}; {sets}")
+        }
+        None => fail!(TermKept, expected, "{seen}"),
+    }
+}
+
+/// Killing itself by the same signal is as good: the shell that waits makes the same number of it.
+fn require_signal(status: ExitStatus, signal: Signal, what: &str) -> Checked {
+    let expected = 128 + signal as i32;
+    let is_right = status.code() == Some(expected) || status.signal() == Some(signal as i32);
+    let seen = format!("{what}, and `run` ended with {}", describe(status));
+    require!(is_right, SignalLost, format!("status {expected}"), "{seen}");
+    Ok(())
+}
+
+/// Waits a moment after the command has appeared, so that the program gets to where it waits for signals.
+fn settle(run: &mut Run<'_>) -> Checked {
+    run.wait_until(A_MOMENT, |_| Ok(false)).map(drop)
+}
+
+/// True if a set of signals in the status file of a process contains SIGTERM: signal n is bit n - 1.
+fn has_term(sandbox: &Sandbox, pid: lab::procfs::Pid, set: &str) -> bool {
+    let status = sandbox.host.read(pid, "status").unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let mask = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(":\t"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or_default();
+    mask >> (Signal::SIGTERM as i32 - 1) & 1 == 1
+}

@@ -1,0 +1,169 @@
+//! Exercise `tty`: an interactive shell in the container has the terminal, and afterwards the caller has it again.
+
+use std::io::Write;
+
+use lab::procfs::Pid;
+use nix::fcntl::OFlag;
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
+
+use super::run::require_status;
+use super::*;
+
+/// Makes the terminal `$0` the controlling one of a new session, in which the rest of the words run.
+const AT_TERMINAL: &str = r#"exec setsid --ctty --wait "$@" <"$0" >"$0" 2>&0"#;
+/// A caller without job control, such as any script. It stops itself when `run` has ended, so that it can be observed.
+const SCRIPT: &str = r#""$@"; set -- $?; kill -STOP $$; read word && exit $1; exit 255"#;
+/// A caller with job control, which starts `run` in the background.
+const SHELL: &str = r#"set -m; "$@" & wait $!; set -- $?; kill -STOP $$; read word && exit $1; exit 255"#;
+
+/// A pseudoterminal, pty(7).
+struct Terminal {
+    master: PtyMaster,
+    path: String,
+}
+
+/// The terminal's part of proc_pid_stat(5).
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    /// The process's own group.
+    own: i32,
+    /// Its controlling terminal; 0 if it has none.
+    terminal: i32,
+    /// The group in that terminal's foreground.
+    foreground: i32,
+}
+
+/// How the shell in the container ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    ByItself,
+    Killed,
+}
+
+pub fn a_shell_has_the_terminal(sandbox: &Sandbox) -> Checked {
+    let mut terminal = Terminal::open()?;
+    let (mut run, shell, _) = start_shell(sandbox, &terminal)?;
+    terminal.type_line("exit");
+    run.wait_until(PATIENCE, |_| Ok(sandbox.host.process(shell.pid).is_none()))?;
+    Ok(())
+}
+
+/// After the shell the foreground is the caller's group, which can read from the terminal.
+pub fn the_terminal_comes_back(sandbox: &Sandbox) -> Checked {
+    for end in [End::ByItself, End::Killed] {
+        let mut terminal = Terminal::open()?;
+        let (mut run, shell, told) = start_shell(sandbox, &terminal)?;
+        let (expected_status, how) = match end {
+            End::ByItself => (told, "ended"),
+            End::Killed => (128 + Signal::SIGKILL as i32, "was killed"),
+        };
+        match end {
+            End::ByItself => terminal.type_line(&format!("exit {told}")),
+            End::Killed => sandbox.signal(shell.pid, Signal::SIGKILL)?,
+        }
+        let Some(caller) = stopped_caller(sandbox, &mut run, SCRIPT)? else {
+            let seen = format!("the shell {how}, and {} s later `run` had not ended", PATIENCE.as_secs());
+            return Err(fail!(TerminalLost, "`run` ends with the shell", "{seen}"));
+        };
+        let group = require_group(sandbox, caller.pid)?;
+        let expected = format!("process group {}, the caller's", group.own);
+        let seen = format!("the shell {how}, `run` ended, and the terminal's foreground is group {}", group.foreground);
+        require!(group.foreground == group.own, TerminalLost, expected, "{seen}");
+        sandbox.signal(caller.pid, Signal::SIGCONT)?;
+        terminal.type_line("a line");
+        let status = run.wait()?;
+        let seen = "the caller read from the terminal, and got an error";
+        require!(status.code() != Some(255), TerminalLost, "the line that was typed", "{seen}");
+        require_status(status, expected_status, "at a terminal, ", "")?;
+    }
+    Ok(())
+}
+
+/// A `run` in the background leaves the terminal to whoever has it.
+pub fn it_takes_no_terminal_from_others(sandbox: &Sandbox) -> Checked {
+    let mut terminal = Terminal::open()?;
+    let told = draw(3..120).cast_signed();
+    let mut run = terminal.start(sandbox, SHELL, &["sh", "-c", "exit $0", &told.to_string()])?;
+    let expected = "the foreground is still the caller's group";
+    let Some(caller) = stopped_caller(sandbox, &mut run, SHELL)? else {
+        let stopped = sandbox.guests()?.into_iter().find(|it| it.state == 'T');
+        let seen = match stopped {
+            Some(it) => format!("process {}, `{}`, is stopped, as SIGTTOU does in the background", it.pid, it.line()),
+            None => format!("{} s later `run` had not ended", PATIENCE.as_secs()),
+        };
+        return Err(fail!(TerminalStolen, expected, "`run` was in the background: {seen}"));
+    };
+    let group = require_group(sandbox, caller.pid)?;
+    let now = format!("then the foreground was group {}, and the caller's is {}", group.foreground, group.own);
+    require!(group.foreground == group.own, TerminalStolen, expected, "`run` ended in the background; {now}");
+    sandbox.signal(caller.pid, Signal::SIGCONT)?;
+    terminal.type_line("a line");
+    require_status(run.wait()?, told, "at a terminal, in the background, ", "")
+}
+
+/// Starts an interactive shell in the container, and waits until it has the terminal. Returns it, and a status to end with.
+fn start_shell<'a>(sandbox: &'a Sandbox, terminal: &Terminal) -> Checked<(Run<'a>, Process, i32)> {
+    let told = draw(3..120).cast_signed();
+    let line = ["sh", "-i", "-s", &draw(1000..9000).to_string()];
+    let mut run = terminal.start(sandbox, SCRIPT, &line)?;
+    let shell = wait_for(sandbox, &mut run, &line)?;
+    let has_it = |group: Group| group.terminal != 0 && group.foreground == group.own;
+    let is_there = run.wait_until(PATIENCE, |_| Ok(group_of(sandbox, shell.pid).is_some_and(has_it)))?;
+    let group = require_group(sandbox, shell.pid)?;
+    let seen = match group {
+        Group { terminal: 0, .. } => format!("/proc/{}/stat names no controlling terminal", shell.pid),
+        Group { own, foreground, .. } => format!("the shell's group is {own}, and the foreground is {foreground}"),
+    };
+    require!(is_there, NoTerminal, "the shell's group is the foreground of its terminal", "{seen}");
+    Ok((run, shell, told))
+}
+
+/// Waits until the caller has stopped itself.
+fn stopped_caller(sandbox: &Sandbox, run: &mut Run<'_>, caller: &str) -> Checked<Option<Process>> {
+    let is_caller = |it: &Process| it.state == 'T' && it.args.first().is_some_and(|word| word == b"sh");
+    let has_script = |it: &Process| it.args.get(2).is_some_and(|word| word == caller.as_bytes());
+    run.poll(PATIENCE, |_| Ok(sandbox.guests()?.into_iter().find(|it| is_caller(it) && has_script(it))))
+}
+
+fn require_group(sandbox: &Sandbox, pid: Pid) -> Result<Group> {
+    group_of(sandbox, pid).with_context(|| format!("reading /proc/{pid}/stat"))
+}
+
+fn group_of(sandbox: &Sandbox, pid: Pid) -> Option<Group> {
+    let stat = sandbox.host.read(pid, "stat").ok()?;
+    let stat = String::from_utf8_lossy(&stat).into_owned();
+    // The name, in parentheses, may contain anything.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(2).map(str::parse);
+    let (own, _session) = (fields.next()?.ok()?, fields.next()?.ok()?);
+    Some(Group { own, terminal: fields.next()?.ok()?, foreground: fields.next()?.ok()? })
+}
+
+impl Terminal {
+    fn open() -> Checked<Terminal> {
+        if lab::process::on_path("setsid").is_none() {
+            return Err(cannot_run("there is no setsid(1)", "It is in util-linux: `sudo apt install util-linux`."));
+        }
+        let open = || -> nix::Result<Terminal> {
+            let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+            grantpt(&master)?;
+            unlockpt(&master)?;
+            let path = ptsname_r(&master)?;
+            // As the caller will: in a container it may be another's.
+            nix::sys::stat::stat(path.as_str())?;
+            Ok(Terminal { master, path })
+        };
+        let cure = "A pseudoterminal takes /dev/ptmx, and a devpts at /dev/pts: pts(4).";
+        open().map_err(|errno| cannot_run(format!("no pseudoterminal: {errno}"), cure))
+    }
+
+    /// Starts the program from a caller at this terminal.
+    fn start<'a>(&self, sandbox: &'a Sandbox, caller: &str, command: &[&str]) -> Checked<Run<'a>> {
+        let wrapper = ["sh", "-c", AT_TERMINAL, &self.path, "sh", "-c", caller, "sh"];
+        sandbox.start(&Invocation { wrapper: &wrapper, ..Default::default() }, command)
+    }
+
+    fn type_line(&mut self, line: &str) {
+        // It holds more than these few lines.
+        let _ = self.master.write_all(format!("{line}\n").as_bytes());
+    }
+}

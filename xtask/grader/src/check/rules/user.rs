@@ -1,0 +1,112 @@
+//! Exercise `user`: the command is a user other than root, in that user's group and in no other.
+
+use lab::procfs::Pid;
+use nix::unistd::{Gid, setgroups};
+
+use super::*;
+
+const FLAG: &str = "--user";
+
+/// The lines of proc_pid_status(5). The first two have four numbers: real, effective, saved, and for files.
+#[derive(Clone, Debug, Default)]
+struct Ids {
+    users: Vec<u32>,
+    groups: Vec<u32>,
+    others: Vec<u32>,
+}
+
+pub fn it_is_that_user(sandbox: &Sandbox) -> Checked {
+    let (uid, gid) = two_numbers(sandbox)?;
+    let (pid, ids) = observe_ids(sandbox, &[FLAG, &format!("{uid}:{gid}")])?;
+    let expected = format!("{uid}, four times");
+    let seen = format!("with `{FLAG} {uid}:{gid}`, Uid in /proc/{pid}/status is {:?}", ids.users);
+    require!(ids.users.contains(&uid), StillRoot, expected, "{seen}");
+    require!(ids.users.iter().all(|it| *it == uid), RootComesBack, expected, "{seen}");
+    Ok(())
+}
+
+pub fn it_is_in_no_other_group(sandbox: &Sandbox) -> Checked {
+    let (uid, gid) = two_numbers(sandbox)?;
+    require_groups(sandbox, &format!("{uid}:{gid}"), gid)
+}
+
+/// Without a GID, it has the same number as the user.
+pub fn the_group_may_be_left_out(sandbox: &Sandbox) -> Checked {
+    let (uid, _) = two_numbers(sandbox)?;
+    require_groups(sandbox, &uid.to_string(), uid)
+}
+
+/// A process that becomes another user is no longer killed when its parent dies: prctl(2).
+pub fn a_killed_run_still_leaves_nothing(sandbox: &Sandbox) -> Checked {
+    let (uid, gid) = two_numbers(sandbox)?;
+    let user = format!("{uid}:{gid}");
+    let line = ["sleep", &draw(1000..9000).to_string()];
+    let mut run = sandbox.start(&Invocation { flags: &[FLAG, &user], ..Default::default() }, &line)?;
+    wait_for(sandbox, &mut run, &line)?;
+    sandbox.signal(run.pid()?, Signal::SIGKILL)?;
+    if let Some(left) = run.left_behind()?.first() {
+        let seen = format!("after SIGKILL to `run`, {} is still there: {}", left.pid, left.line());
+        return Err(fail!(OrphansLeft, "no process", "{seen}"));
+    }
+    Ok(())
+}
+
+fn require_groups(sandbox: &Sandbox, user: &str, gid: u32) -> Checked {
+    let (pid, ids) = observe_ids(sandbox, &[FLAG, user])?;
+    let expected = format!("{gid}, four times");
+    let seen = format!("with `{FLAG} {user}`, Gid in /proc/{pid}/status is {:?}", ids.groups);
+    require!(ids.groups.iter().all(|it| *it == gid), GroupKept, expected, "{seen}");
+    let seen = format!("with `{FLAG} {user}`, Groups in /proc/{pid}/status is {:?}", ids.others);
+    require!(ids.others.iter().all(|it| *it == gid), GroupsKept, format!("none, or {gid}"), "{seen}");
+    Ok(())
+}
+
+/// Runs the program from a caller that is in groups of the host's, and returns the command's PID and its ids.
+fn observe_ids(sandbox: &Sandbox, flags: &[&str]) -> Checked<(Pid, Ids)> {
+    let groups = [0, draw(1000..30_000), draw(30_000..60_000)].map(Gid::from_raw);
+    setgroups(&groups).context("setgroups")?;
+    let invocation = Invocation { flags, ..Default::default() };
+    let (evidence, ids) = observe_more(sandbox, &invocation, |command| {
+        let status = sandbox.host.read(command.pid(), "status")?;
+        let status = String::from_utf8_lossy(&status);
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        let numbers = |name| field(name).split_whitespace().filter_map(|it| it.parse().ok()).collect();
+        Ok(Ids { users: numbers("Uid:"), groups: numbers("Gid:"), others: numbers("Groups:") })
+    })?;
+    Ok((evidence.command_with(FLAG)?.pid(), ids))
+}
+
+/// Draws a UID and another GID, if other users than root exist in this user namespace.
+fn two_numbers(sandbox: &Sandbox) -> Checked<(u32, u32)> {
+    let (uid, gid) = (draw(1000..30_000), draw(30_000..60_000));
+    let has = |map: &str, id: u32| -> Result<bool> {
+        let map = sandbox.machine.read(None, map).with_context(|| format!("reading {map}"))?;
+        let map = String::from_utf8_lossy(&map).into_owned();
+        Ok(map.lines().any(|line| is_in_range(line, id)))
+    };
+    if has("uid_map", uid)? && has("gid_map", gid)? {
+        return Ok((uid, gid));
+    }
+    let why = "in this throwaway host's user namespace there is no user but root";
+    Err(cannot_run(why, "As root, `cargo xtask check user --privilege root` has all users."))
+}
+
+/// True if a line of a uid_map, `INSIDE OUTSIDE COUNT`, maps that number.
+fn is_in_range(line: &str, id: u32) -> bool {
+    let numbers: Vec<u64> = line.split_whitespace().filter_map(|it| it.parse().ok()).collect();
+    matches!(numbers[..], [inside, _, count] if (inside..inside + count).contains(&u64::from(id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_names_ranges() {
+        assert!(is_in_range("         0          0 4294967295", 1000));
+        assert!(is_in_range("1000 100000 2", 1001));
+        assert!(!is_in_range("1000 100000 2", 1002));
+        assert!(!is_in_range("0 1000 1", 1000));
+        assert!(!is_in_range("", 0));
+    }
+}
