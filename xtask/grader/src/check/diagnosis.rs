@@ -115,6 +115,9 @@ diagnoses! {
     NoLink,
     BothEndsInside,
     NotReachable,
+    NoIpcNamespace,
+    NoMqueue,
+    ForeignMqueue,
 }
 
 impl Diagnosis {

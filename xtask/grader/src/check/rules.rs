@@ -23,6 +23,7 @@ mod clean;
 mod dev;
 mod die;
 mod escape;
+mod ipc;
 mod limits;
 mod name;
 mod overlay;
@@ -35,6 +36,7 @@ mod run;
 mod status;
 mod uts;
 mod veth;
+mod view;
 mod volume;
 
 /// A rule that judges the evidence of one run, which all such rules share.
@@ -76,6 +78,8 @@ rules! {
     Own limits: its_processes_are_limited;
     Shared veth: it_has_a_network_namespace;
     Own veth: it_has_a_loopback, it_reaches_the_host;
+    Shared ipc: it_has_an_ipc_namespace;
+    Own ipc: its_queues_are_in_dev_mqueue;
 }
 
 /// Returns the rule that an exercise names.
