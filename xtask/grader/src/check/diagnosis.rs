@@ -118,6 +118,7 @@ diagnoses! {
     NoIpcNamespace,
     NoMqueue,
     ForeignMqueue,
+    RunKilled,
 }
 
 impl Diagnosis {

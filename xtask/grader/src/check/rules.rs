@@ -1,6 +1,7 @@
 //! The rules, by the names that the exercises' `checks` give them: one module per exercise. A rule returns if it holds.
 
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -25,6 +26,7 @@ mod die;
 mod escape;
 mod ipc;
 mod limits;
+mod memory;
 mod name;
 mod overlay;
 mod pid;
@@ -80,6 +82,7 @@ rules! {
     Own veth: it_has_a_loopback, it_reaches_the_host;
     Shared ipc: it_has_an_ipc_namespace;
     Own ipc: its_queues_are_in_dev_mqueue;
+    Own memory: its_memory_is_limited, what_takes_more_is_killed;
 }
 
 /// Returns the rule that an exercise names.
@@ -94,6 +97,11 @@ pub fn shared(exercises: &[&Exercise]) -> Result<Vec<Shared>> {
     rules
         .filter_map(|rule| rule.map(|it| if let Rule::Shared(rule) = it { Some(rule) } else { None }).transpose())
         .collect()
+}
+
+/// Draws a number below `limit` that no program can know.
+fn draw(limit: u64) -> u64 {
+    RandomState::new().hash_one(std::process::id()) % limit
 }
 
 /// How long a process may take to appear, or to be gone.
