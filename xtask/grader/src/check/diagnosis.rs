@@ -119,6 +119,15 @@ diagnoses! {
     NoMqueue,
     ForeignMqueue,
     RunKilled,
+    NoLayers,
+    LayerMissing,
+    LayersSwapped,
+    NotAnOverlay,
+    WhiteoutShown,
+    WhiteoutIgnored,
+    OpaqueIgnored,
+    ImageChanged,
+    LayersLeft,
 }
 
 impl Diagnosis {

@@ -25,6 +25,7 @@ mod dev;
 mod die;
 mod escape;
 mod ipc;
+mod layers;
 mod limits;
 mod memory;
 mod name;
@@ -83,6 +84,7 @@ rules! {
     Shared ipc: it_has_an_ipc_namespace;
     Own ipc: its_queues_are_in_dev_mqueue;
     Own memory: its_memory_is_limited, what_takes_more_is_killed;
+    Own layers: its_root_is_the_image, what_a_layer_deletes_is_gone, nothing_of_the_image_stays;
 }
 
 /// Returns the rule that an exercise names.

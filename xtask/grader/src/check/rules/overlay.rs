@@ -69,7 +69,7 @@ fn upper_layers(mounts: &[Mount]) -> impl Iterator<Item = &Path> {
 }
 
 /// Tries to mount one.
-fn the_kernel_has_overlays(sandbox: &Sandbox) -> Checked {
+pub fn the_kernel_has_overlays(sandbox: &Sandbox) -> Checked {
     let scratch = sandbox.scratch()?;
     let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| scratch.path.join(name));
     for directory in [&lower, &upper, &work, &merged] {
