@@ -208,9 +208,9 @@ pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<G
     let mut shared = shared.into_iter();
     let mut failed = false;
     let mut graded = Vec::new();
-    for exercise in exercises {
+    for earlier in exercises {
         let mut verdicts = Vec::new();
-        for check in &exercise.checks {
+        for check in &earlier.checks {
             let verdict = match rules::find(&check.rule)? {
                 Rule::Shared(_) => shared.next(),
                 // A program that fails here would only fail there for the same reason.
@@ -221,7 +221,7 @@ pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<G
             failed |= matches!(verdict, Some(Verdict::Fail(_)));
             verdicts.push(verdict);
         }
-        graded.push(Graded { exercise, verdicts });
+        graded.push(Graded { exercise: earlier, verdicts });
     }
     Ok(graded)
 }
@@ -257,15 +257,16 @@ pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
     // The sandbox's own limit, and the time that a busy machine takes to build and end a host.
     alarm::set(WALL_LIMIT.as_secs() as u32 + 30);
     let sandbox = Sandbox::open(program.to_vec(), Path::new(directory), rights == "user")?;
+    let can_run = rules::machine_has_what_it_needs(&exercise.id, &sandbox);
     let verdicts = if rule == ALL_SHARED {
         let rules = rules::shared(&exercise.with_earlier(catalog::exercises()?))?;
-        match probe::observe(&sandbox) {
+        match can_run.and_then(|()| probe::observe(&sandbox)) {
             Ok(evidence) => rules.into_iter().map(|rule| verdict(rule(&evidence))).collect::<Result<_>>()?,
             Err(error) => vec![verdict(Err(error))?; rules.len()],
         }
     } else {
         let Rule::Own(rule) = rules::find(&rule.to_string_lossy())? else { bail!("`{SANDBOX}` is for `check`") };
-        vec![verdict(rule(&sandbox))?]
+        vec![verdict(can_run.and_then(|()| rule(&sandbox)))?]
     };
     sandbox.close();
     serde_json::to_writer(io::stdout(), &verdicts)?;

@@ -128,6 +128,10 @@ diagnoses! {
     OpaqueIgnored,
     ImageChanged,
     LayersLeft,
+    NoSysfs,
+    ForeignSysfs,
+    SysWritable,
+    SysFlags,
 }
 
 impl Diagnosis {

@@ -37,6 +37,7 @@ mod reap;
 mod rootless;
 mod run;
 mod status;
+mod sys;
 mod uts;
 mod veth;
 mod view;
@@ -85,12 +86,23 @@ rules! {
     Own ipc: its_queues_are_in_dev_mqueue;
     Own memory: its_memory_is_limited, what_takes_more_is_killed;
     Own layers: its_root_is_the_image, what_a_layer_deletes_is_gone, nothing_of_the_image_stays;
+    Own sys: its_sys_is_its_own, its_sys_is_read_only;
 }
 
 /// Returns the rule that an exercise names.
 pub fn find(name: &str) -> Result<Rule> {
     let rule = RULES.iter().find(|(it, _)| *it == name);
     rule.map(|(_, rule)| *rule).with_context(|| format!("there is no rule `{name}`"))
+}
+
+/// Returns the verdict `cannot run here` if this machine lacks what each run of an exercise's solution needs, so that no rule,
+/// not even one of an earlier exercise, can judge a right program here.
+pub fn machine_has_what_it_needs(exercise: &str, sandbox: &Sandbox) -> Checked {
+    match exercise {
+        "sys" => view::can_be_mounted(sandbox, "sysfs"),
+        "veth" => veth::the_kernel_has_veth(),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the shared rules of some exercises, in their order.

@@ -42,8 +42,11 @@ pub fn of(sandbox: &Sandbox, command: &Observation, point: &str, kind: &str, nam
 
 /// Returns the verdict `cannot run here` if the kernel refuses such a file system of the sandbox's own namespaces.
 pub fn can_be_mounted(sandbox: &Sandbox, kind: &str) -> Checked {
-    let cure = "A kernel with this file system, and in a user namespace a machine whose own is not covered in part; or root.";
-    let refused = |error| cannot_run(format!("the kernel refuses to mount its own: {error:#}"), cure);
+    let cure = match kind {
+        "sysfs" => "In a user namespace the machine's /sys must not be covered in part: uncover it, or use root.",
+        _ => "Use a kernel that has this file system.",
+    };
+    let refused = |error| cannot_run(format!("the kernel refuses a new namespace's own: {error:#}"), cure);
     device_of(sandbox, kind).map(drop).map_err(refused)
 }
 
