@@ -364,20 +364,20 @@ fn grade_each(
     let mut shared = shared.into_iter();
     let mut failed = false;
     let mut graded = Vec::new();
-    for exercise in exercises {
+    for earlier in exercises {
         let mut verdicts = Vec::new();
-        for check in &exercise.checks {
+        for check in &earlier.checks {
             let verdict = match rules::find(&check.rule)? {
                 Rule::Probe(_) | Rule::Container(_) => shared.next(),
                 // A program that fails here would only fail there for the same reason.
-                Rule::Own(_) if failed && !goes_on || !is_new(exercise) => None,
+                Rule::Own(_) if failed && !goes_on || !is_new(earlier) => None,
                 Rule::Own(_) => start_sandbox(candidate, exercise, &check.rule)?.pop(),
             };
             let verdict = verdict.filter(|_| !failed || goes_on);
             failed |= matches!(verdict, Some(Verdict::Fail(_)));
             verdicts.push(verdict);
         }
-        graded.push(Graded { exercise, verdicts });
+        graded.push(Graded { exercise: earlier, verdicts });
     }
     graded.retain(|it| is_new(it.exercise));
     Ok(graded)
@@ -419,9 +419,10 @@ pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
     alarm::set(WALL_LIMIT.as_secs() as u32 + 30);
     let seed = seed.to_string_lossy().parse().context("the seed")?;
     let mut sandbox = Sandbox::open(program.to_vec(), Path::new(directory), rights == "user", seed)?;
+    let can_run = rules::machine_has_what_it_needs(&exercise.id, &sandbox);
     let shared = rules::shared(&exercise.with_earlier(catalog::exercises()?))?;
     let verdicts = if rule == ALL_SHARED {
-        match probe::observe(&sandbox) {
+        match can_run.and_then(|()| probe::observe(&sandbox)) {
             // Of several runs the first that fails counts.
             Ok(runs) => shared
                 .iter()
@@ -433,7 +434,7 @@ pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
     } else {
         let Rule::Own(rule) = rules::find(&rule.to_string_lossy())? else { bail!("`{SANDBOX}` is for `check`") };
         sandbox.standing = shared;
-        vec![verdict(rule(&sandbox).and_then(|()| sandbox.broken_rule()))?]
+        vec![verdict(can_run.and_then(|()| rule(&sandbox)).and_then(|()| sandbox.broken_rule()))?]
     };
     sandbox.close();
     serde_json::to_writer(io::stdout(), &verdicts)?;

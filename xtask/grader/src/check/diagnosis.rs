@@ -158,6 +158,23 @@ diagnoses! {
     RootComesBack,
     GroupKept,
     GroupsKept,
+    NoIpcNamespace,
+    NoMqueue,
+    ForeignMqueue,
+    RunKilled,
+    NoLayers,
+    LayerMissing,
+    LayersSwapped,
+    NotAnOverlay,
+    WhiteoutShown,
+    WhiteoutIgnored,
+    OpaqueIgnored,
+    ImageChanged,
+    LayersLeft,
+    NoSysfs,
+    ForeignSysfs,
+    SysWritable,
+    SysFlags,
 }
 
 impl Diagnosis {

@@ -14,7 +14,7 @@ use nix::sys::stat::fstat;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
-use super::sandbox::{Run, Sandbox, hostname};
+use super::sandbox::{Sandbox, hostname};
 use super::task::{Inside, Task};
 use super::verdict::Checked;
 
@@ -78,7 +78,7 @@ impl Early {
 
 impl Observation {
     /// Reads what the kernel has of a waiting process. Fails if it ends meanwhile.
-    pub fn of(sandbox: &Sandbox, process: Process, early: Early, run: &Run<'_>) -> Checked<Observation> {
+    pub fn of(sandbox: &Sandbox, process: Process, early: Early, given: &[FileId]) -> Checked<Observation> {
         let (pid, proc) = (process.pid, &sandbox.host);
         let id = |name: &str| proc.id(pid, name).with_context(|| format!("stat(\"/proc/{pid}/{name}\")"));
         let open = |name: &str| proc.place(pid, name).with_context(|| format!("open(\"/proc/{pid}/{name}\", O_PATH)"));
@@ -98,7 +98,7 @@ impl Observation {
             mounts: mounts.iter().map(|mount| mount.id).collect(),
             namespaces: &command.namespaces.clone(),
             pids: others.iter().map(|it| it.pid).chain([pid]).collect(),
-            given: &run.given,
+            given,
         };
         let threads = Task::all_of(sandbox, &process).into_iter().filter(Task::is_thread);
         let others = others.iter().flat_map(|it| Task::all_of(sandbox, it));

@@ -107,7 +107,7 @@ pub fn observe_more<'a, T: Default>(
         // It may take a moment to write that it is there.
         was_prompt = run.wait_until(Duration::from_millis(500), |run| Ok(run.stdout().contains(&probe.ready)))?;
         double = find_double(sandbox, &process)?;
-        match Observation::of(sandbox, process.clone(), early, &run) {
+        match Observation::of(sandbox, process.clone(), early, &run.given) {
             Ok(observed) => more = also(observation.insert(observed))?,
             // The program has killed it, for example.
             Err(Error::Internal(_)) if !lives(sandbox, &process) => vanished = true,

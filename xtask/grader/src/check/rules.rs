@@ -1,9 +1,6 @@
 //! The rules, by the names that the exercises' `checks` give them: one module per exercise. A rule returns if it holds.
 
-use std::collections::hash_map::RandomState;
 use std::fs;
-use std::hash::{BuildHasher, Hasher};
-use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use super::diagnosis::Diagnosis;
 use super::evidence::{Evidence, describe, shorten};
-use super::observation::{Observation, ProcView};
+use super::observation::{Early, Observation, ProcView};
 use super::probe::{Probe, observe_as, observe_more};
 use super::sandbox::{Invocation, Run, Sandbox};
 use super::stderr::Stderr;
@@ -29,7 +26,10 @@ mod dev;
 mod die;
 mod enter;
 mod escape;
+mod ipc;
+mod layers;
 mod limits;
+mod memory;
 mod name;
 mod overlay;
 mod pid;
@@ -40,10 +40,12 @@ mod rootless;
 mod run;
 mod status;
 mod stop;
+mod sys;
 mod tty;
 mod user;
 mod uts;
 mod veth;
+mod view;
 mod volume;
 
 /// A rule that judges the evidence of one run.
@@ -94,6 +96,11 @@ rules! {
     Own caps: its_capabilities_are_few, it_keeps_what_root_needs, it_gains_no_privileges;
     Own enter: it_joins_all_namespaces, its_root_is_the_containers, its_environment_is_the_containers, its_status_is_passed_on;
     Own user: it_is_that_user, it_is_in_no_other_group, the_group_may_be_left_out, a_killed_run_still_leaves_nothing;
+    Container ipc: it_has_an_ipc_namespace;
+    Own ipc: its_queues_are_in_dev_mqueue;
+    Own memory: its_memory_is_limited, what_takes_more_is_killed;
+    Own layers: its_root_is_the_image, what_a_layer_deletes_is_gone, nothing_of_the_image_stays;
+    Own sys: its_sys_is_its_own, its_sys_is_read_only;
 }
 
 /// Returns the rule that an exercise names.
@@ -120,16 +127,20 @@ impl Rule {
     }
 }
 
+/// Returns the verdict `cannot run here` if this machine lacks what each run of an exercise's solution needs, so that no rule,
+/// not even one of an earlier exercise, can judge a right program here.
+pub fn machine_has_what_it_needs(exercise: &str, sandbox: &Sandbox) -> Checked {
+    match exercise {
+        "sys" => view::can_be_mounted(sandbox, "sysfs"),
+        "veth" => veth::the_kernel_has_veth(),
+        _ => Ok(()),
+    }
+}
+
 /// How long a process may take to appear, or to be gone.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a program may take to end that ends too early.
 const A_MOMENT: Duration = Duration::from_millis(100);
-
-/// Draws a number from a range, anew each time, so that no program can know it.
-fn draw(range: Range<u32>) -> u32 {
-    let random = RandomState::new().build_hasher().finish();
-    range.start + (random % u64::from(range.end - range.start)) as u32
-}
 
 /// Waits for a process with just these words.
 fn wait_for(sandbox: &Sandbox, run: &mut Run<'_>, line: &[&str]) -> Checked<Process> {

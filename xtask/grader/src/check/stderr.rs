@@ -22,6 +22,9 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     (&[&["pivot"]], Some(EBUSY), Diagnosis::PivotRefused),
     (&[&["umount", "unmount", "old"]], Some(EBUSY), Diagnosis::OldRootBusy),
     (&[&["mount"], &["proc"]], Some(EPERM), Diagnosis::ProcRefused),
+    // The namespace that they would show is the host's.
+    (&[&["mount"], &["mqueue"]], Some(EPERM), Diagnosis::ForeignMqueue),
+    (&[&["mount"], &["sysfs"]], Some(EPERM), Diagnosis::ForeignSysfs),
     (&[&["mknod"]], Some(EPERM), Diagnosis::MknodRefused),
     (&[&["mount", "pivot"]], Some(ENOENT), Diagnosis::NothingToMountOn),
     (&[&["private", "slave", "propagation"]], Some(EINVAL), Diagnosis::NotAMountPoint),

@@ -168,9 +168,9 @@ pub enum Told {
     CannotRun(String),
 }
 
-fn cannot_run(found: &NotPassed) -> Option<Outcome> {
+fn cannot_run(found: &NotPassed, graded: &Exercise) -> Option<Outcome> {
     match &found.verdict {
-        Verdict::CannotRun { why, .. } if exercise(found.exercise).needs.is_some() => {
+        Verdict::CannotRun { why, .. } if graded.needs.is_some() || exercise(found.exercise).needs.is_some() => {
             Some(Ok(Told::CannotRun(format!("{}: {why}", found.exercise))))
         }
         _ => None,
@@ -184,7 +184,7 @@ pub fn must_fail(candidate: &Candidate, exercise: &'static Exercise, expected: D
         Some(seen) if seen == expected => Ok(Told::Right),
         _ => found
             .as_ref()
-            .and_then(cannot_run)
+            .and_then(|found| cannot_run(found, exercise))
             .unwrap_or_else(|| Err(format!("should be {}, and is {found:?}", expected.id()))),
     }
 }
@@ -192,7 +192,7 @@ pub fn must_fail(candidate: &Candidate, exercise: &'static Exercise, expected: D
 /// Must it pass all?
 pub fn must_pass(candidate: &Candidate, exercise: &'static Exercise) -> Outcome {
     let Some(found) = first_not_passed(candidate, exercise)? else { return Ok(Told::Right) };
-    cannot_run(&found).unwrap_or_else(|| Err(format!("should pass, and is {found:?}")))
+    cannot_run(&found, exercise).unwrap_or_else(|| Err(format!("should pass, and is {found:?}")))
 }
 
 /// Counts, and says the count; fails with all that went wrong.

@@ -39,7 +39,7 @@ pub fn its_root_is_the_containers(sandbox: &Sandbox) -> Checked {
         let seen = format!("/proc/{pid}/root is {whose}, and not that of process {}", first.pid());
         let expected = "the container's `/`";
         require!(sandbox.host.id(pid, "root")? == first.root.0, RootNotEntered, expected, "{seen}");
-        let second = Observation::of(sandbox, second.clone())?;
+        let second = Observation::of(sandbox, second.clone(), Early::default(), &[])?;
         let seen = format!("/proc/{pid}/cwd leads to {}, outside of its `/`", second.cwd.1.display());
         require!(second.cwd_is_inside, ChrootWithoutChdir, "a directory in the container", "{seen}");
         Ok(())
@@ -47,7 +47,7 @@ pub fn its_root_is_the_containers(sandbox: &Sandbox) -> Checked {
 }
 
 pub fn its_environment_is_the_containers(sandbox: &Sandbox) -> Checked {
-    let [name, value] = ["X", "of-the-host-"].map(|word| format!("{word}{}", draw(1000..1_000_000)));
+    let [name, value] = ["X", "of-the-host-"].map(|word| format!("{word}{}", sandbox.draw.number(1000, 999999)));
     enter(sandbox, &[(&name, &value)], |first, second| {
         let read = |pid| Ok::<_, Error>(String::from_utf8_lossy(&sandbox.host.read(pid, "environ")?).into_owned());
         let (wanted, found) = (read(first.pid())?, read(second.pid)?);
@@ -77,7 +77,7 @@ fn enter(
     also: impl FnOnce(&Observation, &Process) -> Checked,
 ) -> Checked {
     let (evidence, ()) = observe_more(sandbox, &Invocation::default(), |first| {
-        let (word, told) = (draw(1000..1_000_000).to_string(), draw(3..120).cast_signed());
+        let (word, told) = (sandbox.draw.number(1000, 999999).to_string(), sandbox.draw.status());
         let line = ["sh", "-c", SCRIPT, &word];
         let flags = ["enter", &first.pid().to_string()];
         let invocation = Invocation { wrapper: &WITHOUT_RUN, flags: &flags, variables, ..Default::default() };

@@ -167,7 +167,7 @@ fn upper_layers(mounts: &[Mount]) -> impl Iterator<Item = &Path> {
 }
 
 /// Tries to mount one on ./rootfs.
-fn the_kernel_has_overlays(sandbox: &Sandbox) -> Checked {
+pub fn the_kernel_has_overlays(sandbox: &Sandbox) -> Checked {
     let scratch = sandbox.scratch()?;
     let [upper, work, merged] = ["upper", "work", "merged"].map(|name| scratch.path.join(name));
     for directory in [&upper, &work, &merged] {

@@ -14,8 +14,8 @@ const LATER: Duration = Duration::from_millis(2500);
 
 /// SIGTERM reaches the command, and nothing else: what the command does then is its own decision.
 pub fn the_command_receives_term(sandbox: &Sandbox) -> Checked {
-    let told = draw(3..120).cast_signed();
-    let [orphan, handler] = [draw(1000..5000), draw(5000..9000)].map(|seconds| seconds.to_string());
+    let told = sandbox.draw.status();
+    let [orphan, handler] = [sandbox.draw.number(1000, 4999), sandbox.draw.number(5000, 8999)].map(|seconds| seconds.to_string());
     // It outlives the shell that started it, so that nothing but a signal to all processes ends it.
     let leave_behind = format!(r#"sh -c "kill -9 \$PPID; exec sleep {orphan}"; :"#);
     let script = r#"trap 'sleep $2; exit $3' TERM; sh -c "$1"; while :; do sleep 0.02; done"#;
@@ -54,7 +54,7 @@ pub fn the_command_receives_term(sandbox: &Sandbox) -> Checked {
 
 /// A command that SIGTERM kills makes 143 of the status.
 pub fn an_end_by_term_is_143(sandbox: &Sandbox) -> Checked {
-    let line = ["sleep", &draw(1000..9000).to_string()];
+    let line = ["sleep", &sandbox.draw.number(1000, 8999).to_string()];
     let mut run = sandbox.start(&Invocation::default(), &line)?;
     let command = wait_for(sandbox, &mut run, &line)?;
     settle(&mut run)?;
@@ -68,8 +68,8 @@ pub fn an_end_by_term_is_143(sandbox: &Sandbox) -> Checked {
 
 /// What doesn't end in time is killed, with everything in the container.
 pub fn then_everything_is_killed(sandbox: &Sandbox) -> Checked {
-    let seconds = draw(1..3);
-    let sleep = draw(1000..9000).to_string();
+    let seconds = sandbox.draw.number(1, 2);
+    let sleep = sandbox.draw.number(1000, 8999).to_string();
     let flags = [FLAG, &seconds.to_string()];
     let invocation = Invocation { flags: &flags, ..Default::default() };
     let line = ["sh", "-c", r#"trap "" TERM; sleep $0; :"#, &sleep];

@@ -55,7 +55,7 @@ pub fn the_terminal_comes_back(sandbox: &Sandbox) -> Checked {
         let (mut run, shell, told) = start_shell(sandbox, &terminal)?;
         let (expected_status, how) = match end {
             End::ByItself => (told, "ended"),
-            End::Killed => (128 + Signal::SIGKILL as i32, "was killed"),
+            End::Killed => (128 + Signal::SIGKILL as u8, "was killed"),
         };
         match end {
             End::ByItself => terminal.type_line(&format!("exit {told}")),
@@ -82,7 +82,7 @@ pub fn the_terminal_comes_back(sandbox: &Sandbox) -> Checked {
 /// A `run` in the background leaves the terminal to whoever has it.
 pub fn it_takes_no_terminal_from_others(sandbox: &Sandbox) -> Checked {
     let mut terminal = Terminal::open()?;
-    let told = draw(3..120).cast_signed();
+    let told = sandbox.draw.status();
     let mut run = terminal.start(sandbox, SHELL, &["sh", "-c", "exit $0", &told.to_string()])?;
     let expected = "the foreground is still the caller's group";
     let Some(caller) = stopped_caller(sandbox, &mut run, SHELL)? else {
@@ -102,9 +102,9 @@ pub fn it_takes_no_terminal_from_others(sandbox: &Sandbox) -> Checked {
 }
 
 /// Starts an interactive shell in the container, and waits until it has the terminal. Returns it, and a status to end with.
-fn start_shell<'a>(sandbox: &'a Sandbox, terminal: &Terminal) -> Checked<(Run<'a>, Process, i32)> {
-    let told = draw(3..120).cast_signed();
-    let line = ["sh", "-i", "-s", &draw(1000..9000).to_string()];
+fn start_shell<'a>(sandbox: &'a Sandbox, terminal: &Terminal) -> Checked<(Run<'a>, Process, u8)> {
+    let told = sandbox.draw.status();
+    let line = ["sh", "-i", "-s", &sandbox.draw.number(1000, 8999).to_string()];
     let mut run = terminal.start(sandbox, SCRIPT, &line)?;
     let shell = wait_for(sandbox, &mut run, &line)?;
     let has_it = |group: Group| group.terminal != 0 && group.foreground == group.own;

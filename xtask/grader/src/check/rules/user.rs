@@ -40,7 +40,7 @@ pub fn the_group_may_be_left_out(sandbox: &Sandbox) -> Checked {
 pub fn a_killed_run_still_leaves_nothing(sandbox: &Sandbox) -> Checked {
     let (uid, gid) = two_numbers(sandbox)?;
     let user = format!("{uid}:{gid}");
-    let line = ["sleep", &draw(1000..9000).to_string()];
+    let line = ["sleep", &sandbox.draw.number(1000, 8999).to_string()];
     let mut run = sandbox.start(&Invocation { flags: &[FLAG, &user], ..Default::default() }, &line)?;
     wait_for(sandbox, &mut run, &line)?;
     sandbox.signal(run.pid()?, Signal::SIGKILL)?;
@@ -63,7 +63,7 @@ fn require_groups(sandbox: &Sandbox, user: &str, gid: u32) -> Checked {
 
 /// Runs the program from a caller that is in groups of the host's, and returns the command's PID and its ids.
 fn observe_ids(sandbox: &Sandbox, flags: &[&str]) -> Checked<(Pid, Ids)> {
-    let groups = [0, draw(1000..30_000), draw(30_000..60_000)].map(Gid::from_raw);
+    let groups = [0, sandbox.draw.number(1000, 29999), sandbox.draw.number(30_000, 59999)].map(Gid::from_raw);
     setgroups(&groups).context("setgroups")?;
     let invocation = Invocation { flags, ..Default::default() };
     let (evidence, ids) = observe_more(sandbox, &invocation, |command| {
@@ -78,7 +78,7 @@ fn observe_ids(sandbox: &Sandbox, flags: &[&str]) -> Checked<(Pid, Ids)> {
 
 /// Draws a UID and another GID, if other users than root exist in this user namespace.
 fn two_numbers(sandbox: &Sandbox) -> Checked<(u32, u32)> {
-    let (uid, gid) = (draw(1000..30_000), draw(30_000..60_000));
+    let (uid, gid) = (sandbox.draw.number(1000, 29999), sandbox.draw.number(30_000, 59999));
     let has = |map: &str, id: u32| -> Result<bool> {
         let map = sandbox.machine.read(None, map).with_context(|| format!("reading {map}"))?;
         let map = String::from_utf8_lossy(&map).into_owned();

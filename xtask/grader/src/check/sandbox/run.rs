@@ -233,7 +233,7 @@ impl Run<'_> {
     /// Observes the container of the command, so that the standing rules are applied when it has ended.
     pub fn observe(&mut self, command: &Process) -> Checked {
         let early = Early::of(self.sandbox, command);
-        self.observation = Some(Observation::of(self.sandbox, command.clone(), early, self)?);
+        self.observation = Some(Observation::of(self.sandbox, command.clone(), early, &self.given)?);
         Ok(())
     }
 

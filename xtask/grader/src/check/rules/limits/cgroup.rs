@@ -23,8 +23,42 @@ pub const START: &str = "start";
 const SANDBOX: &str = "sandbox";
 const PREFIX: &str = "mini-docker-check-";
 
-/// A tree of cgroups, by its controllers: cgroups(7). In version 1 `pids` has a tree, perhaps with others; in version 2 all
-/// share one, which is listed without any.
+/// What limits a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    Pids,
+    Memory,
+}
+
+impl Controller {
+    pub fn name(self) -> &'static str {
+        match self {
+            Controller::Pids => "pids",
+            Controller::Memory => "memory",
+        }
+    }
+
+    /// Returns the name of the file that has the limit.
+    pub fn limit(self, unified: bool) -> &'static str {
+        match self {
+            Controller::Pids => "pids.max",
+            Controller::Memory if unified => "memory.max",
+            Controller::Memory => "memory.limit_in_bytes",
+        }
+    }
+}
+
+/// Parses a limit: a number, or `max` for none. Version 1 has no word for none in a memory limit, and shows the largest number
+/// of bytes that are whole pages.
+fn parse_limit(text: &str) -> Option<u64> {
+    text.trim().parse().ok().filter(|limit| *limit < i64::MAX as u64 - MOST_PAGE_SIZE)
+}
+
+/// No machine has larger pages.
+const MOST_PAGE_SIZE: u64 = 1 << 20;
+
+/// A tree of cgroups, by its controllers: cgroups(7). In version 1 each controller has a tree, perhaps with others; in version 2
+/// all share one, which is listed without any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree(String);
 
@@ -51,10 +85,11 @@ fn lines(table: &str) -> impl Iterator<Item = (&str, &str)> {
     table.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'))
 }
 
-/// Returns the directories in which a cgroup with the pids controller may be made: where this process is, and those above.
-fn places(table: &str, mounts: &[Mount]) -> Vec<(Tree, PathBuf)> {
+/// Returns the directories in which a cgroup with that controller may be made: where this process is, and those above.
+fn places(table: &str, mounts: &[Mount], controller: Controller) -> Vec<(Tree, PathBuf)> {
     let mut places = Vec::new();
-    for (controllers, path) in lines(table).filter(|(all, _)| all.is_empty() || all.split(',').any(|it| it == "pids")) {
+    let has_it = |all: &str| all.is_empty() || all.split(',').any(|it| it == controller.name());
+    for (controllers, path) in lines(table).filter(|(all, _)| has_it(all)) {
         let tree = Tree(controllers.to_owned());
         // In a container only a part of the tree may be mounted.
         let Some(mount) = mounts.iter().find(|mount| tree.is_mounted_at(mount)) else { continue };
@@ -69,6 +104,7 @@ fn places(table: &str, mounts: &[Mount]) -> Vec<(Tree, PathBuf)> {
 pub struct Cgroup<'a> {
     sandbox: &'a Sandbox,
     pub tree: Tree,
+    controller: Controller,
     directory: OwnedFd,
     parent: OwnedFd,
     name: String,
@@ -78,20 +114,20 @@ pub struct Cgroup<'a> {
 
 impl<'a> Cgroup<'a> {
     /// Makes a cgroup where this process may, moves in, and hides everything above.
-    pub fn make(sandbox: &'a Sandbox) -> Checked<Cgroup<'a>> {
+    pub fn make(sandbox: &'a Sandbox, controller: Controller) -> Checked<Cgroup<'a>> {
         if Path::new(CGROUPS).is_dir() {
             // What the sandbox has covered.
             umount2(CGROUPS, MntFlags::MNT_DETACH).context("umount2(\"/sys/fs/cgroup\", MNT_DETACH)")?;
         }
         let table = String::from_utf8_lossy(&sandbox.machine.read(None, "cgroup")?).into_owned();
-        let places = places(&table, &mountinfo::parse(&sandbox.machine.read(None, "mountinfo")?));
+        let places = places(&table, &mountinfo::parse(&sandbox.machine.read(None, "mountinfo")?), controller);
         let cure = "It takes a cgroup that is yours: be root, or put `systemd-run --user --scope -p Delegate=yes` before \
                     the command.";
         let mut refusal = None;
         for (tree, place) in &places {
             // The first place of each tree is where we are.
             let home = places.iter().find(|(it, _)| it == tree).map_or(place, |(_, home)| home);
-            match Cgroup::make_at(sandbox, tree, place, home) {
+            match Cgroup::make_at(sandbox, controller, tree, place, home) {
                 Ok(cgroup) => {
                     cgroup.hide_what_is_above().map_err(|error| cannot_run(format!("{error:#}"), cure))?;
                     return Ok(cgroup);
@@ -99,11 +135,17 @@ impl<'a> Cgroup<'a> {
                 Err(error) => refusal = refusal.or(Some(format!("{error:#}"))),
             }
         }
-        let none = "this machine has mounted no cgroups with a pids controller";
-        Err(cannot_run(refusal.unwrap_or_else(|| none.into()), cure))
+        let none = || format!("this machine has mounted no cgroups with a {} controller", controller.name());
+        Err(cannot_run(refusal.unwrap_or_else(none), cure))
     }
 
-    fn make_at(sandbox: &'a Sandbox, tree: &Tree, place: &Path, home: &Path) -> Result<Cgroup<'a>> {
+    fn make_at(
+        sandbox: &'a Sandbox,
+        controller: Controller,
+        tree: &Tree,
+        place: &Path,
+        home: &Path,
+    ) -> Result<Cgroup<'a>> {
         let open = |path: &Path, flags| {
             nix::fcntl::open(path, flags | OFlag::O_CLOEXEC, Mode::empty()).with_context(|| format!("open({path:?})"))
         };
@@ -117,14 +159,15 @@ impl<'a> Cgroup<'a> {
             let directory = open(&path, DIRECTORY)?;
             if tree.is_unified() {
                 let controllers = fs::read_to_string(path.join("cgroup.controllers"))?;
-                let has_pids = controllers.split_whitespace().any(|it| it == "pids");
-                ensure!(has_pids, "{} has no pids controller to give", place.display());
+                let name = controller.name();
+                let has_it = controllers.split_whitespace().any(|it| it == name);
+                ensure!(has_it, "{} has no {name} controller to give", place.display());
             }
             write_to(&directory, "cgroup.procs", "0").with_context(|| format!("write({path:?}/cgroup.procs)"))?;
             Ok(directory)
         };
         let directory = enter().inspect_err(|_| _ = fs::remove_dir(&path))?;
-        Ok(Cgroup { sandbox, tree: tree.clone(), directory, parent, name, home })
+        Ok(Cgroup { sandbox, tree: tree.clone(), controller, directory, parent, name, home })
     }
 
     /// Makes this cgroup the top of the tree, for us and for the program.
@@ -138,10 +181,10 @@ impl<'a> Cgroup<'a> {
             }
             let ours = open_directory(&self.directory, SANDBOX)?;
             write_to(&ours, "cgroup.procs", "0").context("write(cgroup.procs)")?;
-            write_to(&self.directory, "cgroup.subtree_control", "+pids").context("write(cgroup.subtree_control)")?;
+            write_to(&self.directory, "cgroup.subtree_control", &format!("+{}", self.controller.name())).context("write(cgroup.subtree_control)")?;
         } else {
             self.sandbox.mount_tmpfs(Path::new(CGROUPS))?;
-            let (point, data) = (Path::new(CGROUPS).join("pids"), Some(self.tree.0.as_str()));
+            let (point, data) = (Path::new(CGROUPS).join(self.controller.name()), Some(self.tree.0.as_str()));
             fs::create_dir(&point).context("mkdir")?;
             mount(Some("cgroup"), &point, Some("cgroup"), MsFlags::empty(), data).context("mount(\"cgroup\")")?;
         }
@@ -149,11 +192,11 @@ impl<'a> Cgroup<'a> {
     }
 
     /// Returns the lowest limit from `path` up to this cgroup, this one excluded.
-    pub fn limit_of(&self, path: &Path) -> Option<u32> {
+    pub fn limit_of(&self, path: &Path) -> Option<u64> {
         let below = path.strip_prefix("/").unwrap_or(path);
         let directories = below.ancestors().filter(|it| !it.as_os_str().is_empty());
-        // `max`, or a number.
-        directories.filter_map(|it| read_from(&self.directory, &it.join("pids.max")).ok()?.trim().parse().ok()).min()
+        let file = self.controller.limit(self.tree.is_unified());
+        directories.filter_map(|it| parse_limit(&read_from(&self.directory, &it.join(file)).ok()?)).min()
     }
 
     /// Returns the cgroups below, except ours.
@@ -234,7 +277,7 @@ mod tests {
     }
 
     fn found(table: &str, mounts: &[Mount]) -> Vec<(String, String)> {
-        places(table, mounts).into_iter().map(|(tree, path)| (tree.0, path.display().to_string())).collect()
+        places(table, mounts, Controller::Pids).into_iter().map(|(tree, path)| (tree.0, path.display().to_string())).collect()
     }
 
     #[test]
@@ -248,6 +291,30 @@ mod tests {
         assert_eq!(found(table, &mounts), folders.map(|folder| ("pids".to_owned(), folder.to_owned())));
         assert_eq!(Tree("pids".into()).path_in(table), Some("/user/a:b"));
         assert_eq!(Tree(String::new()).path_in(table), None);
+    }
+
+    #[test]
+    fn version_1_has_another_tree_for_memory() {
+        let table = "8:pids:/user\n4:cpu,memory:/a\n0::/\n";
+        let mounts = [
+            mount("/", "/sys/fs/cgroup/pids", "cgroup", "rw,pids"),
+            mount("/", "/sys/fs/cgroup/memory", "cgroup", "rw,cpu,memory"),
+        ];
+        let places = places(table, &mounts, Controller::Memory);
+        let paths = ["/sys/fs/cgroup/memory/a", "/sys/fs/cgroup/memory"];
+        assert_eq!(places, paths.map(|path| (Tree("cpu,memory".into()), PathBuf::from(path))));
+        assert_eq!(Controller::Memory.limit(false), "memory.limit_in_bytes");
+        assert_eq!(Controller::Memory.limit(true), "memory.max");
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_none() {
+        assert_eq!(parse_limit("max\n"), None);
+        assert_eq!(parse_limit("67108864\n"), Some(64 << 20));
+        // Version 1, with pages of 4 KiB and of 64 KiB.
+        assert_eq!(parse_limit("9223372036854771712\n"), None);
+        assert_eq!(parse_limit("9223372036854710272\n"), None);
+        assert_eq!(parse_limit(""), None);
     }
 
     #[test]

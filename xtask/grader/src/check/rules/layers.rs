@@ -1,0 +1,280 @@
+//! Exercise `layers`: an overlay of the rootfs and the two layers of an image. The names in the image are drawn for each check.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use lab::procfs::Pid;
+use nix::fcntl::OFlag;
+
+use super::overlay::the_kernel_has_overlays;
+use super::*;
+
+const FLAG: &str = "--image";
+const WHITEOUT: &str = ".wh.";
+const OPAQUE: &str = ".wh..wh..opq";
+
+/// The paths in an image, and what they should look like from inside.
+struct Image {
+    /// A file that the rootfs has, and that 2.tar deletes.
+    in_rootfs: String,
+    /// Files that must be there, each with its text and the layer that it is of.
+    present: Vec<(String, String, u8)>,
+    /// A file that both layers have, and the text that 2.tar gives it.
+    replaced: (String, String),
+    /// Files that whiteouts delete.
+    deleted: Vec<String>,
+    /// Files that an opaque directory hides.
+    hidden: Vec<String>,
+    /// The whiteouts themselves.
+    whiteouts: Vec<String>,
+}
+
+impl Image {
+    /// Writes `1.tar` and `2.tar` into a directory, and a file into the rootfs.
+    fn make(sandbox: &Sandbox, directory: &Path) -> Checked<Image> {
+        let mut names = (0..).map(|number: u32| format!("{number}{}", sandbox.draw.word()));
+        let mut name = || names.next().unwrap_or_default();
+        let [merged, opaque, whole, inner] = [name(), name(), name(), name()];
+        let [a, b, c, d, e, f] = [name(), name(), name(), name(), name(), name()];
+        let (replaced, in_rootfs) = (name(), name());
+        let text = || sandbox.draw.word();
+        let first = [
+            (a.clone(), text()),
+            (replaced.clone(), text()),
+            (b.clone(), text()),
+            (format!("{merged}/{a}"), text()),
+            (format!("{merged}/{b}"), text()),
+            (format!("{opaque}/{c}"), text()),
+            (format!("{opaque}/{inner}/{d}"), text()),
+            (format!("{whole}/{inner}/{e}"), text()),
+        ];
+        let whiteouts = [
+            format!("{WHITEOUT}{b}"),
+            format!("{WHITEOUT}{whole}"),
+            format!("{WHITEOUT}{in_rootfs}"),
+            format!("{merged}/{WHITEOUT}{b}"),
+            format!("{opaque}/{OPAQUE}"),
+        ];
+        let second = [
+            (replaced.clone(), text()),
+            (f.clone(), text()),
+            (format!("{merged}/{c}"), text()),
+            (format!("{opaque}/{e}"), text()),
+            (format!("{opaque}/{inner}/{f}"), text()),
+        ];
+        pack(directory, 1, &first, &[])?;
+        pack(directory, 2, &second, &whiteouts)?;
+        let path = sandbox.directory.join("rootfs").join(&in_rootfs);
+        fs::write(&path, "").with_context(|| format!("writing {}", path.display()))?;
+        let kept = first.iter().filter(|(path, _)| [&a, &format!("{merged}/{a}")].contains(&path));
+        let kept = kept.map(|(path, text)| (path.clone(), text.clone(), 1));
+        let added = second[1..].iter().map(|(path, text)| (path.clone(), text.clone(), 2));
+        Ok(Image {
+            present: kept.chain(added).collect(),
+            replaced: second[0].clone(),
+            deleted: vec![b.clone(), format!("{whole}/{inner}/{e}"), in_rootfs.clone(), format!("{merged}/{b}")],
+            hidden: vec![format!("{opaque}/{c}"), format!("{opaque}/{inner}/{d}")],
+            whiteouts: whiteouts.to_vec(),
+            in_rootfs,
+        })
+    }
+}
+
+/// Packs files with a text, and empty ones, into a layer.
+fn pack(directory: &Path, number: u8, files: &[(String, String)], empty: &[String]) -> Checked {
+    let source = directory.join("source");
+    let empty = empty.iter().map(|path| (path, ""));
+    for (path, text) in files.iter().map(|(path, text)| (path, text.as_str())).chain(empty) {
+        let path = source.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(&source)).context("mkdir on the throwaway host")?;
+        fs::write(&path, text).context("writing on the throwaway host")?;
+    }
+    let mut tar = Command::new("tar");
+    tar.arg("-cf").arg(directory.join(format!("{number}.tar"))).arg("-C").arg(&source).arg(".");
+    let output = tar.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| cannot_run(format!("tar(1): {error}"), "Install tar."))?;
+    let said = shorten(&String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() {
+        return Err(cannot_run(format!("tar(1): {said}"), "Install GNU tar."));
+    }
+    Ok(fs::remove_dir_all(&source)?)
+}
+
+/// What was observed of the image.
+#[derive(Default)]
+struct Seen {
+    is_overlay: bool,
+    /// Of each path of the image that is there, its text.
+    files: Vec<(String, String)>,
+    is_read_only: bool,
+    /// The directories that the overlays of the command's mount namespace were mounted with.
+    layers: Vec<PathBuf>,
+}
+
+impl Seen {
+    fn text(&self, path: &str) -> Option<&str> {
+        self.files.iter().find(|(it, _)| it == path).map(|(_, text)| text.as_str())
+    }
+
+    fn first<'a>(&self, paths: &'a [String]) -> Option<&'a String> {
+        paths.iter().find(|path| self.text(path).is_some())
+    }
+}
+
+/// What a run with an image shows, and leaves.
+struct Outcome<'a> {
+    evidence: Evidence<'a>,
+    image: Image,
+    seen: Seen,
+    changed: Vec<(Diagnosis, String)>,
+}
+
+fn observe_image(sandbox: &Sandbox) -> Checked<Outcome<'_>> {
+    the_kernel_has_overlays(sandbox)?;
+    let scratch = sandbox.scratch()?;
+    let directory = scratch.path.join(sandbox.draw.word());
+    fs::create_dir(&directory).context("mkdir on the throwaway host")?;
+    let image = Image::make(sandbox, &directory)?;
+    let rootfs = sandbox.directory.join("rootfs");
+    let before = (tree(&rootfs), tree(&directory), names(&sandbox.directory));
+    let flags = [FLAG, &directory.to_string_lossy()];
+    let invocation = Invocation { flags: &flags, ..Default::default() };
+    let written = sandbox.draw.word();
+    let result = observe_more(sandbox, &invocation, |command| {
+        let pid = command.pid();
+        let replaced = std::slice::from_ref(&image.replaced.0);
+        let present: Vec<_> = image.present.iter().map(|(path, ..)| path.clone()).collect();
+        let all = [&present, replaced, &image.deleted, &image.hidden, &image.whiteouts].into_iter().flatten();
+        Ok(Seen {
+            is_overlay: command.is_overlay,
+            files: all.filter_map(|path| Some((path.clone(), read_inside(sandbox, pid, path)?))).collect(),
+            is_read_only: sandbox.host.open_inside(pid, &written, OFlag::O_CREAT | OFlag::O_WRONLY).is_err(),
+            layers: layers(&command.mounts),
+        })
+    });
+    let after = (tree(&rootfs), tree(&directory), names(&sandbox.directory));
+    let mut changed = Vec::new();
+    let mut compare = |diagnosis, what: &str, before: &BTreeSet<PathBuf>, after: &BTreeSet<PathBuf>| {
+        let new = after.difference(before).next().map(|path| format!("{what} has {} afterwards", path.display()));
+        let gone = before.difference(after).next().map(|path| format!("{what} had {} before", path.display()));
+        changed.extend(new.or(gone).map(|seen| (diagnosis, seen)));
+    };
+    compare(Diagnosis::RootfsChanged, "./rootfs", &before.0, &after.0);
+    compare(Diagnosis::ImageChanged, "DIR", &before.1, &after.1);
+    compare(Diagnosis::LayersLeft, "the directory that `run` starts in", &before.2, &after.2);
+    // The next check begins with the rootfs as it was.
+    for path in after.0.difference(&before.0).filter(|path| image_has(&image, path)) {
+        let _ = fs::remove_file(rootfs.join(path)).or_else(|_| fs::remove_dir_all(rootfs.join(path)));
+    }
+    for name in after.2.difference(&before.2) {
+        let _ = fs::remove_dir_all(sandbox.directory.join(name));
+    }
+    let _ = fs::remove_file(rootfs.join(&image.in_rootfs));
+    let _ = fs::remove_file(rootfs.join(&written));
+    let (evidence, seen) = result?;
+    evidence.command_with(FLAG)?;
+    let left = seen.layers.iter().map(|layer| sandbox.directory.join(layer));
+    let has_ours = |layer: &PathBuf| image.present.iter().any(|(path, ..)| layer.join(path).exists());
+    let left = left.filter(|layer| *layer != rootfs).find(|layer| has_ours(layer) || layer.join(&written).exists());
+    changed.extend(left.map(|layer| (Diagnosis::LayersLeft, format!("{} is still on the host", layer.display()))));
+    Ok(Outcome { evidence, image, seen, changed })
+}
+
+/// True if a new path in the rootfs begins with a name of the image.
+fn image_has(image: &Image, path: &Path) -> bool {
+    let first = |path: &str| PathBuf::from(path.split('/').next().unwrap_or_default());
+    let present = image.present.iter().map(|(path, ..)| path).chain([&image.replaced.0]);
+    let all = present.chain(&image.deleted).chain(&image.hidden).chain(&image.whiteouts);
+    all.map(|it| first(it)).any(|it| path.starts_with(it))
+}
+
+/// Returns the text of a file in the command's `/`.
+fn read_inside(sandbox: &Sandbox, pid: Pid, path: &str) -> Option<String> {
+    // A whiteout that is shown is a device that can't be opened.
+    sandbox.host.open_inside(pid, path, OFlag::O_PATH | OFlag::O_NOFOLLOW).ok()?;
+    let mut text = String::new();
+    if let Ok(file) = sandbox.host.open_inside(pid, path, OFlag::O_RDONLY) {
+        let _ = fs::File::from(file).take(1 << 10).read_to_string(&mut text);
+    }
+    Some(text)
+}
+
+/// Returns the paths of the layers of all overlays.
+fn layers(mounts: &[Mount]) -> Vec<PathBuf> {
+    let options = mounts.iter().filter(|it| it.kind == "overlay").flat_map(|it| it.super_options.split(','));
+    let lists = options.filter_map(|it| it.strip_prefix("upperdir=").or(it.strip_prefix("lowerdir=")));
+    lists.flat_map(|it| it.split(':')).map(PathBuf::from).collect()
+}
+
+/// Returns the paths of everything in a directory.
+fn tree(top: &Path) -> BTreeSet<PathBuf> {
+    let mut all = BTreeSet::new();
+    let mut directories = vec![PathBuf::new()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(top.join(&directory)).into_iter().flatten().flatten() {
+            let path = directory.join(entry.file_name());
+            if entry.file_type().is_ok_and(|it| it.is_dir()) {
+                directories.push(path.clone());
+            }
+            all.insert(path);
+        }
+    }
+    all
+}
+
+fn names(directory: &Path) -> BTreeSet<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name().into()).collect()
+}
+
+pub fn its_root_is_the_image(sandbox: &Sandbox) -> Checked {
+    let Outcome { evidence, image, seen, .. } = observe_image(sandbox)?;
+    let pid = evidence.command()?.pid();
+    let has_any = image.present.iter().any(|(path, ..)| seen.text(path).is_some());
+    let expected = "the files of both layers";
+    require!(has_any, NoLayers, expected, "in /proc/{pid}/root there is no file of the image");
+    let missing = image.present.iter().find(|(path, text, _)| seen.text(path) != Some(text));
+    if let Some((path, _, layer)) = missing {
+        return Err(fail!(LayerMissing, expected, "there is no /proc/{pid}/root/{path}, which is in {layer}.tar"));
+    }
+    let (path, text) = &image.replaced;
+    let found = seen.text(path);
+    let seen_text = format!("1.tar and 2.tar have a file {path}, and /proc/{pid}/root/{path} is not the one of 2.tar");
+    require!(found == Some(text), LayersSwapped, "2.tar lies on 1.tar", "{seen_text}");
+    let expected = "an overlay, with ./rootfs as the lowest layer";
+    require!(seen.is_overlay, NotAnOverlay, expected, "/proc/{pid}/root is another file system");
+    let expected = "the command can write to its `/`";
+    require!(!seen.is_read_only, RootfsReadOnly, expected, "a file can't be created in /proc/{pid}/root");
+    Ok(())
+}
+
+pub fn what_a_layer_deletes_is_gone(sandbox: &Sandbox) -> Checked {
+    let Outcome { evidence, image, seen, changed } = observe_image(sandbox)?;
+    let pid = evidence.command()?.pid();
+    if let Some(path) = seen.first(&image.whiteouts) {
+        let seen = format!("there is a /proc/{pid}/root/{path}");
+        return Err(fail!(WhiteoutShown, "a whiteout deletes, and is not a file in the container", "{seen}"));
+    }
+    // A program that deletes it there has understood the whiteout.
+    let is_kept = !changed.iter().any(|(diagnosis, _)| *diagnosis == Diagnosis::RootfsChanged);
+    if let Some(path) = seen.first(&image.deleted).filter(|_| is_kept) {
+        let of = if *path == image.in_rootfs { "of ./rootfs" } else { "of 1.tar" };
+        let seen = format!("2.tar deletes {path} {of}, and there is a /proc/{pid}/root/{path}");
+        return Err(fail!(WhiteoutIgnored, "what is deleted is not there", "{seen}"));
+    }
+    if let Some(path) = seen.first(&image.hidden) {
+        let seen = format!("2.tar has {OPAQUE} in a directory of {path}, and there is a /proc/{pid}/root/{path}");
+        return Err(fail!(OpaqueIgnored, "nothing of 1.tar in that directory or below", "{seen}"));
+    }
+    Ok(())
+}
+
+pub fn nothing_of_the_image_stays(sandbox: &Sandbox) -> Checked {
+    let Outcome { evidence, changed, .. } = observe_image(sandbox)?;
+    super::proc::no_mount_is_left(&evidence)?;
+    match changed.into_iter().next() {
+        None => Ok(()),
+        Some((diagnosis, seen)) => Err(failure(diagnosis, seen, "as it was before the run")),
+    }
+}

@@ -1,0 +1,46 @@
+//! Exercise `memory`: a cgroup that limits the memory, and what the kernel does when it is used up.
+
+use std::os::unix::process::ExitStatusExt;
+
+use super::limits::cgroup::{Cgroup, Controller};
+use super::limits::{MOVE_TO_START, it_is_limited};
+use super::*;
+
+const FLAG: &str = "--memory";
+/// What the kernel kills with, as a shell reports it.
+const KILLED: i32 = 128 + Signal::SIGKILL as i32;
+/// A command that doubles a variable until it is that long.
+const HOG: &str = "x=0123456789abcdef; while [ ${#x} -lt $1 ]; do x=$x$x; done; echo $0";
+
+/// Draws a number of bytes. It is enough for an interpreter, and it is whole pages, even those of 64 KiB, because version 1
+/// rounds to them.
+fn limit(sandbox: &Sandbox) -> u64 {
+    u64::from(768 + 2 * sandbox.draw.number(0, 127) + 1) << 16
+}
+
+pub fn its_memory_is_limited(sandbox: &Sandbox) -> Checked {
+    it_is_limited(sandbox, Controller::Memory, FLAG, limit(sandbox))
+}
+
+/// A command that touches more than the limit is killed, and `run` reports that.
+pub fn what_takes_more_is_killed(sandbox: &Sandbox) -> Checked {
+    let top = Cgroup::make(sandbox, Controller::Memory)?;
+    let wrapper: &[&str] = if top.tree.is_unified() { &MOVE_TO_START } else { &[] };
+    let (limit, word) = (limit(sandbox), sandbox.draw.word());
+    let invocation = Invocation { flags: &[FLAG, &limit.to_string()], wrapper, ..Default::default() };
+    let mut run = sandbox.start(&invocation, &["sh", "-c", HOG, &word, &(3 * limit).to_string()])?;
+    run.end_input();
+    let status = run.wait()?;
+    let seen = format!("with `{FLAG} {limit}`, a command took {} bytes, and `run` ended with ", 3 * limit);
+    let expected = format!("the kernel kills the command, and `run` reports {KILLED}");
+    let has_all = run.stdout().contains(&word);
+    require!(!has_all, LimitTooHigh, expected, "{seen}{}", describe(status));
+    if status.code() == Some(KILLED) {
+        return Ok(());
+    }
+    let said = shorten(&run.stderr());
+    if status.signal() == Some(Signal::SIGKILL as i32) {
+        return Err(fail!(RunKilled, expected, "{seen}{}", describe(status)));
+    }
+    Err(fail!(SignalLost, expected, "{seen}{}; on stderr: {said}", describe(status)))
+}
