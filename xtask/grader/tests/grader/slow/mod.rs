@@ -1,6 +1,5 @@
 //! What the everyday run of `cargo xtask test` leaves out.
 
-mod cheats;
 mod hostile;
 mod mutants;
-mod shapes;
+mod programs;
