@@ -1,5 +1,4 @@
-//! What the everyday run of `cargo xtask test` leaves out.
+//! What takes long. The everyday run of `cargo xtask test` leaves out the tests that are marked `#[ignore]`.
 
+mod corpus;
 mod hostile;
-mod mutants;
-mod programs;
