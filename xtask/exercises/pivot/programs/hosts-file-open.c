@@ -2,7 +2,7 @@
 #include "pivot.h"
 
 void make_mounts_private(void) {
-    check(dup3(open("/etc/passwd", O_RDWR), 9, O_CLOEXEC), "dup3");
+    check(dup3(open("/etc/passwd", O_RDONLY), 9, O_CLOEXEC), "dup3");
     check(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount /");
 }
 
