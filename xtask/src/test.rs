@@ -57,11 +57,6 @@ const GROUPS: &[Group] = &[
             (!is_alpine).then_some("an Alpine rootfs: --source alpine, or the path of one")
         },
     },
-    Group {
-        module: "in_other_languages::",
-        what: "containers in Go and Python, and bwrap",
-        missing: |_| ["go", "python3", "bwrap"].into_iter().find(|name| on_path(name).is_none()),
-    },
 ];
 
 /// Runs the tests. The exit status is success only if all of them pass.

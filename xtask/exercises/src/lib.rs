@@ -6,6 +6,7 @@
 //! | `starter.diff` | the changes that make the starter, if it isn't a program as it stands |
 //! | `solution.diff` | the changes that make the solution, if it isn't a program as it stands |
 //! | `mutants.diff` | wrong programs, and right ones of another shape, as changes of the solution |
+//! | `programs/` | wrong programs, and right ones of another shape, in any language; see [`Program`] |
 //!
 //! The three `.diff` files have one format, see [`edits`]; `diagnoses.md` is described at [`Diagnosis`].
 //!
@@ -20,9 +21,11 @@ use anyhow::{Context, Result, bail, ensure};
 
 mod diagnoses;
 pub mod edits;
+mod programs;
 mod text;
 
 pub use diagnoses::{DIAGNOSES, Diagnosis, diagnoses};
+pub use programs::Program;
 
 /// Where the exercises are, from the top of the repository.
 pub const EXERCISES: &str = "xtask/exercises";
@@ -341,6 +344,18 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn every_program_wants_diagnoses_and_exercises_that_exist() {
+        let exercises = all(root()).unwrap();
+        let diagnoses: Vec<_> = diagnoses(root()).unwrap().into_iter().map(|it| it.id).collect();
+        for Program { name, wants, also, .. } in exercises.iter().flat_map(|it| it.programs(root()).unwrap()) {
+            let unknown: Vec<_> = wants.iter().filter(|id| !diagnoses.contains(id)).collect();
+            assert!(unknown.is_empty(), "{name} wants {unknown:?}");
+            let unknown: Vec<_> = also.iter().filter(|id| !exercises.iter().any(|it| it.id == **id)).collect();
+            assert!(unknown.is_empty(), "{name} is also for {unknown:?}");
+        }
     }
 
     #[test]

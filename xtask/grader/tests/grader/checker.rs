@@ -85,15 +85,20 @@ pub fn build_static(set: &str, name: &str, source: &str) -> PathBuf {
     program
 }
 
-/// Builds a C program, which is to compile without a warning.
-pub fn compile_c(source: &Path) -> PathBuf {
-    let folder = lab::cargo::target_directory().unwrap().join("test-programs/c");
-    fs::create_dir_all(&folder).unwrap();
-    let program = folder.join(source.file_stem().unwrap());
+/// Returns a directory for the programs of one kind.
+pub fn test_programs(kind: &str) -> PathBuf {
+    let directory = lab::cargo::target_directory().unwrap().join("test-programs").join(kind);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+/// Builds a C program, which must compile without a warning.
+pub fn compile_c(name: &str, sources: &[&Path], link: &str) -> PathBuf {
+    let program = test_programs("c").join(name);
     let mut gcc = Command::new("gcc");
-    gcc.args(["-std=gnu17", "-Wall", "-Wextra", "-Werror", "-O1", "-o"]).arg(&program).arg(source);
+    gcc.args(["-std=gnu17", "-Wall", "-Wextra", "-Werror", "-O1", link, "-o"]).arg(&program).args(sources);
     let status = gcc.status().expect("gcc is not there, and Rust links with it, too");
-    assert!(status.success(), "{} does not compile", source.display());
+    assert!(status.success(), "{name} does not compile");
     program
 }
 

@@ -3,4 +3,4 @@
 umount --all --lazy 2>/dev/null
 umount --lazy /proc
 shift
-exec "$(dirname "$0")/../shapes/unshare.sh" run "$@"
+exec "$(dirname "$0")/../../../../exercises/proc/programs/unshare.sh" run "$@"

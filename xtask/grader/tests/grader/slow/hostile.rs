@@ -97,8 +97,8 @@ fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
     let before = Machine::snapshot();
     let room = crate::checker::own_room("hostile");
     let folder = crate::checker::file("hostile");
-    let compiled =
-        ["fork-bomb.c", "zombies.c", "debugger.c"].map(|it| (it, crate::checker::compile_c(&folder.join(it))));
+    let compiled = ["fork-bomb.c", "zombies.c", "debugger.c"]
+        .map(|it| (it, crate::checker::compile_c(it, &[&folder.join(it)], "-pthread")));
     let judge = |(name, id, expected): &(&'static str, &str, Diagnosis)| -> (&'static str, Outcome) {
         let program = compiled.iter().find(|(it, _)| it == name).map(|(_, program)| program.clone());
         let program = vec![program.unwrap_or_else(|| folder.join(name)).into()];

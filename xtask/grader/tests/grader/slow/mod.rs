@@ -1,6 +1,4 @@
-//! What the everyday run of `cargo xtask test` leaves out.
+//! What takes long. The everyday run of `cargo xtask test` leaves out the tests that are marked `#[ignore]`.
 
-mod cheats;
+mod corpus;
 mod hostile;
-mod mutants;
-mod shapes;

@@ -1,0 +1,2 @@
+// WANT: passes: creates a cgroup for `--pids`, and removes it.
+#include "cgroup.h"

@@ -1,0 +1,13 @@
+// WANT: volume-writable: binds the volume to /media as well, where it is writable even with `:ro`.
+#include "volume.h"
+
+void prepare_rootfs(void) {
+    if (!host)
+        return;
+    char to[PATH_MAX];
+    snprintf(to, sizeof to, "rootfs%s", inside);
+    bind(host, to);
+    bind(host, "rootfs/media");
+    if (read_only)
+        make_read_only(to);
+}

@@ -1,0 +1,197 @@
+//! The grader is tested with a corpus of programs: wrong ones, each of which must get a diagnosis that fits, and right ones of
+//! another shape, which must pass. They are the `mutants.diff` of each exercise, small changes of the solution, and the files
+//! in its `programs/`, in any language.
+
+use std::collections::{BTreeMap, HashSet};
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use exercises::{EXERCISES, Exercise, Kind, Mutant, Program, edits};
+use grader::catalog;
+use grader::check::diagnosis::Diagnosis;
+use grader::check::verdict::Verdict;
+use lab::workspace;
+
+use crate::checker::{self, candidate, compile_c, first_not_passed, must_fail, own_room, some_at_a_time, tally};
+
+/// Diagnoses that no program of the corpus can get, and why.
+const NOT_COVERED: &[(Diagnosis, &str)] = &[
+    (Diagnosis::NotAProgram, "there is no source to edit: see what_can_not_be_executed_is_no_program"),
+    (Diagnosis::NotStatic, "it is how a program is linked: see an_attack_that_needs_a_loader_is_told_so"),
+];
+
+/// A program, and an exercise by which it is graded.
+struct Case {
+    name: String,
+    exercise: &'static Exercise,
+    /// The ids of the diagnoses that fit; none if it must pass.
+    wants: Vec<String>,
+    file: PathBuf,
+}
+
+fn all_exercises() -> impl Iterator<Item = &'static Exercise> {
+    catalog::exercises().unwrap().iter()
+}
+
+fn mutants() -> impl Iterator<Item = (&'static Exercise, Mutant)> {
+    all_exercises().flat_map(|exercise| {
+        exercise.mutants(workspace::root()).unwrap().into_iter().map(move |mutant| (exercise, mutant))
+    })
+}
+
+fn programs() -> impl Iterator<Item = (&'static Exercise, Program)> {
+    all_exercises().flat_map(|exercise| {
+        exercise.programs(workspace::root()).unwrap().into_iter().map(move |program| (exercise, program))
+    })
+}
+
+/// Builds the mutants.
+fn built_mutants(in_user_namespace: bool) -> Vec<Case> {
+    let source = |exercise: &Exercise, mutant: &Mutant| {
+        let source = edits::apply(&checker::solution(exercise), &mutant.edits);
+        source.unwrap_or_else(|error| panic!("{}: {error:#}", mutant.name))
+    };
+    let containers = mutants().filter(|(exercise, _)| exercise.kind == Kind::Container);
+    let sources: Vec<_> = containers.map(|(exercise, it)| (it.name.clone(), source(exercise, &it))).collect();
+    let directory = checker::build("mutants", "allow", &sources);
+    let case = |(exercise, mutant): (&'static Exercise, Mutant)| {
+        let passes = mutant.passes_as_root && !in_user_namespace;
+        let file = match exercise.kind {
+            Kind::Container => directory.join(&mutant.name),
+            // All containers are one file, which tells by its name what to be. In a rootfs an attack has another name.
+            Kind::Attack => checker::build_static("attacks", &mutant.name, &source(exercise, &mutant)),
+        };
+        let wants = mutant.diagnosis.filter(|_| !passes).into_iter().collect();
+        Case { name: format!("{}/{}", exercise.id, mutant.name), exercise, wants, file }
+    };
+    mutants().map(case).collect()
+}
+
+/// Builds the programs that this machine can run, and adds what the others need to `lines`.
+fn built_programs(in_user_namespace: bool, lines: &mut String) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (exercise, program) in programs() {
+        if let Some(need) = missing(&program, in_user_namespace) {
+            let _ = writeln!(lines, "CANNOT RUN HERE: {} needs {need}", program.name);
+            continue;
+        }
+        let file = build(&program, exercise.kind);
+        let Program { name, wants, also, .. } = program;
+        for exercise in [exercise].into_iter().chain(also.iter().map(|id| checker::exercise(id))) {
+            cases.push(Case { name: name.clone(), exercise, wants: wants.clone(), file: file.clone() });
+        }
+    }
+    cases
+}
+
+/// Returns what this machine lacks for a program, or for building it.
+fn missing(program: &Program, in_user_namespace: bool) -> Option<&str> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    program.needs.iter().map(String::as_str).find(|need| match *need {
+        "root" => in_user_namespace,
+        "x86_64" => env::consts::ARCH != "x86_64",
+        name => !env::split_paths(&path).any(|directory| directory.join(name).is_file()),
+    })
+}
+
+/// Returns the file to execute, which is the program itself if it is a script.
+fn build(program: &Program, kind: Kind) -> PathBuf {
+    let source = workspace::root().join(&program.path);
+    let container = Path::new(EXERCISES).join("proc/programs/container.c");
+    let name = program.name.replace('/', "-");
+    match source.extension().and_then(|it| it.to_str()) {
+        // An attack is executed in another root, where it can't find a library.
+        Some("c") if kind == Kind::Attack => compile_c(&name, &[&source], "-static"),
+        Some("c") if program.path == container => compile_c(&name, &[&source], "-pthread"),
+        Some("c") => compile_c(&name, &[&source, &workspace::root().join(container)], "-pthread"),
+        Some("go") => {
+            let built = checker::test_programs("go").join(name);
+            let mut go = Command::new("go");
+            go.args(["build", "-o"]).arg(&built).arg(&source).env("CGO_ENABLED", "0");
+            assert!(go.status().unwrap().success(), "{} does not compile", program.name);
+            built
+        }
+        _ => source,
+    }
+}
+
+/// Grades a program, and returns `passes`, the id of a diagnosis, or why there is no verdict.
+fn graded(case: &Case, room: &Path) -> String {
+    match first_not_passed(&candidate(&case.file, room), case.exercise) {
+        Ok(None) => "passes".to_owned(),
+        Ok(Some(found)) => match (found.diagnosis(), found.verdict) {
+            (Some(diagnosis), _) => diagnosis.id(),
+            (None, Verdict::CannotRun { why, .. }) => format!("cannot run: {why}"),
+            (None, verdict) => format!("{verdict:?}"),
+        },
+        Err(error) => error,
+    }
+}
+
+#[test]
+#[ignore = "slow: grades three hundred programs"]
+fn each_program_gets_the_verdict_that_it_wants() {
+    let room = own_room("corpus");
+    let in_user_namespace = candidate("", &room).in_user_namespace;
+    let mut lines = String::new();
+    let mut cases = built_mutants(in_user_namespace);
+    cases.extend(built_programs(in_user_namespace, &mut lines));
+    let verdicts = some_at_a_time(&cases, |case| graded(case, &room));
+    let (mut counts, mut unwanted) = (BTreeMap::new(), 0);
+    for (Case { name, exercise, wants, .. }, got) in cases.iter().zip(verdicts) {
+        let (outcome, as_wanted) = match (wants.as_slice(), got.as_str()) {
+            (_, got) if got.starts_with("cannot run") => ("cannot run here", exercise.needs.is_some()),
+            ([], "passes") => ("right: passed", true),
+            ([], _) => ("right: refused", false),
+            (_, "passes") => ("wrong: passed", false),
+            (wants, got) if wants.iter().any(|id| id == got) => ("wrong: caught with a fitting name", true),
+            _ => ("wrong: caught with another name", false),
+        };
+        *counts.entry(outcome).or_insert(0) += 1;
+        unwanted += i32::from(!as_wanted);
+        if !as_wanted || outcome == "cannot run here" {
+            let wanted = if wants.is_empty() { "passes".to_owned() } else { wants.join(" | ") };
+            let _ = writeln!(lines, "{}: {name}: wants {wanted}, and got {got}", exercise.id);
+        }
+    }
+    for (outcome, count) in counts {
+        let _ = writeln!(lines, "{count} {outcome}");
+    }
+    // The output of macros is hidden when a test passes.
+    io::stderr().write_all(lines.as_bytes()).unwrap();
+    assert_eq!(unwanted, 0, "these programs got another verdict, see above");
+}
+
+#[test]
+#[ignore = "slow: grades four programs"]
+fn what_can_not_be_executed_is_no_program() {
+    let run = checker::exercise("run");
+    let room = own_room("no-program");
+    let (source, text) = (workspace::root().join(&run.starter_base), room.join("text"));
+    fs::write(&text, "not even a script\n").unwrap();
+    let programs = [room.join("no-such"), room.clone(), source, text];
+    let results = programs.each_ref().map(|program| {
+        let candidate = candidate(program, &room);
+        (program.to_str().unwrap(), must_fail(&candidate, run, Diagnosis::NotAProgram))
+    });
+    tally("what can't be executed is no program", &results);
+}
+
+#[test]
+fn each_diagnosis_has_a_wrong_program() {
+    let of_mutants = mutants().filter_map(|(_, mutant)| mutant.diagnosis);
+    let covered: HashSet<String> = of_mutants.chain(programs().flat_map(|(_, program)| program.wants)).collect();
+    for (diagnosis, why) in NOT_COVERED {
+        assert!(!covered.contains(&diagnosis.id()), "{} is covered, although {why}", diagnosis.id());
+    }
+    let excepted: HashSet<String> = NOT_COVERED.iter().map(|(diagnosis, _)| diagnosis.id()).collect();
+    let known: HashSet<String> = Diagnosis::ALL.iter().map(|it| it.id()).collect();
+    let missing: Vec<_> = known.iter().filter(|id| !covered.contains(*id) && !excepted.contains(*id)).collect();
+    assert!(missing.is_empty(), "no wrong program gets {missing:?}");
+    let unknown: Vec<_> = covered.difference(&known).collect();
+    assert!(unknown.is_empty(), "there are no diagnoses {unknown:?}");
+}
