@@ -370,8 +370,8 @@ fn grade_each(
             let verdict = match rules::find(&check.rule)? {
                 Rule::Probe(_) | Rule::Container(_) => shared.next(),
                 // A program that fails here would only fail there for the same reason.
-                Rule::Own(_) if failed && !goes_on || !is_new(earlier) => None,
-                Rule::Own(_) => start_sandbox(candidate, exercise, &check.rule)?.pop(),
+                Rule::Own(_) | Rule::AsRoot(_) if failed && !goes_on || !is_new(earlier) => None,
+                Rule::Own(_) | Rule::AsRoot(_) => start_sandbox(candidate, exercise, &check.rule)?.pop(),
             };
             let verdict = verdict.filter(|_| !failed || goes_on);
             failed |= matches!(verdict, Some(Verdict::Fail(_)));
@@ -388,12 +388,14 @@ const ALL_SHARED: &str = "shared";
 
 /// Starts a sandbox, a process of its own, and returns its verdicts.
 fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Result<Vec<Verdict>> {
+    let wants_root = rule != ALL_SHARED && matches!(rules::find(rule)?, Rule::AsRoot(_));
+    let in_user_namespace = candidate.in_user_namespace && !(wants_root && choice::can_be_root());
     // Each rule has another seed, so that its values don't depend on the rules before it.
     let mut hasher = DefaultHasher::new();
     (candidate.seed, rule).hash(&mut hasher);
     // This process may be a test's.
     let output = Command::new(workspace::programs()?.join("grader"))
-        .args([SANDBOX, &exercise.id, rule, if candidate.in_user_namespace { "user" } else { "root" }])
+        .args([SANDBOX, &exercise.id, rule, if in_user_namespace { "user" } else { "root" }])
         .arg(hasher.finish().to_string())
         .arg(&candidate.directory)
         .args(&candidate.program)
@@ -432,7 +434,9 @@ pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
             Err(error) => vec![verdict(Err(error))?; shared.len()],
         }
     } else {
-        let Rule::Own(rule) = rules::find(&rule.to_string_lossy())? else { bail!("`{SANDBOX}` is for `check`") };
+        let (Rule::Own(rule) | Rule::AsRoot(rule)) = rules::find(&rule.to_string_lossy())? else {
+            bail!("`{SANDBOX}` is for `check`")
+        };
         sandbox.standing = shared;
         vec![verdict(can_run.and_then(|()| rule(&sandbox)).and_then(|()| sandbox.broken_rule()))?]
     };

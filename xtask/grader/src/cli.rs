@@ -63,7 +63,8 @@ pub fn run() -> Result<ExitCode> {
     let command = Command::try_parse_from(&args).unwrap_or_else(|error| match error.source() {
         _ if error.use_stderr() && wants_json(&args) => {
             let why = error.source().map_or(error.to_string(), ToString::to_string);
-            let subject = check::report::Subject { program: None, exercise: None, hints: 0, seed: 0, start: Instant::now() };
+            let subject =
+                check::report::Subject { program: None, exercise: None, hints: 0, seed: 0, start: Instant::now() };
             std::process::exit(check::unusable(true, &subject, why.trim_start_matches("error: ").trim_end()).into())
         }
         // An exercise or a source of rights that doesn't exist: the error says what does.

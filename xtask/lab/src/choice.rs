@@ -24,6 +24,11 @@ pub fn ways_to_a_host() -> Vec<Privilege> {
     ways
 }
 
+/// True if this process may have a host of root's own.
+pub fn can_be_root() -> bool {
+    geteuid().is_root() && probe(Privilege::Root).is_ok_and(|refusal| refusal.is_none())
+}
+
 /// The way that was chosen.
 #[derive(Clone, Debug)]
 pub struct Choice {

@@ -48,6 +48,8 @@ pub struct Observation {
     pub mounts: Vec<Mount>,
     /// The mounts in its `/`.
     pub own_mounts: Vec<Mount>,
+    /// What is mounted on the host while it runs, and wasn't before.
+    pub on_the_host: Vec<Mount>,
     pub proc: ProcView,
     /// True if it executes the shell of its root.
     pub is_the_shell: bool,
@@ -123,6 +125,7 @@ impl Observation {
             cwd: (id("cwd")?, proc.link(pid, "cwd").unwrap_or_default().into()),
             cwd_is_inside: sandbox.is_in_root(open("cwd")?, root)?,
             proc: proc_view(sandbox, pid)?,
+            on_the_host: sandbox.new_mounts()?,
             own_mounts: mountinfo::parse(&proc.read(pid, "mountinfo")?),
             is_the_shell: is_shell(sandbox, pid)?,
             mounts_underneath: if is_namespace_root { sandbox.mounts_underneath(pid)? } else { Vec::new() },

@@ -4,25 +4,29 @@
 //! end and ends with the status that it was told. What it writes only shows whether words pass through; everything else is
 //! what the kernel has in /proc/PID of that process. Every word of it is drawn anew for each run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::procfs::{Pid, Process};
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::draw::Draw;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, shorten};
 use super::observation::{Early, Observation};
-use super::sandbox::{Invocation, Run, Sandbox};
-use super::verdict::{Checked, Error};
+use super::rules::START_PATIENCE;
+use super::sandbox::{Invocation, Run, Sandbox, Slowed};
+use super::stderr::Stderr;
+use super::verdict::{Checked, Error, fail};
 
 /// How long a program that doesn't wait may take to end.
 const A_MOMENT: Duration = Duration::from_millis(50);
 /// How long the command may take to end after stdin has.
 pub const END_PATIENCE: Duration = Duration::from_secs(2);
-/// How long the command may take to appear: a program may be slow to start.
-const START_PATIENCE: Duration = Duration::from_secs(8);
 /// How often the program is run in a shared sandbox, besides once for each of [`STATUSES`].
 const STATUSES: [u8; 5] = [0, 1, 2, 128, 255];
+
+/// After a run that took so long, there are fewer.
+const SLOW_START: Duration = Duration::from_secs(2);
 
 /// A command, and what it is going to write, read and end with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,19 +74,39 @@ impl Probe {
 
 /// Runs the program with several probes, and returns the evidence of each run.
 pub fn observe(sandbox: &Sandbox) -> Checked<Vec<Evidence<'_>>> {
+    let start = Instant::now();
     let mut all = vec![observe_as(sandbox, &Invocation::default())?];
+    if needs_a_path(sandbox, &all[0])? {
+        let seen = format!(
+            "`run sh …` never ran the command, and `run /bin/sh …` did; on stderr: {}",
+            shorten(&all[0].stderr)
+        );
+        return Err(fail!(ExecWithoutPath, "the command's name is looked for on the PATH", "{seen}"));
+    }
     let mut statuses = STATUSES;
     sandbox.draw.shuffle(&mut statuses);
-    for told in statuses {
+    let slow = start.elapsed() > SLOW_START;
+    for (told, slowly) in
+        statuses.into_iter().zip([true, false, true, false, true]).take(if slow { 1 } else { STATUSES.len() })
+    {
         // On a host that was changed, or with a program that fails anyhow, another run means nothing.
         let is_telling = all.last().is_some_and(|it| it.changes.is_empty() && it.is_told_status());
         if !is_telling {
             break;
         }
-        let invocation = Invocation { told: Some(told), ..Invocation::default() };
+        let invocation = Invocation { told: Some(told), slowly: slowly && !slow, ..Invocation::default() };
         all.push(observe_as(sandbox, &invocation)?);
     }
     Ok(all)
+}
+
+/// True if the command was never there, and is if it is named by its path.
+fn needs_a_path<'a>(sandbox: &'a Sandbox, first: &Evidence<'a>) -> Checked<bool> {
+    if first.observation.is_some() || !Stderr::new(&first.stderr).names(Errno::ENOENT) || first.status.success() {
+        return Ok(false);
+    }
+    let second = observe_as(sandbox, &Invocation { by_path: true, ..Invocation::default() })?;
+    Ok(second.observation.is_some())
 }
 
 /// Runs the program, started in that way, with a probe.
@@ -96,14 +120,19 @@ pub fn observe_more<'a, T: Default>(
     invocation: &Invocation<'_>,
     also: impl FnOnce(&Observation) -> Checked<T>,
 ) -> Checked<(Evidence<'a>, T)> {
-    let probe = Probe::draw(&sandbox.draw, invocation.told.unwrap_or_else(|| sandbox.draw.status()));
+    let mut probe = Probe::draw(&sandbox.draw, invocation.told.unwrap_or_else(|| sandbox.draw.status()));
+    if invocation.by_path {
+        probe.words[0] = "/bin/sh".into();
+    }
     let words: Vec<&str> = probe.words.iter().map(String::as_str).collect();
     let mut run = sandbox.start(invocation, &words)?;
     let (mut observation, mut more, mut double) = (None, T::default(), None);
     let (mut vanished, mut was_prompt, mut ended_early) = (false, false, false);
+    let slowed = if invocation.slowly { Some(run.slow_down(|it| is_command(it, &words))?) } else { None };
     let (command, other_words) = find(sandbox, &mut run, &words)?;
     if let Some(process) = command {
         let early = Early::of(sandbox, &process);
+        slowed.iter().for_each(Slowed::go_on);
         // It may take a moment to write that it is there.
         was_prompt = run.wait_until(Duration::from_millis(500), |run| Ok(run.stdout().contains(&probe.ready)))?;
         double = find_double(sandbox, &process)?;
@@ -170,13 +199,16 @@ fn kill_if_it_reads_on(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process) 
     }
 }
 
+/// True for the command. std's Command::new with a path gives it that path as its first word, which does no harm.
+fn is_command(process: &Process, words: &[&str]) -> bool {
+    let is_resolved = || process.ends_with(&words[1..]) && process.args[0].ends_with(b"/sh");
+    process.has_line(words) || process.args.len() == words.len() && is_resolved()
+}
+
 /// Waits for the command. Returns it; or, if it never appears, a process that has the script or one of the command's arguments,
 /// or only its first words, and isn't the program, which has all of them at its end.
 fn find(sandbox: &Sandbox, run: &mut Run<'_>, words: &[&str]) -> Checked<(Option<Process>, Option<Process>)> {
-    // std's Command::new with a path gives the command that path as its first word, which does no harm.
-    let is_resolved =
-        |it: &Process| it.args.len() == words.len() && it.ends_with(&words[1..]) && it.args[0].ends_with(b"/sh");
-    let is_command = |it: &Process| it.has_line(words) || is_resolved(it);
+    let is_command = |it: &Process| is_command(it, words);
     let hands_on = |it: &Process| it.args.len() > words.len() && it.ends_with(words);
     let has_name = |it: &Process| it.args.iter().any(|word| String::from_utf8_lossy(word).contains(words[3]));
     // `sh`, or `sh -c`, and no more.

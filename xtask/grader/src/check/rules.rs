@@ -15,6 +15,7 @@ use super::evidence::{Evidence, describe, shorten};
 use super::observation::{Early, Observation, ProcView};
 use super::probe::{Probe, observe_as, observe_more};
 use super::sandbox::{Invocation, Run, Sandbox};
+use super::snapshot::Changes;
 use super::stderr::Stderr;
 use super::task::{EscapeKind, Task};
 use super::verdict::{Checked, Error, Failure, Verdict, cannot_run, fail, failure, require};
@@ -60,6 +61,8 @@ pub enum Rule {
     Container(Shared),
     /// From runs of its own, in a sandbox of its own.
     Own(fn(&Sandbox) -> Checked),
+    /// Likewise, on a host of root's own if this process may have one.
+    AsRoot(fn(&Sandbox) -> Checked),
 }
 
 macro_rules! rules {
@@ -70,13 +73,13 @@ macro_rules! rules {
 
 rules! {
     Probe run: the_command_runs, input_and_output_pass_through, stdout_and_stderr_are_two, run_waits, the_status_is_passed_on;
-    Own run: output_keeps_its_order;
+    Own run: a_command_is_not_given_to_a_shell, output_keeps_its_order;
     Container uts: it_has_a_uts_namespace, it_is_called_mini_docker, the_host_keeps_its_name;
     Container pid: it_has_a_pid_namespace, it_has_a_mount_namespace, nothing_is_left_running;
     Container chroot: its_root_is_the_rootfs, its_working_directory_is_inside, its_mounts_stay_inside, no_directory_of_the_hosts_is_mounted_in_it;
     Container proc: its_proc_is_its_own, its_proc_is_read_only, no_mount_is_left;
     Container pivot: nothing_is_above_its_root, the_old_root_is_gone, nothing_outside_is_open;
-    Own status: signals_are_reported, a_stopped_command_has_not_ended, it_starts_with_the_signals_of_run, not_found_is_127;
+    Own status: it_starts_with_the_signals_of_run, signals_are_reported, a_stopped_command_has_not_ended, not_found_is_127;
     Own reap: orphans_are_reaped, living_orphans_are_not_waited_for;
     Own die: a_killed_run_leaves_nothing;
     Container clean: the_environment_is_its_own, no_other_process_has_the_hosts_environment;
@@ -87,7 +90,7 @@ rules! {
     Own volume: a_volume_is_there, a_volume_can_be_read_only;
     Own overlay: what_it_writes_is_gone;
     Own escape: the_attack_gets_out;
-    Own rootless: it_needs_no_rights;
+    AsRoot rootless: it_needs_no_rights;
     Own limits: its_processes_are_limited;
     Container veth: it_has_a_network_namespace;
     Own veth: it_has_a_loopback, it_reaches_the_host;
@@ -122,7 +125,7 @@ impl Rule {
     pub fn shared(self) -> Option<Shared> {
         match self {
             Rule::Probe(rule) | Rule::Container(rule) => Some(rule),
-            Rule::Own(_) => None,
+            Rule::Own(_) | Rule::AsRoot(_) => None,
         }
     }
 }
@@ -137,18 +140,59 @@ pub fn machine_has_what_it_needs(exercise: &str, sandbox: &Sandbox) -> Checked {
     }
 }
 
-/// How long a process may take to appear, or to be gone.
+/// How long something may take that a right program does at once.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the command may take to appear: a program may be slow to start.
+pub const START_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a program may take to end that ends too early.
 const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// Waits for a process with just these words.
 fn wait_for(sandbox: &Sandbox, run: &mut Run<'_>, line: &[&str]) -> Checked<Process> {
-    let found = run.poll(PATIENCE, |_| Ok(sandbox.guests()?.into_iter().find(|it| it.has_line(line))))?;
+    let found = run.poll(START_PATIENCE, |_| Ok(sandbox.guests()?.into_iter().find(|it| it.has_line(line))))?;
     found.ok_or_else(|| {
         let said = shorten(&run.stderr());
         fail!(NeverRan, "the command, and what it starts", "no process `{}`; on stderr: {said}", line.join(" "))
     })
+}
+
+/// Runs another container, perhaps while one runs already, and observes something of its command. Returns why it didn't run,
+/// if it didn't.
+fn in_another_container<T>(
+    sandbox: &Sandbox,
+    observe: impl FnOnce(&Process) -> Checked<T>,
+) -> Checked<Result<T, String>> {
+    let probe = Probe::draw(&sandbox.draw, 0);
+    let words: Vec<&str> = probe.words.iter().map(String::as_str).collect();
+    let mut run = sandbox.start(&Invocation::default(), &words)?;
+    let command = run.poll(START_PATIENCE, |run| {
+        // When it has written, its root is what it stays.
+        let is_ready = run.stdout().contains(&probe.ready);
+        let found = if is_ready { sandbox.guests()?.into_iter().find(|it| it.has_line(&words)) } else { None };
+        Ok(found.map(Some).or(run.status().is_some().then_some(None)))
+    })?;
+    let observed = command.flatten().map(|it| observe(&it)).transpose()?;
+    run.end_input();
+    let status = run
+        .poll(START_PATIENCE, |run| Ok(run.status()))?
+        .map_or("didn't end".into(), |it| format!("ended with {}", describe(it)));
+    Ok(observed.ok_or_else(|| {
+        format!("its command was never there, it {status}, and wrote to stderr {}", shorten(&run.stderr()))
+    }))
+}
+
+/// Kills `run` while the command waits, ends what is left of it, and returns what that has changed on the host.
+fn changes_of_a_killed_run(sandbox: &Sandbox) -> Checked<Changes> {
+    let time = sandbox.draw.long_time();
+    let words = ["sleep", &time];
+    let mut run = sandbox.start(&Invocation::default(), &words)?;
+    wait_for(sandbox, &mut run, &words)?;
+    sandbox.signal(run.pid()?, Signal::SIGKILL)?;
+    run.wait()?;
+    for left in run.left_behind()? {
+        sandbox.signal(left.pid, Signal::SIGKILL)?;
+    }
+    run.changes()
 }
 
 /// Waits for the command with just these words, and observes its container.

@@ -16,7 +16,6 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -29,7 +28,6 @@ use lab::{host, workspace};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -47,16 +45,18 @@ mod capture;
 mod input;
 mod limits;
 mod namespaces;
-mod places;
+mod place;
 mod run;
 mod scratch;
 mod setgroups;
+mod slow_motion;
 
 use limits::{MOST_PROCESSES, PROCESS_LIMIT};
 pub use limits::{TIME_LIMIT, WALL_LIMIT};
 pub use namespaces::{Position, hostname};
-use places::Place;
+use place::Place;
 pub use run::{CLEAN_UP, Invocation, Remains, Run};
+pub use slow_motion::Slowed;
 
 /// A throwaway host, watched by this process.
 #[derive(Debug)]
@@ -79,16 +79,14 @@ pub struct Sandbox {
     pub draw: Draw,
     /// The host's own processes.
     pub processes: Vec<Process>,
-    /// The directories of which a change goes with the host.
-    pub places: Vec<Place>,
+    /// The program's directory, of which a change goes with the host.
+    pub place: Place,
     /// The rules that each run of this check must keep, and the first that one broke.
     pub standing: Vec<Rule>,
     broken: RefCell<Option<Error>>,
     /// The directories that the program may be asked to mount.
     given: RefCell<Vec<PathBuf>>,
     mounts: RefCell<Vec<Mount>>,
-    /// The host's mount table, in which poll(2) reports changes.
-    mount_table: OwnedFd,
     /// The first other name that the host was seen with.
     other_name: RefCell<Option<String>>,
     /// The host's process 1; `None` when the host is closed.
@@ -118,8 +116,7 @@ impl Sandbox {
         // Otherwise root on the host could trace us, if it finds a descriptor of the machine's /proc.
         set_dumpable(false).context("prctl(PR_SET_DUMPABLE, 0)")?;
         cover()?;
-        let mounts = mountinfo::parse(&machine.read(None, "mountinfo")?);
-        let places = places::cover(&directory, &mounts, in_user_namespace)?;
+        let place = Place::cover(&directory, in_user_namespace)?;
         let host = detached_proc()?;
         let processes = host.processes()?;
         ensure!(!processes.is_empty(), "no throwaway host: its /proc is empty");
@@ -132,12 +129,11 @@ impl Sandbox {
         let rootfs_id = id_of(&rootfs).ok();
         Ok(Sandbox {
             draw: Draw::new(seed),
-            places,
+            place,
             standing: Vec::new(),
             broken: RefCell::new(None),
             given: RefCell::default(),
             mounts: RefCell::new(mountinfo::parse(&host.read(1, "mountinfo")?)),
-            mount_table: host.file(1, "mountinfo").context("open(\"/proc/1/mountinfo\")")?,
             other_name: RefCell::new(None),
             host,
             machine,
@@ -183,12 +179,6 @@ impl Sandbox {
         Ok(only_in(&mountinfo::parse(&self.host.read(1, "mountinfo")?), &self.mounts.borrow()))
     }
 
-    /// True if something was mounted or unmounted on the host since the last call, even for a moment: proc_pid_mounts(5).
-    pub fn mounts_have_changed(&self) -> Result<bool> {
-        let mut table = [PollFd::new(self.mount_table.as_fd(), PollFlags::POLLPRI)];
-        Ok(poll(&mut table, PollTimeout::ZERO).context("poll(\"/proc/1/mountinfo\")")? > 0)
-    }
-
     /// Notes the host's name if it is another. A program may change it for a moment only.
     fn watch_name(&self) {
         if let Ok(name) = hostname()
@@ -216,6 +206,11 @@ impl Sandbox {
         }
     }
 
+    /// Notes a directory that the program is asked to mount.
+    pub fn give(&self, path: &Path) {
+        self.given.borrow_mut().push(path.to_owned());
+    }
+
     /// True for a directory that the program may be asked to mount.
     pub fn is_given(&self, path: &Path) -> bool {
         self.given.borrow().iter().any(|given| path.starts_with(given))
@@ -235,21 +230,30 @@ impl Sandbox {
     /// Counts what is mounted now as mounted before the program ran.
     pub fn accept_mounts(&self) -> Result<()> {
         *self.mounts.borrow_mut() = mountinfo::parse(&self.host.read(1, "mountinfo")?);
-        self.mounts_have_changed().map(drop)
+        Ok(())
     }
 
     /// Sends a signal to a process of the host. It is no error if it has just ended.
     pub fn signal(&self, pid: Pid, signal: Signal) -> Result<()> {
+        let outer = self.outer_pid(pid)?;
+        match kill(outer, signal) {
+            Err(Errno::ESRCH) => Ok(()),
+            result => result.with_context(|| format!("kill({outer}, {signal})")),
+        }
+    }
+
+    /// Returns the number that a process of the host has in our own PID namespace.
+    fn outer_pid(&self, pid: Pid) -> Result<nix::unistd::Pid> {
         // kill(2) takes the PID that it has in our own namespace.
         let identity = |proc: &Proc, pid: Pid| Some((proc.id(pid, "ns/pid").ok()?, proc.process(pid)?.inner_pid()));
         let no_process = || format!("there is no process {pid}");
         let wanted = identity(&self.host, pid).with_context(no_process)?;
-        let mut all = self.machine.pids()?.into_iter();
-        let outer = all.find(|outer| identity(&self.machine, *outer) == Some(wanted)).with_context(no_process)?;
-        match kill(nix::unistd::Pid::from_raw(outer.cast_signed()), signal) {
-            Err(Errno::ESRCH) => Ok(()),
-            result => result.with_context(|| format!("kill({outer}, {signal})")),
-        }
+        let mut all = self.machine.pids()?;
+        // Newer processes have greater numbers, until those are used up.
+        all.reverse();
+        let outer =
+            all.into_iter().find(|outer| identity(&self.machine, *outer) == Some(wanted)).with_context(no_process)?;
+        Ok(nix::unistd::Pid::from_raw(outer.cast_signed()))
     }
 
     /// Ends the host, and everything that runs on it.

@@ -1,5 +1,6 @@
 //! The throwaway host at one moment, and what a run has changed of it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use lab::mountinfo::{self, Mount};
@@ -8,6 +9,9 @@ use lab::procfs::Process;
 use super::sandbox::{CLEAN_UP, Run, Sandbox};
 use super::verdict::Checked;
 
+/// Where programs leave what they need for a moment.
+const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
 /// The host at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -15,8 +19,10 @@ pub struct Snapshot {
     pub processes: Vec<Process>,
     /// The names of the network interfaces.
     pub interfaces: Vec<String>,
-    /// The files that were written, made or removed since the host was made, in the directories that are its own.
+    /// The files that were written, made or removed since the host was made, in the program's directory.
     pub files: Vec<PathBuf>,
+    /// The names in the directories for temporary files, which are the real machine's.
+    pub temporary: Vec<PathBuf>,
 }
 
 /// What is otherwise after a run than before.
@@ -26,21 +32,20 @@ pub struct Changes {
     pub renamed: Option<String>,
     pub mounts_left: Vec<Mount>,
     pub mounts_gone: Vec<Mount>,
-    /// True if anything was mounted or unmounted on the host during the run, even if it is as before now.
-    pub was_mounted: bool,
     /// The program's processes that live on.
     pub processes_left: Vec<Process>,
     /// Processes of the host's that are gone.
     pub processes_gone: Vec<Process>,
     pub interfaces_left: Vec<String>,
     pub files: Vec<PathBuf>,
+    pub temporary: Vec<PathBuf>,
 }
 
 impl Changes {
     /// True if another run finds the host as this one did.
     pub fn is_empty(&self) -> bool {
-        // What a program writes to ./rootfs is often harmless, such as a mount point.
-        Changes { files: Vec::new(), ..self.clone() } == Changes::default()
+        // What a program writes to ./rootfs is often harmless, such as a mount point, and other programs write to /tmp as well.
+        Changes { files: Vec::new(), temporary: Vec::new(), ..self.clone() } == Changes::default()
     }
 
     /// Returns the files in ./rootfs, as paths in it.
@@ -57,7 +62,8 @@ impl Sandbox {
             mounts: mountinfo::parse(&self.host.read(1, "mountinfo")?),
             processes: self.host.processes()?,
             interfaces: interfaces(&self.host.read(1, "net/dev")?),
-            files: self.places.iter().flat_map(|it| it.written()).collect(),
+            files: self.place.written(),
+            temporary: TEMPORARY.iter().flat_map(|it| names(Path::new(it))).collect(),
         })
     }
 }
@@ -79,11 +85,11 @@ impl Run<'_> {
             renamed: sandbox.renamed(),
             mounts_left: only_in(&now.mounts, &before.mounts),
             mounts_gone: only_in(&before.mounts, &now.mounts),
-            was_mounted: sandbox.mounts_have_changed()?,
             processes_gone: sandbox.processes.iter().filter(was_there).cloned().collect(),
             processes_left,
             interfaces_left: only_in(&now.interfaces, &before.interfaces),
             files: only_in(&now.files, &before.files),
+            temporary: only_in(&now.temporary, &before.temporary),
         })
     }
 }
@@ -97,6 +103,11 @@ pub fn only_in<T: Clone + PartialEq>(all: &[T], others: &[T]) -> Vec<T> {
         }
     }
     rest
+}
+
+/// Returns the paths in a directory.
+fn names(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 /// Reads the names from a /proc/PID/net/dev: two lines of headings, then `  lo: 0 0 …`.

@@ -10,10 +10,14 @@ use super::diagnosis::Diagnosis;
 /// A group of words, of which one must be there.
 type AnyOf = &'static [&'static str];
 
+/// The words that are the beginning of a system call's name.
+const CALLS: [&str; 7] = ["chroot", "mount", "pivot", "umount", "unmount", "mknod", "unshare"];
+
 /// One word of each group and the errno, if any, and what they mean. The first row that fits counts.
 const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     // The first step asks for its parent by getppid(2).
     (&[&["/proc/ppid/exe", "/proc/0/exe"]], Some(ENOENT), Diagnosis::NoParentNumber),
+    (&[&["no module named"]], None, Diagnosis::ImportsAfterChroot),
     (&[&["chroot"]], Some(ENOENT), Diagnosis::ChdirBeforeChroot),
     (&[&["/proc/self/exe"]], Some(ENOENT), Diagnosis::SelfGone),
     // std's words for its current_exe().
@@ -27,6 +31,8 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     (&[&["mount"], &["sysfs"]], Some(EPERM), Diagnosis::ForeignSysfs),
     (&[&["mknod"]], Some(EPERM), Diagnosis::MknodRefused),
     (&[&["mount", "pivot"]], Some(ENOENT), Diagnosis::NothingToMountOn),
+    // The words of mount(8).
+    (&[&["mount point does not exist"]], None, Diagnosis::NothingToMountOn),
     (&[&["private", "slave", "propagation"]], Some(EINVAL), Diagnosis::NotAMountPoint),
     // "os thread" is Go's word, "spawn thread" Rust's.
     (&[&["unshare", "os thread", "spawn thread", "create thread"]], Some(EINVAL), Diagnosis::HasThreads),
@@ -59,6 +65,19 @@ impl Stderr {
         self.0.contains(words)
     }
 
+    /// True if it names this call, and not only a file that is called so. Not that of chroot(1), which has made its call when it
+    /// fails to run the command.
+    fn calls(&self, call: &str) -> bool {
+        let lines = self.0.lines().filter(|line| !line.contains("failed to run command"));
+        lines.flat_map(|line| line.match_indices(call).map(move |(at, _)| line.split_at(at))).any(|(before, rest)| {
+            let is_in_name = |c: char| c.is_alphanumeric() || "_-/".contains(c);
+            let mut after = rest[call.len()..].chars();
+            let is_extended =
+                after.next().is_some_and(|c| ".-/".contains(c)) && after.next().is_some_and(char::is_alphanumeric);
+            !before.ends_with(is_in_name) && !is_extended
+        })
+    }
+
     /// True if it names this errno: as `EINVAL`, as `Invalid argument`, or by its number as Rust, Python and Go write it.
     pub fn names(&self, errno: Errno) -> bool {
         let text = io::Error::from(errno).to_string();
@@ -67,13 +86,16 @@ impl Stderr {
         let name = format!("{errno:?}").to_lowercase();
         let number = errno as i32;
         let numbers = [format!("errno {number}]"), format!("os error {number})"), format!("errno={number})")];
-        [text, name].iter().chain(&numbers).any(|it| self.has(it))
+        // BusyBox's words for it.
+        let is_busybox = errno == EPERM && self.has("are you root?");
+        is_busybox || [text, name].iter().chain(&numbers).any(|it| self.has(it))
     }
 
     /// Returns what the words and the errno mean, if that is known.
     pub fn meaning(&self) -> Option<Diagnosis> {
+        let says = |word: &&str| if CALLS.contains(word) { self.calls(word) } else { self.has(word) };
         let fits = |(words, errno, _): &&(&[AnyOf], Option<Errno>, Diagnosis)| {
-            errno.is_none_or(|it| self.names(it)) && words.iter().all(|group| group.iter().any(|word| self.has(word)))
+            errno.is_none_or(|it| self.names(it)) && words.iter().all(|group| group.iter().any(says))
         };
         MEANINGS.iter().find(fits).map(|(_, _, diagnosis)| *diagnosis)
     }
@@ -98,6 +120,20 @@ mod tests {
         // 22 ends with 2, and begins with it.
         let other = Stderr::new("chroot: os error 22), errno 22], errno=22)");
         assert!(other.names(EINVAL) && !other.names(ENOENT));
+    }
+
+    #[test]
+    fn the_name_of_a_file_is_no_call() {
+        for said in [
+            "./my-chroot.py: FileNotFoundError: [Errno 2] No such file or directory: 'x.conf'",
+            "File \"/home/me/chroot.py\", line 3\nFileNotFoundError: [Errno 2] No such file or directory",
+            "/work/chroot/mine: open: ENOENT: No such file or directory",
+            "chroot: failed to run command 'sh': No such file or directory",
+        ] {
+            assert_eq!(Stderr::new(said).meaning(), None, "{said}");
+        }
+        let mount = Stderr::new("mount: rootfs/proc: mount point does not exist.");
+        assert_eq!(mount.meaning(), Some(Diagnosis::NothingToMountOn));
     }
 
     #[test]

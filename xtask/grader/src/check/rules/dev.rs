@@ -21,7 +21,8 @@ pub fn dev_null_swallows(sandbox: &Sandbox) -> Checked {
         has_dev_null(sandbox, command)?;
         has_no_device_of_the_hosts(sandbox, command)
     })?;
-    evidence.0.command().map(drop)
+    evidence.0.command()?;
+    is_unchanged(sandbox, &changes_of_a_killed_run(sandbox)?, "after `run` was killed")
 }
 
 fn kind_and_number(file: &FileStat) -> (SFlag, (u64, u64)) {
@@ -101,8 +102,12 @@ fn is_usual(device: &Path) -> bool {
 
 pub fn nothing_stays_in_dev(evidence: &Evidence<'_>) -> Checked {
     evidence.command()?;
-    let left: Vec<_> = evidence.changes.in_rootfs(evidence.sandbox).filter(|it| it.starts_with("dev")).collect();
-    let names: Vec<_> = left.iter().map(|it| it.display().to_string()).collect();
-    require!(left.is_empty(), DevLeft, "a directory as it was", "in ./rootfs afterwards: {}", names.join(", "));
+    is_unchanged(evidence.sandbox, &evidence.changes, "afterwards")
+}
+
+fn is_unchanged(sandbox: &Sandbox, changes: &Changes, when: &str) -> Checked {
+    let changed: Vec<_> = changes.in_rootfs(sandbox).filter(|it| it.starts_with("dev")).collect();
+    let names: Vec<_> = changed.iter().map(|it| it.display().to_string()).collect();
+    require!(changed.is_empty(), DevLeft, "a directory as it was", "in ./rootfs {when}: {}", names.join(", "));
     Ok(())
 }

@@ -53,7 +53,7 @@ fn why_it_never_ran(evidence: &Evidence<'_>) -> Error {
     };
     failure.seen = failure.seen.replacen("`run` ended", "the attack ended", 1);
     let words = Stderr::new(stderr);
-    let misses_a_file = words.has("enoent") || words.has("no such file");
+    let misses_a_file = words.has("enoent") || words.has("no such file") || words.has("not found in $path");
     let names_another = ["chdir", "mkdir", "chroot"].iter().any(|call| words.has(call));
     failure.diagnosis = match failure.diagnosis {
         // Nothing is left to observe of the attack's root.

@@ -61,14 +61,28 @@ pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
         }
         Err(why) => return Err(fail!(NeverRan, "a second run like the first", "{why}")),
     }
-    let is_it = |path: &&PathBuf| path.iter().any(|part| part == OsStr::new(&name));
     let upper =
         upper_layers(&tried.mounts).map(|upper| sandbox.directory.join(upper).join(&name)).find(|it| it.exists());
-    let Some(left) = evidence.changes.files.iter().find(is_it).cloned().or(upper) else { return Ok(()) };
+    let temporary = || evidence.changes.temporary.iter().find_map(|it| find(it, &name));
+    let Some(left) = upper.or_else(temporary) else { return Ok(()) };
     let _ = fs::remove_file(&left);
     let seen =
         format!("a file {name} was written in the container, and afterwards it is on the host: {}", left.display());
     Err(fail!(UpperLeft, "nothing of it", "{seen}"))
+}
+
+/// Returns a file of that name in a directory or below.
+fn find(top: &Path, name: &str) -> Option<PathBuf> {
+    let mut directories = vec![top.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if entry.file_name() == name {
+                return Some(entry.path());
+            }
+            directories.extend(entry.file_type().is_ok_and(|it| it.is_dir()).then(|| entry.path()));
+        }
+    }
+    None
 }
 
 /// Writes a file in several directories, deletes a file of the rootfs and a directory, and makes that again. Returns the first
@@ -136,28 +150,13 @@ fn victims(rootfs: &Path) -> Result<(PathBuf, PathBuf)> {
 
 /// Runs another container, and returns whether a file of that name is in it, or why it didn't run.
 fn look(sandbox: &Sandbox, name: &str) -> Checked<Result<bool, String>> {
-    let probe = Probe::draw(&sandbox.draw, 0);
-    let words: Vec<&str> = probe.words.iter().map(String::as_str).collect();
-    let mut run = sandbox.start(&Invocation::default(), &words)?;
-    let found = run.poll(PATIENCE, |run| {
-        // When it has written, its root is what it stays.
-        let is_ready = run.stdout().contains(&probe.ready);
-        Ok(if is_ready { sandbox.guests()?.into_iter().find(|it| it.has_line(&words)) } else { None })
-    })?;
-    let seen = found.map(|it| {
+    in_another_container(sandbox, |command| {
         let open = |directory: &&str| {
             let path = Path::new(directory).join(name);
-            sandbox.host.open_inside(it.pid, &path.to_string_lossy(), OFlag::O_PATH).is_ok()
+            sandbox.host.open_inside(command.pid, &path.to_string_lossy(), OFlag::O_PATH).is_ok()
         };
-        DIRECTORIES.iter().any(|it| open(it))
-    });
-    run.end_input();
-    let status = run
-        .poll(PATIENCE, |run| Ok(run.status()))?
-        .map_or("didn't end".into(), |it| format!("ended with {}", describe(it)));
-    Ok(seen.ok_or_else(|| {
-        format!("its command was never there, it {status}, and wrote to stderr {}", shorten(&run.stderr()))
-    }))
+        Ok(DIRECTORIES.iter().any(|it| open(it)))
+    })
 }
 
 /// Returns the upper layers of the overlays among these mounts, by the paths that they were mounted with.

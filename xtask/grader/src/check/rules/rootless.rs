@@ -20,12 +20,14 @@ struct UserNamespaces {
 
 pub fn it_needs_no_rights(sandbox: &Sandbox) -> Checked {
     // An ordinary user, without a capability, with numbers that no source names and that differ. It needs a user namespace of
-    // ours around the program's own, because the host has no other numbers to give.
-    let number = std::process::id() % 10_000;
-    let (uid, gid) = ((20_000 + number).to_string(), 40_000 + number);
-    let unshare = ["unshare", "--user", &format!("--map-user={uid}"), &format!("--map-group={gid}")];
-    user_namespaces_nest(&unshare)?;
-    let invocation = Invocation { wrapper: &unshare, watch_setgroups: true, ..Default::default() };
+    // ours around the program's own, because the host has no other numbers to give. On a host of root's own the kernel then asks
+    // for what it asks of every user: "deny" in setgroups. In a user namespace, where that is denied already, only the write shows.
+    let (number, gid) = (sandbox.draw.number(20_000, 29_999), sandbox.draw.number(40_000, 49_999));
+    let uid = number.to_string();
+    let unshare = ["unshare", "--user"];
+    user_namespaces_nest()?;
+    let invocation =
+        Invocation { wrapper: &unshare, watch_setgroups: true, user: Some((number, gid)), ..Default::default() };
     let (evidence, observed) = observe_more(sandbox, &invocation, |command| {
         let pid = command.pid();
         let map = |name| sandbox.host.read(pid, name).map(|map| String::from_utf8_lossy(&map).into_owned());
@@ -40,11 +42,15 @@ pub fn it_needs_no_rights(sandbox: &Sandbox) -> Checked {
     let is_new = observed.command != outer && command.new.contains(&"user");
     let seen = format!("/proc/{pid}/ns/user is the one that `run` was started in");
     require!(is_new, NoUserNamespace, "a user namespace of its own", "{seen}");
+    if let Some(failure) = gid_map_was_refused(&evidence).filter(|_| !maps_root(&observed.gid_map)) {
+        return Err(failure);
+    }
     if !maps_root(&observed.uid_map) || !maps_root(&observed.gid_map) {
         return Err(not_mapped(&format!("process {pid}"), &observed.uid_map, &observed.gid_map));
     }
     // A write is seen only of a program that has moved itself: a child that writes is another process.
-    let denied = observed.run == outer || evidence.wrote_setgroups != Some(false);
+    let is_denied_anyhow = String::from_utf8_lossy(&sandbox.host.read(1, "setgroups")?).trim() == "deny";
+    let denied = !is_denied_anyhow || observed.run == outer || evidence.wrote_setgroups != Some(false);
     let seen = "`run` made a user namespace, and wrote nothing to its /proc/self/setgroups";
     require!(denied, GroupsNotDenied, "`deny`, before gid_map is written", "{seen}");
     let steps: Vec<_> = catalog::exercises()?.iter().filter(|it| it.is_step()).collect();
@@ -52,17 +58,17 @@ pub fn it_needs_no_rights(sandbox: &Sandbox) -> Checked {
 }
 
 /// Tries whether a user can make a user namespace on this host without a capability.
-fn user_namespaces_nest(unshare: &[&str]) -> Checked {
+fn user_namespaces_nest() -> Checked {
     if lab::process::on_path("unshare").is_none() {
         return Err(cannot_run("there is no unshare(1)", "It is of util-linux: `sudo apt install util-linux`."));
     }
-    let line = [unshare, &["unshare", "--user", "--map-root-user", "true"]].concat();
+    let line = ["unshare", "--user", "--map-root-user", "unshare", "--user", "--map-root-user", "true"];
     let why = match Command::new(line[0]).args(&line[1..]).stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => return Ok(()),
         Ok(output) => shorten(&String::from_utf8_lossy(&output.stderr)),
         Err(error) => error.to_string(),
     };
-    let cure = "`cargo xtask doctor` says what this machine allows; `--map-user` takes util-linux 2.34.";
+    let cure = "`cargo xtask doctor` says what this machine allows.";
     Err(cannot_run(format!("`{}`: {why}", line.join(" ")), cure))
 }
 
@@ -71,6 +77,9 @@ fn why_it_never_ran(evidence: &Evidence<'_>, uid: &str) -> Error {
     let (said, words) = (shorten(&evidence.stderr), Stderr::new(&evidence.stderr));
     let never_ran = || evidence.command().map(drop).expect_err("the command never ran");
     let Some(remains) = &evidence.remains else { return never_ran() };
+    if let Some(failure) = gid_map_was_refused(evidence) {
+        return failure;
+    }
     // The map of the user namespace around the program begins with this number.
     let is_outer = remains.uid_map.split_whitespace().next() == Some(uid);
     // A program that maps each number to itself has the same map in its own, and has written there before.
@@ -89,4 +98,14 @@ fn why_it_never_ran(evidence: &Evidence<'_>, uid: &str) -> Error {
         return fail!(MapRefused, expected, "{seen}, and said on stderr: {said}");
     }
     never_ran()
+}
+
+/// Returns the failure of a program that says that it couldn't write gid_map, and hasn't denied setgroups(2).
+fn gid_map_was_refused(evidence: &Evidence<'_>) -> Option<Error> {
+    let words = Stderr::new(&evidence.stderr);
+    if !words.names(Errno::EPERM) || !words.has("gid_map") || evidence.wrote_setgroups == Some(true) {
+        return None;
+    }
+    let seen = format!("without a capability, `run` wrote gid_map, and on stderr: {}", shorten(&evidence.stderr));
+    Some(fail!(GroupsNotDenied, "`deny` in setgroups, before gid_map is written", "{seen}"))
 }

@@ -79,6 +79,17 @@ pub fn require_status(status: std::process::ExitStatus, told: u8, when: &str, st
     Err(failure(diagnosis, seen, format!("status {told}")))
 }
 
+/// Also a command of one word is no script for a shell.
+pub fn a_command_is_not_given_to_a_shell(sandbox: &Sandbox) -> Checked {
+    let (word, status) = (sandbox.draw.word(), sandbox.draw.number(40, 110).cast_signed());
+    let mut run = sandbox.start(&Invocation::default(), &[&format!("{word};exit {status}")])?;
+    run.end_input();
+    let ended = run.wait()?;
+    let seen = format!("`run '{word};exit {status}'` ended with status {status}: a shell took the one word apart");
+    require!(ended.code() != Some(status), WordsLost, "an error: there is no command of that name", "{seen}");
+    Ok(())
+}
+
 /// On a terminal stdout and stderr are one, and their lines come in the order of writing.
 pub fn output_keeps_its_order(sandbox: &Sandbox) -> Checked {
     // So many that copying them by two threads is found out every time.

@@ -15,7 +15,8 @@ const LATER: Duration = Duration::from_millis(2500);
 /// SIGTERM reaches the command, and nothing else: what the command does then is its own decision.
 pub fn the_command_receives_term(sandbox: &Sandbox) -> Checked {
     let told = sandbox.draw.status();
-    let [orphan, handler] = [sandbox.draw.number(1000, 4999), sandbox.draw.number(5000, 8999)].map(|seconds| seconds.to_string());
+    let [orphan, handler] =
+        [sandbox.draw.number(1000, 4999), sandbox.draw.number(5000, 8999)].map(|seconds| seconds.to_string());
     // It outlives the shell that started it, so that nothing but a signal to all processes ends it.
     let leave_behind = format!(r#"sh -c "kill -9 \$PPID; exec sleep {orphan}"; :"#);
     let script = r#"trap 'sleep $2; exit $3' TERM; sh -c "$1"; while :; do sleep 0.02; done"#;

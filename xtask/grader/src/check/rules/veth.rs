@@ -41,11 +41,14 @@ pub fn it_reaches_the_host(sandbox: &Sandbox) -> Checked {
     let usual = interfaces(sandbox, 1)?;
     let (evidence, observed) = observe_more(sandbox, &Invocation::default(), |command| {
         let pid = command.pid();
-        Ok(Some((connect(sandbox, pid)?, interfaces(sandbox, pid)?, interfaces(sandbox, 1)?)))
+        let observed = (connect(sandbox, pid)?, interfaces(sandbox, pid)?, interfaces(sandbox, 1)?);
+        // Not that it is reachable: both have the same address.
+        let another = in_another_container(sandbox, |command| Ok(interfaces(sandbox, command.pid)?))?;
+        Ok(Some((observed, another)))
     })?;
     it_has_a_network_namespace(&evidence)?;
     let pid = evidence.command()?.pid();
-    let Some((connection, all, on_host)) = observed else { return Ok(()) };
+    let Some(((connection, all, on_host), another)) = observed else { return Ok(()) };
     let added = |names: &[String]| names.iter().filter(|name| !usual.contains(name)).cloned().collect::<Vec<_>>();
     let inside = added(&all);
     require!(!inside.is_empty(), NoLink, "one end of a veth pair", "in /proc/{pid}/net/dev: {}", all.join(", "));
@@ -53,11 +56,26 @@ pub fn it_reaches_the_host(sandbox: &Sandbox) -> Checked {
     let seen = format!("in /proc/{pid}/net/dev: {}; on the host, none is new", inside.join(", "));
     require!(has_one_outside, BothEndsInside, "one of them on the host", "{seen}");
     let seen = match connection {
-        Ok(from) if from.ip() == CONTAINER => return Ok(()),
+        Ok(from) if from.ip() == CONTAINER => return two_can_run(&evidence, another, &usual),
         Ok(from) => format!("a connection from {} to {HOST}", from.ip()),
         Err(why) => why,
     };
     Err(fail!(NotReachable, format!("a connection from {CONTAINER} to {HOST}"), "{seen}"))
+}
+
+/// While one container runs, another one can, and neither leaves its link on the host.
+fn two_can_run(evidence: &Evidence<'_>, another: Result<Vec<String>, String>, usual: &[String]) -> Checked {
+    let expected = "a second container, with a link of its own, while the first one runs";
+    match another {
+        Err(why) => return Err(fail!(LinkNameTaken, expected, "the second one: {why}")),
+        Ok(names) if names.iter().all(|name| usual.contains(name)) => {
+            return Err(fail!(LinkNameTaken, expected, "the second one has no link"));
+        }
+        Ok(_) => {}
+    }
+    let left = evidence.changes.interfaces_left.join(", ");
+    require!(left.is_empty(), LinkLeft, "the interfaces that were there before", "on the host there is still {left}");
+    Ok(())
 }
 
 /// Connects to the host from the network of `pid`. Returns the address that it came from, or why it failed.

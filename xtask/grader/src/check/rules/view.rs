@@ -15,7 +15,9 @@ use super::*;
 /// What the command sees at a mount point.
 pub enum View {
     /// There is no file system of that kind; `seen` describes what is there.
-    None { seen: String },
+    None {
+        seen: String,
+    },
     /// It shows another namespace than the command's.
     Foreign,
     Own,

@@ -32,19 +32,18 @@ struct Volume {
     /// Where else it is in the command's `/`, and can be written to.
     writable_at: Option<PathBuf>,
     host_is_read_only: bool,
-    /// Where on the host something was mounted while the command waited.
-    on_the_host: Option<PathBuf>,
 }
 
 pub fn a_volume_is_there(sandbox: &Sandbox) -> Checked {
-    let (evidence, volume) = observe_volume(sandbox, "")?;
+    observe_volume(sandbox, "", false)?;
+    let (evidence, volume) = observe_volume(sandbox, "", true)?;
     let expected = "what is written there is written on the host";
     require!(!volume.is_read_only, FlagIgnored, expected, "without `:ro`, the volume is mounted read-only");
-    it_is_not_on_the_host(&evidence, &volume)
+    super::proc::no_mount_is_left(&evidence)
 }
 
 pub fn a_volume_can_be_read_only(sandbox: &Sandbox) -> Checked {
-    let (evidence, volume) = observe_volume(sandbox, ":ro")?;
+    let (evidence, volume) = observe_volume(sandbox, ":ro", false)?;
     let seen = "while the command ran, nobody could write to HOST on the host either";
     require!(!volume.host_is_read_only, HostReadOnly, "only the container's mount is read-only", "{seen}");
     require!(volume.is_read_only, VolumeWritable, "ro", "with `:ro`, {} is mounted rw", volume.place);
@@ -52,30 +51,59 @@ pub fn a_volume_can_be_read_only(sandbox: &Sandbox) -> Checked {
         let seen = format!("with `:ro`, HOST is mounted at {} as well, rw", point.display());
         return Err(fail!(VolumeWritableElsewhere, "ro wherever it is", "{seen}"));
     }
-    it_is_not_on_the_host(&evidence, &volume)
+    super::proc::no_mount_is_left(&evidence)?;
+    a_volume_with_locked_flags_can_be_read_only(sandbox, volume.place)
+}
+
+/// A directory of the machine's sysfs, whose mount has flags that a user namespace may not take off: mount_namespaces(7).
+const LOCKED: &str = "/sys/devices";
+
+/// A remount that forgets `nosuid` is EPERM in a user namespace.
+fn a_volume_with_locked_flags_can_be_read_only(sandbox: &Sandbox, place: &str) -> Checked {
+    if !Path::new(LOCKED).is_dir() {
+        return Ok(());
+    }
+    sandbox.give(Path::new(LOCKED));
+    let flag = format!("{LOCKED}:{place}:ro");
+    let (evidence, read_only) =
+        observe_more(sandbox, &Invocation { flags: &["-v", &flag], ..Default::default() }, |command| {
+            let mount = command.own_mounts.iter().rfind(|it| it.point == Path::new(place));
+            Ok(mount.map(|it| (it.is_read_only(), it.options.clone())))
+        })?;
+    evidence.command_with("-v")?;
+    let expected = format!("{LOCKED} of the host, read-only");
+    let Some((is_read_only, options)) = read_only else {
+        return Err(fail!(VolumeMissing, expected, "nothing is mounted at {place}"));
+    };
+    let seen = format!("with `-v {flag}`, the options of the mount are {options}");
+    require!(is_read_only, VolumeWritable, expected, "{seen}");
+    Ok(())
 }
 
 /// Runs the program with a volume, and requires that it is there.
-fn observe_volume<'a>(sandbox: &'a Sandbox, option: &str) -> Checked<(Evidence<'a>, Volume)> {
+fn observe_volume<'a>(sandbox: &'a Sandbox, option: &str, with_mount: bool) -> Checked<(Evidence<'a>, Volume)> {
     let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
     let places: Vec<_> =
         PLACES.into_iter().filter(|it| is_directory(&sandbox.directory.join("rootfs").join(&it[1..]))).collect();
-    ensure(!places.is_empty())?;
+    if places.is_empty() {
+        return Err(cannot_run("./rootfs has none of the usual directories", "Use another rootfs: `--source`."));
+    }
     let place = sandbox.draw.pick(&places);
     let [name, later, below] = [(); 3].map(|()| sandbox.draw.word());
     let directory = sandbox.scratch()?;
     let (witness, below) = (directory.path.join(&name), directory.path.join(below));
     fs::write(&witness, "of the host").context("writing on the throwaway host")?;
-    fs::create_dir(&below).context("mkdir on the throwaway host")?;
-    sandbox.mount_tmpfs(&below)?;
-    fs::write(below.join(&name), "").context("writing on the throwaway host")?;
+    if with_mount {
+        fs::create_dir(&below).context("mkdir on the throwaway host")?;
+        sandbox.mount_tmpfs(&below)?;
+        fs::write(below.join(&name), "").context("writing on the throwaway host")?;
+    }
     let device = sandbox.mounts_before().into_iter().rfind(|it| it.point == directory.path).map(|it| it.device);
     let flag = format!("{}:{place}{option}", directory.path.display());
     let invocation = Invocation { flags: &["-v", &flag], ..Default::default() };
     let is_read_only = |file_system: Statvfs| file_system.flags().contains(FsFlags::ST_RDONLY);
     let (evidence, volume) = observe_more(sandbox, &invocation, |command| {
-        let on_the_host = sandbox.new_mounts()?.into_iter().next().map(|mount| mount.point);
-        let volume = Volume { place, on_the_host, ..Volume::default() };
+        let volume = Volume { place, ..Volume::default() };
         let is_it = |mount: &&Mount| Some(&mount.device) == device.as_ref();
         let open = |path: &Path| sandbox.host.open_inside(command.pid(), &path.to_string_lossy(), OFlag::O_PATH);
         let place = Path::new(place);
@@ -91,14 +119,16 @@ fn observe_volume<'a>(sandbox: &'a Sandbox, option: &str) -> Checked<(Evidence<'
         Ok(Volume {
             file: Some(fstat(&file)?.into()),
             shows_new_files: open(&place.join(&later)).is_ok(),
-            shows_mounts: open(&place.join(below.file_name().unwrap_or_default()).join(&name)).is_ok(),
+            shows_mounts: !with_mount || open(&place.join(below.file_name().unwrap_or_default()).join(&name)).is_ok(),
             is_read_only: is_read_only(fstatvfs(&file)?),
             writable_at: elsewhere.map(|it| it.point.clone()).next(),
             host_is_read_only: is_read_only(statvfs(&witness)?),
             ..volume
         })
     })?;
-    umount2(&below, MntFlags::MNT_DETACH).context("umount2")?;
+    if with_mount {
+        umount2(&below, MntFlags::MNT_DETACH).context("umount2")?;
+    }
     let path = format!("/proc/{}/root{place}/{name}", evidence.command_with("-v")?.pid());
     if volume.is_outside {
         let seen = format!("there is no {path}; but HOST is mounted to {place} outside of the command's `/`");
@@ -115,16 +145,4 @@ fn observe_volume<'a>(sandbox: &'a Sandbox, option: &str) -> Checked<(Evidence<'
     let seen = format!("HOST has a directory with something mounted on it, and in {place} that is empty");
     require!(volume.shows_mounts, MountsBelowMissing, "what is mounted below HOST, too", "{seen}");
     Ok((evidence, volume))
-}
-
-fn ensure(has_places: bool) -> Result<()> {
-    has_places.then_some(()).context("./rootfs has none of the usual directories")
-}
-
-/// On the host nothing is mounted, neither meanwhile nor afterwards.
-fn it_is_not_on_the_host(evidence: &Evidence<'_>, volume: &Volume) -> Checked {
-    super::proc::no_mount_is_left(evidence)?;
-    let Some(point) = &volume.on_the_host else { return Ok(()) };
-    let seen = format!("while the command ran, something was mounted at {} on the host", point.display());
-    Err(fail!(MountedOnTheHost, "nothing: only the container sees it there", "{seen}"))
 }

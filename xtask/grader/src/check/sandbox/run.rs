@@ -1,6 +1,7 @@
 //! One run of the program, supervised.
 
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
@@ -44,6 +45,12 @@ pub struct Invocation<'a> {
     /// Notes whether the program writes to its own /proc/self/setgroups.
     pub watch_setgroups: bool,
     pub program: Option<&'a str>,
+    /// Names the probe's shell by its path.
+    pub by_path: bool,
+    /// Starts the program stopped, so that it can be let go slowly: [`Run::slow_down`].
+    pub slowly: bool,
+    /// An ordinary user's numbers, which a user namespace around the program has instead of root's.
+    pub user: Option<(u32, u32)>,
     /// Leaves no CPU to the sandbox.
     pub all_cpus: bool,
 }
@@ -51,7 +58,11 @@ pub struct Invocation<'a> {
 impl Sandbox {
     pub fn start(&self, invocation: &Invocation<'_>, command: &[&str]) -> Checked<Run<'_>> {
         let mut words: Vec<&OsStr> = invocation.wrapper.iter().map(OsStr::new).collect();
-        if invocation.watch_setgroups {
+        let starts_stopped = invocation.watch_setgroups || invocation.slowly || invocation.user.is_some();
+        if invocation.slowly {
+            words.extend(["nice", "-n", "19"].map(OsStr::new));
+        }
+        if starts_stopped {
             words.extend(STOPPED.map(OsStr::new));
         }
         match invocation.program {
@@ -61,7 +72,6 @@ impl Sandbox {
         let rest = ["run"].iter().chain(invocation.flags).chain(command);
         words.extend(rest.map(OsStr::new));
         let before = self.snapshot()?;
-        self.mounts_have_changed()?;
         // The limit is for each run, because a program may be slow to start.
         self.time.set(Duration::ZERO);
         let (input, stdin) = Input::draw(&self.draw)?;
@@ -105,12 +115,24 @@ impl Sandbox {
             setgroups: None,
             started_in: None,
         };
-        if invocation.watch_setgroups {
+        if starts_stopped {
             run.wait_until(TIME_LIMIT, |run| Ok(run.is_in_state('T')))?;
+        }
+        if let Some((uid, gid)) = invocation.user {
+            // From outside, and without "deny" in setgroups: so the program must write that itself.
+            let pid = run.pid()?;
+            for (map, id) in [("uid_map", uid), ("gid_map", gid)] {
+                let path = format!("/proc/{pid}/{map}");
+                fs::write(&path, format!("{id} 0 1")).with_context(|| format!("write({path:?})"))?;
+            }
+        }
+        if invocation.watch_setgroups {
             let pid = run.pid()?;
             run.setgroups = Some(SetgroupsWatch::new(pid)?);
             run.started_in = Some(self.host.id(pid, "ns/user")?);
-            self.signal(pid, Signal::SIGCONT)?;
+        }
+        if starts_stopped && !invocation.slowly {
+            let _ = kill(run.outer_pid(), Signal::SIGCONT);
         }
         Ok(run)
     }
@@ -158,10 +180,15 @@ impl Run<'_> {
         process.and_then(|it| it.numbers.get(1).copied()).context("the program has no PID on the host")
     }
 
+    /// Returns the program's PID in our own PID namespace.
+    pub fn outer_pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.child.id().cast_signed())
+    }
+
     /// Returns the program's exit status, if it has ended.
     pub fn status(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
-            let id = Id::Pid(nix::unistd::Pid::from_raw(self.child.id().cast_signed()));
+            let id = Id::Pid(self.outer_pid());
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
             // Any answer but this means that it has ended: nix can't decode a death by real-time signal. Only then read the
             // status, because the remains go with it.
@@ -287,7 +314,7 @@ impl Run<'_> {
         self.err.as_ref().unwrap_or(&self.out).text()
     }
 
-    fn listen(&mut self) -> Checked {
+    pub fn listen(&mut self) -> Checked {
         let total = self.out.read()? + self.err.as_mut().map_or(Ok(0), Capture::read)?;
         if total > MOST_OUTPUT {
             self.sandbox.close();

@@ -25,7 +25,7 @@ impl Sandbox {
         fs::create_dir(&path).with_context(|| format!("mkdir({path:?})"))?;
         let scratch = Scratch { path };
         self.mount_tmpfs(&scratch.path)?;
-        self.given.borrow_mut().push(scratch.path.clone());
+        self.give(&scratch.path);
         Ok(scratch)
     }
 

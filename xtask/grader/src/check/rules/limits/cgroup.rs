@@ -181,7 +181,8 @@ impl<'a> Cgroup<'a> {
             }
             let ours = open_directory(&self.directory, SANDBOX)?;
             write_to(&ours, "cgroup.procs", "0").context("write(cgroup.procs)")?;
-            write_to(&self.directory, "cgroup.subtree_control", &format!("+{}", self.controller.name())).context("write(cgroup.subtree_control)")?;
+            write_to(&self.directory, "cgroup.subtree_control", &format!("+{}", self.controller.name()))
+                .context("write(cgroup.subtree_control)")?;
         } else {
             self.sandbox.mount_tmpfs(Path::new(CGROUPS))?;
             let (point, data) = (Path::new(CGROUPS).join(self.controller.name()), Some(self.tree.0.as_str()));
@@ -277,7 +278,10 @@ mod tests {
     }
 
     fn found(table: &str, mounts: &[Mount]) -> Vec<(String, String)> {
-        places(table, mounts, Controller::Pids).into_iter().map(|(tree, path)| (tree.0, path.display().to_string())).collect()
+        places(table, mounts, Controller::Pids)
+            .into_iter()
+            .map(|(tree, path)| (tree.0, path.display().to_string()))
+            .collect()
     }
 
     #[test]

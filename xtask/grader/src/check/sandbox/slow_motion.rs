@@ -1,0 +1,104 @@
+//! Lets a program start its command in slow motion: `run` and process 1 of the container are stopped most of the time, and what
+//! they have started goes on. So what they do too late, after they have started the command, comes much too late, and is seen.
+//!
+//! The program has the CPU that this process has, and the least priority: it runs only while this process sleeps, also on a busy
+//! machine.
+
+use std::thread::sleep;
+
+use lab::procfs::Process;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::prctl::set_timerslack;
+use nix::sys::signal::killpg;
+use nix::unistd::Pid as OuterPid;
+
+use super::run::Run;
+use super::*;
+use crate::check::verdict::Checked;
+
+const OUR_OWN: OuterPid = OuterPid::from_raw(0);
+
+/// How long they run at a time, which is less than a fork takes: so a process that has forked stops before it does anything else.
+const STEP: Duration = Duration::from_micros(2);
+/// While there is no process 1 yet, so that an interpreter gets there.
+const LONG_STEP: Duration = Duration::from_micros(60);
+/// How long they are stopped when another process was born, so that it can execute the command.
+const PAUSE: Duration = Duration::from_millis(8);
+/// How long that may go on. After that they run as usual.
+const LONGEST: Duration = Duration::from_millis(400);
+
+/// The processes that are stopped: `run`, and process 1 if it is there.
+#[derive(Debug)]
+pub struct Slowed(Vec<OuterPid>);
+
+impl Slowed {
+    /// Lets them run as usual.
+    pub fn go_on(&self) {
+        for pid in &self.0 {
+            // One that has ended needs no signal.
+            let _ = kill(*pid, Signal::SIGCONT);
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Lets a program that was started stopped go on slowly, until the command is there. Then it is stopped.
+    pub fn slow_down(&mut self, is_command: impl Fn(&Process) -> bool) -> Checked<Slowed> {
+        let all_cpus = sched_getaffinity(OUR_OWN)?;
+        let cpus: Vec<usize> = (0..CpuSet::count()).filter(|cpu| all_cpus.is_set(*cpu) == Ok(true)).collect();
+        let mut one_cpu = CpuSet::new();
+        one_cpu.set(self.sandbox.draw.pick(&cpus))?;
+        sched_setaffinity(OUR_OWN, &one_cpu)?;
+        sched_setaffinity(self.outer_pid(), &one_cpu)?;
+        set_timerslack(1)?;
+        let slowed = self.go_slowly(is_command);
+        set_timerslack(0)?;
+        sched_setaffinity(OUR_OWN, &all_cpus)?;
+        slowed
+    }
+
+    fn go_slowly(&mut self, is_command: impl Fn(&Process) -> bool) -> Checked<Slowed> {
+        let sandbox = self.sandbox;
+        let mut known = sandbox.host.pids()?;
+        known.push(self.pid()?);
+        let mut slowed = Slowed(vec![self.outer_pid()]);
+        // The program's other processes, with both of their numbers.
+        let mut others: Vec<(Pid, OuterPid)> = Vec::new();
+        let start = Instant::now();
+        while start.elapsed() < LONGEST && self.status().is_none() {
+            slowed.go_on();
+            sleep(if slowed.0.len() == 1 { LONG_STEP } else { STEP });
+            // The whole group, so that one that was just born has no time of its own.
+            let _ = killpg(self.outer_pid(), Signal::SIGSTOP);
+            let born: Vec<Pid> = sandbox.host.pids()?.into_iter().filter(|pid| !known.contains(pid)).collect();
+            for pid in &born {
+                known.push(*pid);
+                let (Some(process), Ok(outer)) = (sandbox.host.process(*pid), sandbox.outer_pid(*pid)) else {
+                    continue;
+                };
+                if process.numbers.len() > 1 && process.inner_pid() == 1 {
+                    slowed.0.push(outer);
+                } else {
+                    others.push((*pid, outer));
+                }
+            }
+            for (_, outer) in &others {
+                let _ = kill(*outer, Signal::SIGCONT);
+            }
+            let pause = Instant::now();
+            while !others.is_empty() {
+                let mut processes = others.iter().filter_map(|(pid, _)| sandbox.host.process(*pid));
+                if processes.any(|it| is_command(&it)) {
+                    return Ok(slowed);
+                }
+                if born.is_empty() || pause.elapsed() > PAUSE {
+                    break;
+                }
+                sleep(PAUSE / 40);
+            }
+            self.listen()?;
+        }
+        slowed.go_on();
+        Ok(slowed)
+    }
+}
