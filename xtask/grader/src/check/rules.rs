@@ -125,6 +125,18 @@ fn wait_for(sandbox: &Sandbox, run: &mut Run<'_>, line: &[&str]) -> Checked<Proc
     })
 }
 
+/// Waits for a process, as [`wait_for`] does, of a program that was started with a flag.
+fn wait_for_with(sandbox: &Sandbox, run: &mut Run<'_>, flag: &str, line: &[&str]) -> Checked<Process> {
+    wait_for(sandbox, run, line).map_err(|error| match run.status() {
+        // It takes the flag for the command, or refuses it.
+        Some(status) if matches!(status.code(), Some(2 | 126 | 127)) => {
+            let seen = format!("with `{flag}`, `run` ended with {}: {}", describe(status), shorten(&run.stderr()));
+            fail!(FlagUnknown, "the command runs", "{seen}")
+        }
+        _ => error,
+    })
+}
+
 impl Evidence<'_> {
     /// Returns the command of a program that was started with a flag, or fails because the flag wasn't understood.
     fn command_with(&self, flag: &str) -> Checked<&Observation> {
