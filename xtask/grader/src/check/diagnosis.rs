@@ -133,6 +133,7 @@ diagnoses! {
     NamespaceNotJoined,
     EnteredWithoutFork,
     RootNotEntered,
+    CgroupNotJoined,
     StillRoot,
     RootComesBack,
     GroupKept,

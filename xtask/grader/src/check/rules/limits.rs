@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 
-mod cgroup;
+pub(super) mod cgroup;
 
 use cgroup::{Cgroup, START};
 

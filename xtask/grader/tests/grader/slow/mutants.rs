@@ -18,6 +18,7 @@ use crate::checker::{Outcome, candidate, must_fail, must_pass, some_at_a_time, t
 const NOT_COVERED: &[(Diagnosis, &str)] = &[
     (Diagnosis::NotAProgram, "there is no source to edit: see what_can_not_be_executed_is_no_program"),
     (Diagnosis::NotStatic, "it is how a program is linked: see an_attack_that_needs_a_loader_is_told_so"),
+    (Diagnosis::CgroupNotJoined, "it takes a cgroup: see a_second_command_outside_of_the_containers_cgroup_is_found"),
 ];
 
 /// A program that differs from a solution by a few lines.
