@@ -120,6 +120,7 @@ diagnoses! {
     TermDropped,
     TermBlocked,
     TermToAll,
+    TermRepeated,
     StoppedTooSoon,
     NeverKilled,
     TerminalLost,

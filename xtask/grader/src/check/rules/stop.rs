@@ -20,7 +20,7 @@ pub fn the_command_receives_term(sandbox: &Sandbox) -> Checked {
     let [orphan, handler] = [draw(1000..5000), draw(5000..9000)].map(|seconds| seconds.to_string());
     // It outlives the shell that started it, so that nothing but a signal to all processes ends it.
     let leave_behind = format!(r#"sh -c "kill -9 \$PPID; exec sleep {orphan}"; :"#);
-    let script = r#"trap 'sleep $2; exit $3' TERM; sh -c "$1"; while :; do sleep 0.02; done"#;
+    let script = r#"trap 'sleep $2; over=1' TERM; sh -c "$1"; until [ "$over" ]; do sleep 0.02; done; exit $3"#;
     let line = ["sh", "-c", script, "sh", &leave_behind, &handler, &told.to_string()];
     let mut run = sandbox.start(&Invocation::default(), &line)?;
     let command = wait_for(sandbox, &mut run, &line)?;
@@ -53,6 +53,13 @@ pub fn the_command_receives_term(sandbox: &Sandbox) -> Checked {
     let seen = "SIGTERM also reached a process that the command had started";
     require!(find(&orphan_line)?.is_some(), TermToAll, "only the command receives SIGTERM", "{seen}");
     sandbox.signal(handler.pid, Signal::SIGKILL)?;
+    let is_again = |it: &Process| it.pid != handler.pid && it.state != 'Z';
+    let again = |run: &mut Run<'_>| {
+        let is_over = run.status().is_some();
+        Ok(if is_over { Some(false) } else { find(&handler_line)?.filter(is_again).map(|_| true) })
+    };
+    let seen = "the command had handled SIGTERM, and got it again";
+    require!(run.poll(PATIENCE, again)? != Some(true), TermRepeated, "SIGTERM once, as it was sent", "{seen}");
     require_status(run.wait()?, told, "after SIGTERM, ", &run.stderr())
 }
 
