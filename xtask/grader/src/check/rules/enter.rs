@@ -46,6 +46,9 @@ pub fn its_root_is_the_containers(sandbox: &Sandbox) -> Checked {
         let second = Observation::of(sandbox, second.clone())?;
         let seen = format!("/proc/{pid}/cwd leads to {}, outside of its `/`", second.cwd.1.display());
         require!(second.cwd_is_inside, ChrootWithoutChdir, "a directory in the container", "{seen}");
+        let leak = second.escapes.iter().find(|it| it.process.pid == pid);
+        let seen = leak.map(|it| format!("/proc/{pid}/{} leads to {}", it.link, it.to.display())).unwrap_or_default();
+        require!(leak.is_none(), DescriptorsLeaked, "nothing open outside of its `/`", "{seen}");
         Ok(())
     })
 }
