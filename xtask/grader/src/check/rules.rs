@@ -97,7 +97,7 @@ rules! {
     Own stop: the_command_receives_term, an_end_by_term_is_143, then_everything_is_killed;
     Own tty: a_shell_has_the_terminal, the_terminal_comes_back, it_takes_no_terminal_from_others;
     Own caps: its_capabilities_are_few, it_keeps_what_root_needs, it_gains_no_privileges;
-    Own enter: it_joins_all_namespaces, its_root_is_the_containers, its_environment_is_the_containers, its_status_is_passed_on;
+    Own enter: it_joins_all_namespaces, its_root_is_the_containers, its_environment_is_the_containers, it_joins_the_cgroup_if_it_may, its_status_is_passed_on;
     Own user: it_is_that_user, it_is_in_no_other_group, the_group_may_be_left_out, a_killed_run_still_leaves_nothing;
     Container ipc: it_has_an_ipc_namespace;
     Own ipc: its_queues_are_in_dev_mqueue;
@@ -200,6 +200,18 @@ fn wait_for_command(sandbox: &Sandbox, run: &mut Run<'_>, words: &[&str]) -> Che
     let command = wait_for(sandbox, run, words)?;
     run.observe(&command)?;
     Ok(command)
+}
+
+/// Waits for a process, as [`wait_for`] does, of a program that was started with a flag.
+fn wait_for_with(sandbox: &Sandbox, run: &mut Run<'_>, flag: &str, line: &[&str]) -> Checked<Process> {
+    wait_for(sandbox, run, line).map_err(|error| match run.status() {
+        // It takes the flag for the command, or refuses it.
+        Some(status) if matches!(status.code(), Some(2 | 126 | 127)) => {
+            let seen = format!("with `{flag}`, `run` ended with {}: {}", describe(status), shorten(&run.stderr()));
+            fail!(FlagUnknown, "the command runs", "{seen}")
+        }
+        _ => error,
+    })
 }
 
 impl Evidence<'_> {

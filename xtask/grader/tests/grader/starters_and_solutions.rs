@@ -173,6 +173,31 @@ mod as_root {
 
     #[test]
     #[ignore = "needs root, for a cgroup"]
+    fn a_second_command_outside_of_the_containers_cgroup_is_found() {
+        let exercise = crate::checker::exercise("enter");
+        let change = r#"
+@@
+-    join_cgroups(&fs::read_to_string(theirs.join("cgroup")).unwrap_or_default());
+"#;
+        let source = edit(&solution(exercise), change);
+        let program = crate::checker::build("outside", "allow", &[("enter".into(), source)]).join("enter");
+        let graded = grade(&candidate(&program, false), exercise).unwrap();
+        let failure = graded.last().unwrap().verdicts.iter().flatten().find_map(|it| match it {
+            Verdict::Fail(failure) => Some(failure.diagnosis),
+            _ => None,
+        });
+        // Where no cgroup can be made, the check holds for every program.
+        let limits = crate::checker::exercise("limits");
+        let can_tell = !cannot_run(&graded_as_root(limits));
+        assert_eq!(failure, can_tell.then_some(Diagnosis::CgroupNotJoined), "{graded:?}");
+    }
+
+    fn graded_as_root(exercise: &'static Exercise) -> Vec<Graded> {
+        graded(&solution(exercise), exercise, false)
+    }
+
+    #[test]
+    #[ignore = "needs root, for a cgroup"]
     fn no_exercise_but_that_one_shows_a_program_the_machines_cgroups() {
         let exercise = crate::checker::exercise("uts");
         let source = solution(exercise);

@@ -2,8 +2,10 @@
 
 use lab::namespaces;
 
+use super::limits::cgroup::{Cgroup, Controller};
 use super::run::require_status;
 use super::*;
+use crate::check::sandbox::CGROUPS;
 
 /// Starts `PROGRAM enter …` where the sandbox starts `PROGRAM run enter …`: leaves out the first word `run`.
 const WITHOUT_RUN: [&str; 4] = [
@@ -12,11 +14,13 @@ const WITHOUT_RUN: [&str; 4] = [
     r#"found=; for word; do shift; if [ "$found$word" = run ]; then found=1; else set -- "$@" "$word"; fi; done; exec "$@""#,
     "sh",
 ];
+/// A wrapper that makes the cgroup `$0`, moves itself in, and becomes the program.
+const IN_A_CGROUP: &str = r#"mkdir "$0" && echo 0 >"$0/cgroup.procs" && exec "$@""#;
 /// The second command, which waits for the status to end with.
 const SCRIPT: &str = "read status; exit $status";
 
 pub fn it_joins_all_namespaces(sandbox: &Sandbox) -> Checked {
-    enter(sandbox, &[], |first, second| {
+    enter(sandbox, &[], &[], |first, second| {
         let id = |pid, kind: &str| sandbox.host.id(pid, &format!("ns/{kind}")).ok();
         let (there, here) = (first.pid(), second.pid);
         let differs = |kind: &&str| id(there, kind) != id(here, kind);
@@ -32,7 +36,7 @@ pub fn it_joins_all_namespaces(sandbox: &Sandbox) -> Checked {
 }
 
 pub fn its_root_is_the_containers(sandbox: &Sandbox) -> Checked {
-    enter(sandbox, &[], |first, second| {
+    enter(sandbox, &[], &[], |first, second| {
         let pid = second.pid;
         let is_hosts = sandbox.host.id(pid, "root")? == sandbox.root;
         let whose = if is_hosts { "the host's" } else { "another directory" };
@@ -42,13 +46,16 @@ pub fn its_root_is_the_containers(sandbox: &Sandbox) -> Checked {
         let second = Observation::of(sandbox, second.clone(), Early::default(), &[])?;
         let seen = format!("/proc/{pid}/cwd leads to {}, outside of its `/`", second.cwd.1.display());
         require!(second.cwd_is_inside, ChrootWithoutChdir, "a directory in the container", "{seen}");
+        let leak = second.tasks[0].escapes.first();
+        let seen = leak.map(|it| format!("/proc/{pid}/{} leads to {}", it.link, it.to.display())).unwrap_or_default();
+        require!(leak.is_none(), DescriptorsLeaked, "nothing open outside of its `/`", "{seen}");
         Ok(())
     })
 }
 
 pub fn its_environment_is_the_containers(sandbox: &Sandbox) -> Checked {
     let [name, value] = ["X", "of-the-host-"].map(|word| format!("{word}{}", sandbox.draw.number(1000, 999999)));
-    enter(sandbox, &[(&name, &value)], |first, second| {
+    enter(sandbox, &[], &[(&name, &value)], |first, second| {
         let read = |pid| Ok::<_, Error>(String::from_utf8_lossy(&sandbox.host.read(pid, "environ")?).into_owned());
         let (wanted, found) = (read(first.pid())?, read(second.pid)?);
         // Not TERM, which is about the terminal.
@@ -66,17 +73,39 @@ pub fn its_environment_is_the_containers(sandbox: &Sandbox) -> Checked {
     })
 }
 
-pub fn its_status_is_passed_on(sandbox: &Sandbox) -> Checked {
-    enter(sandbox, &[], |_, _| Ok(()))
+/// Where a program may not move into another cgroup, this holds.
+pub fn it_joins_the_cgroup_if_it_may(sandbox: &Sandbox) -> Checked {
+    let top = match Cgroup::make(sandbox, Controller::Pids) {
+        Err(Error::Verdict(Verdict::CannotRun { .. })) => return Ok(()),
+        result => result?,
+    };
+    let tree = if top.tree.is_unified() { CGROUPS.to_owned() } else { format!("{CGROUPS}/pids") };
+    let directory = format!("{tree}/box-{}", sandbox.draw.number(1000, 999999));
+    let wrapper = ["sh", "-c", IN_A_CGROUP, &directory];
+    enter(sandbox, &wrapper, &[], |first, second| {
+        let path = |pid| -> Checked<String> {
+            let table = sandbox.host.read(pid, "cgroup")?;
+            Ok(top.tree.path_in(&String::from_utf8_lossy(&table)).unwrap_or_default().to_owned())
+        };
+        let (there, here) = (path(first.pid())?, path(second.pid)?);
+        let seen = format!("process {} is in the cgroup {here}, and process {} in {there}", second.pid, first.pid());
+        require!(here == there, CgroupNotJoined, "the container's cgroup", "{seen}");
+        Ok(())
+    })
 }
 
-/// Enters a container that runs, observes its command and the second one while both wait, and requires the second one's status.
+pub fn its_status_is_passed_on(sandbox: &Sandbox) -> Checked {
+    enter(sandbox, &[], &[], |_, _| Ok(()))
+}
+
+/// Enters a container that runs, which `wrapper` starts, observes its command and the second one while both wait, and requires the second one's status.
 fn enter(
     sandbox: &Sandbox,
+    wrapper: &[&str],
     variables: &[(&str, &str)],
     also: impl FnOnce(&Observation, &Process) -> Checked,
 ) -> Checked {
-    let (evidence, ()) = observe_more(sandbox, &Invocation::default(), |first| {
+    let (evidence, ()) = observe_more(sandbox, &Invocation { wrapper, ..Default::default() }, |first| {
         let (word, told) = (sandbox.draw.number(1000, 999999).to_string(), sandbox.draw.status());
         let line = ["sh", "-c", SCRIPT, &word];
         let flags = ["enter", &first.pid().to_string()];

@@ -42,7 +42,7 @@ pub fn a_killed_run_still_leaves_nothing(sandbox: &Sandbox) -> Checked {
     let user = format!("{uid}:{gid}");
     let line = ["sleep", &sandbox.draw.number(1000, 8999).to_string()];
     let mut run = sandbox.start(&Invocation { flags: &[FLAG, &user], ..Default::default() }, &line)?;
-    wait_for(sandbox, &mut run, &line)?;
+    wait_for_with(sandbox, &mut run, FLAG, &line)?;
     sandbox.signal(run.pid()?, Signal::SIGKILL)?;
     if let Some(left) = run.left_behind()?.first() {
         let seen = format!("after SIGKILL to `run`, {} is still there: {}", left.pid, left.line());
@@ -65,15 +65,15 @@ fn require_groups(sandbox: &Sandbox, user: &str, gid: u32) -> Checked {
 fn observe_ids(sandbox: &Sandbox, flags: &[&str]) -> Checked<(Pid, Ids)> {
     let groups = [0, sandbox.draw.number(1000, 29999), sandbox.draw.number(30_000, 59999)].map(Gid::from_raw);
     setgroups(&groups).context("setgroups")?;
-    let invocation = Invocation { flags, ..Default::default() };
-    let (evidence, ids) = observe_more(sandbox, &invocation, |command| {
-        let status = sandbox.host.read(command.pid(), "status")?;
-        let status = String::from_utf8_lossy(&status);
-        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-        let numbers = |name| field(name).split_whitespace().filter_map(|it| it.parse().ok()).collect();
-        Ok(Ids { users: numbers("Uid:"), groups: numbers("Gid:"), others: numbers("Groups:") })
-    })?;
-    Ok((evidence.command_with(FLAG)?.pid(), ids))
+    // Not a shell: some shells give up an effective user that isn't the real one.
+    let line = ["sleep", &sandbox.draw.number(1000, 8999).to_string()];
+    let mut run = sandbox.start(&Invocation { flags, ..Default::default() }, &line)?;
+    let pid = wait_for_with(sandbox, &mut run, FLAG, &line)?.pid;
+    let status = sandbox.host.read(pid, "status").with_context(|| format!("reading /proc/{pid}/status"))?;
+    let status = String::from_utf8_lossy(&status);
+    let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    let numbers = |name| field(name).split_whitespace().filter_map(|it| it.parse().ok()).collect();
+    Ok((pid, Ids { users: numbers("Uid:"), groups: numbers("Gid:"), others: numbers("Groups:") }))
 }
 
 /// Draws a UID and another GID, if other users than root exist in this user namespace.

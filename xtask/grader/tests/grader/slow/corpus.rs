@@ -22,6 +22,7 @@ use crate::checker::{self, candidate, compile_c, first_not_passed, must_fail, ow
 const NOT_COVERED: &[(Diagnosis, &str)] = &[
     (Diagnosis::NotAProgram, "there is no source to edit: see what_can_not_be_executed_is_no_program"),
     (Diagnosis::NotStatic, "it is how a program is linked: see an_attack_that_needs_a_loader_is_told_so"),
+    (Diagnosis::CgroupNotJoined, "it takes a cgroup: see a_second_command_outside_of_the_containers_cgroup_is_found"),
 ];
 
 /// A program, and an exercise by which it is graded.
