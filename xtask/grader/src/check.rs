@@ -388,14 +388,12 @@ const ALL_SHARED: &str = "shared";
 
 /// Starts a sandbox, a process of its own, and returns its verdicts.
 fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Result<Vec<Verdict>> {
-    let wants_root = rule != ALL_SHARED && matches!(rules::find(rule)?, Rule::AsRoot(_));
-    let in_user_namespace = candidate.in_user_namespace && !(wants_root && choice::can_be_root());
     // Each rule has another seed, so that its values don't depend on the rules before it.
     let mut hasher = DefaultHasher::new();
     (candidate.seed, rule).hash(&mut hasher);
     // This process may be a test's.
     let output = Command::new(workspace::programs()?.join("grader"))
-        .args([SANDBOX, &exercise.id, rule, if in_user_namespace { "user" } else { "root" }])
+        .args([SANDBOX, &exercise.id, rule, if candidate.in_user_namespace { "user" } else { "root" }])
         .arg(hasher.finish().to_string())
         .arg(&candidate.directory)
         .args(&candidate.program)
@@ -420,7 +418,9 @@ pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
     // The sandbox's own limit, and the time that a busy machine takes to build and end a host.
     alarm::set(WALL_LIMIT.as_secs() as u32 + 30);
     let seed = seed.to_string_lossy().parse().context("the seed")?;
-    let mut sandbox = Sandbox::open(program.to_vec(), Path::new(directory), rights == "user", seed)?;
+    let wants_root = || rules::find(&rule.to_string_lossy()).is_ok_and(|it| matches!(it, Rule::AsRoot(_)));
+    let in_user_namespace = rights == "user" && !(wants_root() && choice::can_be_root());
+    let mut sandbox = Sandbox::open(program.to_vec(), Path::new(directory), in_user_namespace, seed)?;
     let can_run = rules::machine_has_what_it_needs(&exercise.id, &sandbox);
     let shared = rules::shared(&exercise.with_earlier(catalog::exercises()?))?;
     let verdicts = if rule == ALL_SHARED {

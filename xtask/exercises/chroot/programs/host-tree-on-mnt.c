@@ -1,4 +1,4 @@
-// WANT: host-tree-inside: binds the host's `/` to /mnt in the rootfs.
+// WANT: host-tree-inside | old-root-reachable: binds the host's `/` to /mnt in the rootfs.
 #include "../../proc/programs/container.h"
 
 void prepare_rootfs(void) {

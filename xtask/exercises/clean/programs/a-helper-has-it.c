@@ -1,4 +1,4 @@
-// WANT: environment-leaked: a helper next to the command keeps the host's environment, and the command's /proc shows it.
+// WANT: environment-of-a-helper: a helper next to the command keeps the host's environment, and the command's /proc shows it.
 #include "../../proc/programs/container.h"
 
 void close_descriptors(void) {

@@ -35,6 +35,9 @@ def child(words):
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     command = os.fork()
     if command == 0:
+        # Python ignores these, and what is ignored stays ignored.
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(ignored, signal.SIG_DFL)
         try:
             os.execvpe(words[0], words, {"PATH": path})
         except OSError as error:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# WANT: proc-writable: remounts /proc read-only from outside after the start, so a quick command can write.
+# WANT: late | proc-writable: remounts /proc read-only from outside after the start, so a quick command can write.
 # NEEDS: python3
 import os
 import subprocess

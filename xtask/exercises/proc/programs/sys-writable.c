@@ -1,4 +1,4 @@
-// WANT: proc-writable: /proc is read-only, but /proc/sys is a writable mount on it.
+// WANT: proc-sys-writable: /proc is read-only, but /proc/sys is a writable mount on it.
 #include "container.h"
 
 void mount_proc(void) {

@@ -1,4 +1,4 @@
-// WANT: did-not-wait: waits with WUNTRACED, as the example in wait(2) does, and takes a stop for the end.
+// WANT: stopped-is-not-ended: waits with WUNTRACED, as the example in wait(2) does, and takes a stop for the end.
 #include "../../proc/programs/container.h"
 
 int reap(pid_t command) {

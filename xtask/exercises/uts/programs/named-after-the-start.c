@@ -1,4 +1,4 @@
-// WANT: not-named: process 1 sets the name after it has started the command, so a quick command sees the host's name.
+// WANT: late: process 1 sets the name after it has started the command, so a quick command sees the host's name.
 #include "../../proc/programs/container.h"
 
 void set_hostname(void) {

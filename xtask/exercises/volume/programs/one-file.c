@@ -1,4 +1,4 @@
-// WANT: volume-missing: binds the files in HOST one by one instead of the directory, so a new file isn't visible outside.
+// WANT: volume-not-a-directory: binds the files in HOST one by one instead of the directory, so a new file isn't visible outside.
 #include "volume.h"
 #include <dirent.h>
 

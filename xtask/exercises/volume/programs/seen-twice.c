@@ -1,4 +1,4 @@
-// WANT: volume-writable: binds the volume to /media as well, where it is writable even with `:ro`.
+// WANT: volume-writable-elsewhere: binds the volume to /media as well, where it is writable even with `:ro`.
 #include "volume.h"
 
 void prepare_rootfs(void) {

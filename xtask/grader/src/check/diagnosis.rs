@@ -177,6 +177,13 @@ diagnoses! {
     ForeignSysfs,
     SysWritable,
     SysFlags,
+    NotPublished,
+    PublishedLocally,
+    PublishedElsewhere,
+    OneAtATime,
+    ConnectionCut,
+    PortLeft,
+    NoRouteOut,
 }
 
 impl Diagnosis {

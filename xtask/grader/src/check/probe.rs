@@ -131,8 +131,9 @@ pub fn observe_more<'a, T: Default>(
     let slowed = if invocation.slowly { Some(run.slow_down(|it| is_command(it, &words))?) } else { None };
     let (command, other_words) = find(sandbox, &mut run, &words)?;
     if let Some(process) = command {
+        // While process 1 is stopped.
         let early = Early::of(sandbox, &process);
-        slowed.iter().for_each(Slowed::go_on);
+        slowed.iter().for_each(Slowed::end);
         // It may take a moment to write that it is there.
         was_prompt = run.wait_until(Duration::from_millis(500), |run| Ok(run.stdout().contains(&probe.ready)))?;
         double = find_double(sandbox, &process)?;
@@ -146,6 +147,7 @@ pub fn observe_more<'a, T: Default>(
         run.wait_until(START_PATIENCE, |run| Ok(run.status().is_some() || run.is_in_state('S')))?;
         ended_early = run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
     }
+    slowed.iter().for_each(Slowed::end);
     let was_there = run.stdout().contains(&probe.ready);
     run.type_line(&format!("{} {}", probe.typed, probe.told));
     run.end_input();

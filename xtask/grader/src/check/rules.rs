@@ -36,6 +36,7 @@ mod overlay;
 mod pid;
 mod pivot;
 mod proc;
+mod publish;
 mod reap;
 mod rootless;
 mod run;
@@ -104,6 +105,7 @@ rules! {
     Own memory: its_memory_is_limited, what_takes_more_is_killed;
     Own layers: its_root_is_the_image, what_a_layer_deletes_is_gone, nothing_of_the_image_stays;
     Own sys: its_sys_is_its_own, its_sys_is_read_only;
+    Own publish: a_port_is_published, connections_are_complete, the_port_is_closed_afterwards, it_reaches_the_outside;
 }
 
 /// Returns the rule that an exercise names.
@@ -135,7 +137,7 @@ impl Rule {
 pub fn machine_has_what_it_needs(exercise: &str, sandbox: &Sandbox) -> Checked {
     match exercise {
         "sys" => view::can_be_mounted(sandbox, "sysfs"),
-        "veth" => veth::the_kernel_has_veth(),
+        "veth" | "publish" => veth::the_kernel_has_veth(),
         _ => Ok(()),
     }
 }

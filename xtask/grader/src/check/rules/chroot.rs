@@ -21,6 +21,9 @@ pub fn its_root_is_the_rootfs(evidence: &Evidence<'_>) -> Checked {
 const KERNELS: [&str; 9] =
     ["proc", "sysfs", "devtmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "securityfs", "debugfs"];
 
+/// Where those are mounted on the host.
+const KERNEL_DIRECTORIES: [&str; 3] = ["/dev", "/proc", "/sys"];
+
 pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence<'_>) -> Checked {
     let command = evidence.command()?;
     let sandbox = evidence.sandbox;
@@ -30,7 +33,7 @@ pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence<'_>) -> Ch
         let names = names.filter_map(|host| Some(host.point.join(mount.root.strip_prefix(&host.root).ok()?)));
         let is_outside = |name: &PathBuf| {
             name.is_dir()
-                && !name.starts_with("/dev")
+                && !KERNEL_DIRECTORIES.iter().any(|it| name.starts_with(it))
                 && !name.starts_with(&sandbox.directory)
                 && !sandbox.is_given(name)
         };

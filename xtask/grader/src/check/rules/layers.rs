@@ -29,6 +29,8 @@ struct Image {
     hidden: Vec<String>,
     /// The whiteouts themselves.
     whiteouts: Vec<String>,
+    /// A file that is to be written by the command.
+    written: String,
 }
 
 impl Image {
@@ -77,8 +79,17 @@ impl Image {
             deleted: vec![b.clone(), format!("{whole}/{inner}/{e}"), in_rootfs.clone(), format!("{merged}/{b}")],
             hidden: vec![format!("{opaque}/{c}"), format!("{opaque}/{inner}/{d}")],
             whiteouts: whiteouts.to_vec(),
+            written: sandbox.draw.word(),
             in_rootfs,
         })
+    }
+
+    /// True if a part of the path is one of the drawn names, which nothing else has.
+    fn has_a_name_in(&self, path: &Path) -> bool {
+        let present = self.present.iter().map(|(path, ..)| path).chain([&self.replaced.0, &self.written]);
+        let all = present.chain(&self.deleted).chain(&self.hidden).chain(&self.whiteouts);
+        let names: BTreeSet<_> = all.flat_map(|it| it.split('/')).filter(|name| *name != OPAQUE).collect();
+        path.iter().any(|part| part.to_str().is_some_and(|part| names.contains(part)))
     }
 }
 
@@ -138,10 +149,16 @@ fn observe_image(sandbox: &Sandbox) -> Checked<Outcome<'_>> {
     fs::create_dir(&directory).context("mkdir on the throwaway host")?;
     let image = Image::make(sandbox, &directory)?;
     let rootfs = sandbox.directory.join("rootfs");
-    let before = (tree(&rootfs), tree(&directory), names(&sandbox.directory));
+    // Other checks may use the same rootfs at this moment, so only what has a name of this image counts.
+    let ours = |top: &Path, name: &Path| {
+        let paths = tree(&top.join(name)).into_iter().map(|path| name.join(path));
+        paths.filter(|path| image.has_a_name_in(path)).collect::<BTreeSet<_>>()
+    };
+    // It may hold a large repository, so only what is new in it is searched.
+    let old = names(&sandbox.directory);
+    let before = (ours(&sandbox.directory, Path::new("rootfs")), tree(&directory));
     let flags = [FLAG, &directory.to_string_lossy()];
     let invocation = Invocation { flags: &flags, ..Default::default() };
-    let written = sandbox.draw.word();
     let result = observe_more(sandbox, &invocation, |command| {
         let pid = command.pid();
         let replaced = std::slice::from_ref(&image.replaced.0);
@@ -150,44 +167,46 @@ fn observe_image(sandbox: &Sandbox) -> Checked<Outcome<'_>> {
         Ok(Seen {
             is_overlay: command.is_overlay,
             files: all.filter_map(|path| Some((path.clone(), read_inside(sandbox, pid, path)?))).collect(),
-            is_read_only: sandbox.host.open_inside(pid, &written, OFlag::O_CREAT | OFlag::O_WRONLY).is_err(),
+            is_read_only: sandbox.host.open_inside(pid, &image.written, OFlag::O_CREAT | OFlag::O_WRONLY).is_err(),
             layers: layers(&command.mounts),
         })
     });
-    let after = (tree(&rootfs), tree(&directory), names(&sandbox.directory));
+    let new = names(&sandbox.directory).into_iter().filter(|name| !old.contains(name));
+    let searched = new.chain([PathBuf::from("rootfs")]);
+    let after: BTreeSet<_> = searched.flat_map(|name| ours(&sandbox.directory, &name)).collect();
+    let after = (after, tree(&directory));
     let mut changed = Vec::new();
-    let mut compare = |diagnosis, what: &str, before: &BTreeSet<PathBuf>, after: &BTreeSet<PathBuf>| {
-        let new = after.difference(before).next().map(|path| format!("{what} has {} afterwards", path.display()));
-        let gone = before.difference(after).next().map(|path| format!("{what} had {} before", path.display()));
-        changed.extend(new.or(gone).map(|seen| (diagnosis, seen)));
+    let mut compare = |what: &str, before: &BTreeSet<PathBuf>, after: &BTreeSet<PathBuf>| {
+        let new =
+            after.difference(before).next().map(|path| (path, format!("{what} has {} afterwards", path.display())));
+        let gone =
+            || before.difference(after).next().map(|path| (path, format!("{what} had {} before", path.display())));
+        if let Some((path, seen)) = new.or_else(gone) {
+            let diagnosis = match what {
+                "DIR" => Diagnosis::ImageChanged,
+                _ if path.starts_with("rootfs") => Diagnosis::RootfsChanged,
+                _ => Diagnosis::LayersLeft,
+            };
+            changed.push((diagnosis, seen));
+        }
     };
-    compare(Diagnosis::RootfsChanged, "./rootfs", &before.0, &after.0);
-    compare(Diagnosis::ImageChanged, "DIR", &before.1, &after.1);
-    compare(Diagnosis::LayersLeft, "the directory that `run` starts in", &before.2, &after.2);
-    // The next check begins with the rootfs as it was.
-    for path in after.0.difference(&before.0).filter(|path| image_has(&image, path)) {
-        let _ = fs::remove_file(rootfs.join(path)).or_else(|_| fs::remove_dir_all(rootfs.join(path)));
+    compare("DIR", &before.1, &after.1);
+    compare("the directory that `run` starts in", &before.0, &after.0);
+    // The next check begins with everything as it was.
+    for path in after.0.difference(&before.0).chain([&Path::new("rootfs").join(&image.in_rootfs)]) {
+        // Outside of the rootfs, all of what was made.
+        let top = path.iter().next().filter(|top| *top != "rootfs").map_or(path.as_path(), Path::new);
+        let path = sandbox.directory.join(top);
+        let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
     }
-    for name in after.2.difference(&before.2) {
-        let _ = fs::remove_dir_all(sandbox.directory.join(name));
-    }
-    let _ = fs::remove_file(rootfs.join(&image.in_rootfs));
-    let _ = fs::remove_file(rootfs.join(&written));
     let (evidence, seen) = result?;
     evidence.command_with(FLAG)?;
     let left = seen.layers.iter().map(|layer| sandbox.directory.join(layer));
     let has_ours = |layer: &PathBuf| image.present.iter().any(|(path, ..)| layer.join(path).exists());
-    let left = left.filter(|layer| *layer != rootfs).find(|layer| has_ours(layer) || layer.join(&written).exists());
+    let left =
+        left.filter(|layer| *layer != rootfs).find(|layer| has_ours(layer) || layer.join(&image.written).exists());
     changed.extend(left.map(|layer| (Diagnosis::LayersLeft, format!("{} is still on the host", layer.display()))));
     Ok(Outcome { evidence, image, seen, changed })
-}
-
-/// True if a new path in the rootfs begins with a name of the image.
-fn image_has(image: &Image, path: &Path) -> bool {
-    let first = |path: &str| PathBuf::from(path.split('/').next().unwrap_or_default());
-    let present = image.present.iter().map(|(path, ..)| path).chain([&image.replaced.0]);
-    let all = present.chain(&image.deleted).chain(&image.hidden).chain(&image.whiteouts);
-    all.map(|it| first(it)).any(|it| path.starts_with(it))
 }
 
 /// Returns the text of a file in the command's `/`.

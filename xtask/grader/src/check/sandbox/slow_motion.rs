@@ -25,19 +25,25 @@ const LONG_STEP: Duration = Duration::from_micros(60);
 /// How long they are stopped when another process was born, so that it can execute the command.
 const PAUSE: Duration = Duration::from_millis(8);
 /// How long that may go on. After that they run as usual.
-const LONGEST: Duration = Duration::from_millis(400);
+const LONGEST: Duration = Duration::from_millis(1500);
 
 /// The processes that are stopped: `run`, and process 1 if it is there.
 #[derive(Debug)]
 pub struct Slowed(Vec<OuterPid>);
 
 impl Slowed {
-    /// Lets them run as usual.
-    pub fn go_on(&self) {
+    /// Lets them run.
+    fn go_on(&self) {
         for pid in &self.0 {
             // One that has ended needs no signal.
             let _ = kill(*pid, Signal::SIGCONT);
         }
+    }
+
+    /// Lets everything in the program's group run as usual.
+    pub fn end(&self) {
+        let _ = killpg(self.0[0], Signal::SIGCONT);
+        self.go_on();
     }
 }
 
@@ -98,7 +104,7 @@ impl Run<'_> {
             }
             self.listen()?;
         }
-        slowed.go_on();
+        slowed.end();
         Ok(slowed)
     }
 }

@@ -46,6 +46,14 @@ impl Controller {
             Controller::Memory => "memory.limit_in_bytes",
         }
     }
+
+    /// Returns the name of the file in which a 0 keeps the memory from being swapped.
+    fn no_swap(self, unified: bool) -> Option<&'static str> {
+        match self {
+            Controller::Pids => None,
+            Controller::Memory => Some(if unified { "memory.swap.max" } else { "memory.swappiness" }),
+        }
+    }
 }
 
 /// Parses a limit: a number, or `max` for none. Version 1 has no word for none in a memory limit, and shows the largest number
@@ -162,6 +170,10 @@ impl<'a> Cgroup<'a> {
                 let name = controller.name();
                 let has_it = controllers.split_whitespace().any(|it| it == name);
                 ensure!(has_it, "{} has no {name} controller to give", place.display());
+            }
+            // The verdict must not depend on whether this machine has swap. The kernel may not know the file.
+            if let Some(file) = controller.no_swap(tree.is_unified()) {
+                let _ = write_to(&directory, file, "0");
             }
             write_to(&directory, "cgroup.procs", "0").with_context(|| format!("write({path:?}/cgroup.procs)"))?;
             Ok(directory)
