@@ -7,25 +7,22 @@
 //! `sandbox` runs the program, `probe` and `observation` collect evidence, and `rules` judge it.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
-use std::hash::{Hash, Hasher};
 use std::io::{self, IsTerminal};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use exercises::{Exercise, Kind};
 use lab::privilege::Privilege;
 use lab::rootfs::Source;
 use lab::{cargo, choice, output, steps, workspace};
-use nix::sys::signal::Signal;
-use nix::unistd::alarm;
+use nix::unistd::geteuid;
 
 use crate::catalog;
 use crate::text::{Color, Request, visible};
@@ -35,6 +32,7 @@ pub mod diagnosis;
 mod directory;
 mod draw;
 mod evidence;
+mod grade;
 mod observation;
 mod probe;
 pub mod report;
@@ -46,11 +44,11 @@ mod task;
 pub mod verdict;
 
 use directory::Directory;
+use grade::grade_rest;
+pub use grade::{Candidate, Graded, grade, sandbox};
 use report::{Report, Subject};
-use rules::Rule;
 pub use sandbox::TIME_LIMIT;
-use sandbox::{Sandbox, WALL_LIMIT};
-use verdict::{Checked, Error, Failure, Verdict};
+use verdict::Verdict;
 
 /// The hidden first argument of a sandbox's process.
 pub const SANDBOX: &str = "--sandbox";
@@ -173,7 +171,14 @@ fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Resul
             graded.push(Graded { exercise, verdicts: vec![Some(no_host)] });
         }
         Ok(choice) => {
-            let (in_user_namespace, seed) = (choice.privilege == Privilege::User, subject.seed);
+            let paths: Vec<&Path> = programs.values().map(PathBuf::as_path).chain([directory.path.as_path()]).collect();
+            let hidden = paths.into_iter().find(|path| options.privilege.is_none() && is_hidden(path));
+            if let Some(path) = hidden.filter(|_| choice.privilege == Privilege::User) {
+                let path = path.display().to_string();
+                eprintln!("xtask: {} is in a directory of another user's, so root grades without a user namespace", visible(&path));
+            }
+            let in_user_namespace = choice.privilege == Privilege::User && hidden.is_none();
+            let seed = subject.seed;
             for goal in goals {
                 let program = vec![programs[goal.program()].clone().into()];
                 let candidate = Candidate { program, directory: directory.path.clone(), in_user_namespace, seed };
@@ -208,6 +213,13 @@ fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Resul
     })?;
     errors.iter().for_each(|error| eprintln!("xtask: {}", visible(error)));
     Ok(if errors.is_empty() { outcome(&graded) } else { UNUSABLE })
+}
+
+/// True if root can reach a path only by the right to pass by permissions, which it doesn't have in a user namespace: it is below
+/// another user's home, for example.
+fn is_hidden(path: &Path) -> bool {
+    let is_closed = |it: &Path| it.metadata().is_ok_and(|it| it.is_dir() && it.uid() != 0 && it.mode() & 0o001 == 0);
+    geteuid().is_root() && path.ancestors().any(is_closed)
 }
 
 /// Returns the exercises to grade by: the named one, or all that ask for such a program. Of those, the last step comes first,
@@ -289,167 +301,5 @@ fn watch(options: &Options, program: &Program) -> u8 {
             }
             thread::sleep(INTERVAL);
         }
-    }
-}
-
-/// A program to be graded, and where.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// The program, and arguments that stand before `run`.
-    pub program: Vec<OsString>,
-    /// Where it starts: a directory with a `rootfs/`.
-    pub directory: PathBuf,
-    /// On a throwaway host in a user namespace, or on one of root's own.
-    pub in_user_namespace: bool,
-    /// What all random values are drawn from.
-    pub seed: u64,
-}
-
-impl Candidate {
-    /// Returns a candidate with a seed of its own.
-    pub fn new(program: Vec<OsString>, directory: PathBuf, in_user_namespace: bool) -> Candidate {
-        Candidate { program, directory, in_user_namespace, seed: fastrand::u64(..) }
-    }
-}
-
-/// An exercise and the verdict of each check; `None` if that wasn't asked for, because an earlier one failed.
-#[derive(Debug)]
-pub struct Graded {
-    /// The exercise.
-    pub exercise: &'static Exercise,
-    /// The verdicts, in the order of its checks.
-    pub verdicts: Vec<Option<Verdict>>,
-}
-
-impl Graded {
-    /// True if all of its checks pass.
-    fn is_green(&self) -> bool {
-        let is_pass = |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Pass));
-        self.verdicts.len() == self.exercise.checks.len() && self.verdicts.iter().all(is_pass)
-    }
-
-    /// Returns the first failure.
-    fn failure(&self) -> Option<&Failure> {
-        self.verdicts.iter().flatten().find_map(|verdict| match verdict {
-            Verdict::Fail(failure) => Some(failure),
-            _ => None,
-        })
-    }
-}
-
-/// Grades a program by an exercise and those that it builds on, and stops at the first that it fails.
-///
-/// # Errors
-/// When the grader fails, which is no verdict on the program.
-pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<Graded>> {
-    grade_each(candidate, exercise, false, &[])
-}
-
-/// Grades in the same way, but goes on after a failure, and leaves out what was graded before.
-fn grade_rest(candidate: &Candidate, exercise: &'static Exercise, before: &[Graded]) -> Result<Vec<Graded>> {
-    grade_each(candidate, exercise, true, before)
-}
-
-fn grade_each(
-    candidate: &Candidate,
-    exercise: &'static Exercise,
-    goes_on: bool,
-    before: &[Graded],
-) -> Result<Vec<Graded>> {
-    let exercises = exercise.with_earlier(catalog::exercises()?);
-    let is_new = |exercise: &Exercise| before.iter().all(|it| it.exercise.id != exercise.id);
-    let new: Vec<_> = exercises.iter().copied().filter(|it| is_new(it)).collect();
-    let has_shared = !rules::shared(&new)?.is_empty();
-    let shared = if has_shared { start_sandbox(candidate, exercise, ALL_SHARED)? } else { Vec::new() };
-    let mut shared = shared.into_iter();
-    let mut failed = false;
-    let mut graded = Vec::new();
-    for earlier in exercises {
-        let mut verdicts = Vec::new();
-        for check in &earlier.checks {
-            let verdict = match rules::find(&check.rule)? {
-                Rule::Probe(_) | Rule::Container(_) => shared.next(),
-                // A program that fails here would only fail there for the same reason.
-                Rule::Own(_) | Rule::AsRoot(_) if failed && !goes_on || !is_new(earlier) => None,
-                Rule::Own(_) | Rule::AsRoot(_) => start_sandbox(candidate, exercise, &check.rule)?.pop(),
-            };
-            let verdict = verdict.filter(|_| !failed || goes_on);
-            failed |= matches!(verdict, Some(Verdict::Fail(_)));
-            verdicts.push(verdict);
-        }
-        graded.push(Graded { exercise: earlier, verdicts });
-    }
-    graded.retain(|it| is_new(it.exercise));
-    Ok(graded)
-}
-
-/// Asks a sandbox for all rules that share one run.
-const ALL_SHARED: &str = "shared";
-
-/// Starts a sandbox, a process of its own, and returns its verdicts.
-fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Result<Vec<Verdict>> {
-    // Each rule has another seed, so that its values don't depend on the rules before it.
-    let mut hasher = DefaultHasher::new();
-    (candidate.seed, rule).hash(&mut hasher);
-    // This process may be a test's.
-    let output = Command::new(workspace::programs()?.join("grader"))
-        .args([SANDBOX, &exercise.id, rule, if candidate.in_user_namespace { "user" } else { "root" }])
-        .arg(hasher.finish().to_string())
-        .arg(&candidate.directory)
-        .args(&candidate.program)
-        .stdin(Stdio::null())
-        .env_remove("RUST_BACKTRACE")
-        .output()
-        .context("starting a sandbox")?;
-    ensure!(output.status.signal() != Some(Signal::SIGALRM as i32), "the sandbox did not end in time");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", stderr.trim().trim_start_matches("xtask: "));
-    serde_json::from_slice(&output.stdout).context("reading the verdicts of a sandbox")
-}
-
-/// The process of a sandbox, which ends with its parent: prints verdicts. `args` are those that [`grade`] starts it with.
-///
-/// # Errors
-/// When there is no throwaway host, or the sandbox itself fails.
-pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
-    let [exercise, rule, rights, seed, directory, program @ ..] = args else { bail!("`{SANDBOX}` is for `check`") };
-    let exercise = catalog::exercise(&exercise.to_string_lossy())?;
-    lab::process::die_with_parent()?;
-    // The sandbox's own limit, and the time that a busy machine takes to build and end a host.
-    alarm::set(WALL_LIMIT.as_secs() as u32 + 30);
-    let seed = seed.to_string_lossy().parse().context("the seed")?;
-    let wants_root = || rules::find(&rule.to_string_lossy()).is_ok_and(|it| matches!(it, Rule::AsRoot(_)));
-    let in_user_namespace = rights == "user" && !(wants_root() && choice::can_be_root());
-    let mut sandbox = Sandbox::open(program.to_vec(), Path::new(directory), in_user_namespace, seed)?;
-    let can_run = rules::machine_has_what_it_needs(&exercise.id, &sandbox);
-    let shared = rules::shared(&exercise.with_earlier(catalog::exercises()?))?;
-    let verdicts = if rule == ALL_SHARED {
-        match can_run.and_then(|()| probe::observe(&sandbox)) {
-            // Of several runs the first that fails counts.
-            Ok(runs) => shared
-                .iter()
-                .filter_map(|rule| rule.shared())
-                .map(|rule| verdict(runs.iter().try_for_each(rule)))
-                .collect::<Result<_>>()?,
-            Err(error) => vec![verdict(Err(error))?; shared.len()],
-        }
-    } else {
-        let (Rule::Own(rule) | Rule::AsRoot(rule)) = rules::find(&rule.to_string_lossy())? else {
-            bail!("`{SANDBOX}` is for `check`")
-        };
-        sandbox.standing = shared;
-        vec![verdict(can_run.and_then(|()| rule(&sandbox)).and_then(|()| sandbox.broken_rule()))?]
-    };
-    sandbox.close();
-    serde_json::to_writer(io::stdout(), &verdicts)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A fault of the program is a verdict on it; one of ours isn't.
-fn verdict(checked: Checked) -> Result<Verdict> {
-    match checked {
-        Ok(()) => Ok(Verdict::Pass),
-        Err(Error::Verdict(verdict)) => Ok(verdict),
-        Err(Error::Internal(error)) => Err(error),
     }
 }

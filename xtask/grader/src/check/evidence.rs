@@ -171,14 +171,36 @@ pub fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Quotes the beginning and the end of what a program wrote: the line of a traceback that counts is the first or the last.
+/// Quotes what a program wrote. Of a long text only the beginning, the end, and the line that names what failed: in a traceback
+/// that may be any line.
 pub fn shorten(text: &str) -> String {
     const LONGEST: usize = 300;
-    const BEGINNING: usize = 120;
+    const BEGINNING: usize = 80;
+    const END: usize = 120;
     let text = text.trim();
-    let from_end = |count| text.char_indices().rev().nth(count).map(|(at, _)| at);
-    match (from_end(LONGEST), text.char_indices().nth(BEGINNING), from_end(LONGEST - BEGINNING)) {
-        (Some(_), Some((begin, _)), Some(end)) => format!("{:?} … {:?}", &text[..begin], &text[end..]),
-        _ => format!("{text:?}"),
+    if text.chars().count() <= LONGEST {
+        return format!("{text:?}");
+    }
+    let end = text.char_indices().rev().nth(END).map_or(0, |(at, _)| at);
+    let begin = text.char_indices().nth(BEGINNING).map_or(text.len(), |(at, _)| at);
+    let names_failure = |line: &&str| Stderr::new(line).names_an_errno();
+    let middle = text[begin..end].lines().find(names_failure).map(|line| line.trim().chars().take(LONGEST / 2).collect());
+    let parts: Vec<String> =
+        [Some(text[..begin].to_owned()), middle, Some(text[end..].to_owned())].into_iter().flatten().collect();
+    parts.iter().map(|part| format!("{part:?}")).collect::<Vec<_>>().join(" … ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_failed_is_not_cut() {
+        let filler = "goroutine 1 [running]: main.main() /home/me/mine.go:12\n".repeat(4);
+        let text = format!("{filler}panic: mount: invalid argument\n{filler}exit status 2");
+        let shown = shorten(&text);
+        assert!(shown.contains("mount: invalid argument") && shown.ends_with("exit status 2\""), "{shown}");
+        assert_eq!(shorten(" short\n"), "\"short\"");
+        assert!(shorten(&"é".repeat(1000)).chars().count() < 300);
     }
 }

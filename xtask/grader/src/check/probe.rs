@@ -18,8 +18,9 @@ use super::sandbox::{Invocation, Run, Sandbox, Slowed};
 use super::stderr::Stderr;
 use super::verdict::{Checked, Error, fail};
 
-/// How long a program that doesn't wait may take to end.
+/// How long a program that doesn't wait may take to end, in the first run and in the others.
 const A_MOMENT: Duration = Duration::from_millis(50);
+const A_BLINK: Duration = Duration::from_millis(3);
 /// How long the command may take to end after stdin has.
 pub const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How often the program is run in a shared sandbox, besides once for each of [`STATUSES`].
@@ -145,7 +146,7 @@ pub fn observe_more<'a, T: Default>(
         }
         // The program waits, or it has ended. On a busy machine it may do neither yet, and an interpreter takes a moment to end.
         run.wait_until(START_PATIENCE, |run| Ok(run.status().is_some() || run.is_in_state('S')))?;
-        ended_early = run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
+        ended_early = run.wait_until(if sandbox.is_first() { A_MOMENT } else { A_BLINK }, |run| Ok(run.status().is_some()))?;
     }
     slowed.iter().for_each(Slowed::end);
     let was_there = run.stdout().contains(&probe.ready);

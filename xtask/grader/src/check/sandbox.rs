@@ -84,6 +84,8 @@ pub struct Sandbox {
     /// The rules that each run of this check must keep, and the first that one broke.
     pub standing: Vec<Rule>,
     broken: RefCell<Option<Error>>,
+    /// Where scratch directories are made.
+    scratch_place: PathBuf,
     /// The directories that the program may be asked to mount.
     given: RefCell<Vec<PathBuf>>,
     mounts: RefCell<Vec<Mount>>,
@@ -92,6 +94,8 @@ pub struct Sandbox {
     /// The host's process 1; `None` when the host is closed.
     init: RefCell<Option<Child>>,
     opened: Instant,
+    /// How many runs there were.
+    runs: Cell<u32>,
     /// The time by the sandbox's own clock.
     time: Cell<Duration>,
 }
@@ -116,6 +120,9 @@ impl Sandbox {
         // Otherwise root on the host could trace us, if it finds a descriptor of the machine's /proc.
         set_dumpable(false).context("prctl(PR_SET_DUMPABLE, 0)")?;
         cover()?;
+        let mut needed: Vec<&Path> = program.iter().map(Path::new).collect();
+        needed.extend([directory.as_path(), workspace::root()]);
+        let scratch_place = scratch::place(&needed)?;
         let place = Place::cover(&directory, in_user_namespace)?;
         let host = detached_proc()?;
         let processes = host.processes()?;
@@ -132,6 +139,7 @@ impl Sandbox {
             place,
             standing: Vec::new(),
             broken: RefCell::new(None),
+            scratch_place,
             given: RefCell::default(),
             mounts: RefCell::new(mountinfo::parse(&host.read(1, "mountinfo")?)),
             other_name: RefCell::new(None),
@@ -147,6 +155,7 @@ impl Sandbox {
             processes,
             init: RefCell::new(Some(init)),
             opened: Instant::now(),
+            runs: Cell::default(),
             time: Cell::default(),
         })
     }
@@ -204,6 +213,11 @@ impl Sandbox {
         if let Some(error) = rules.into_iter().find_map(|rule| rule(evidence).err()) {
             self.broken.borrow_mut().get_or_insert(error);
         }
+    }
+
+    /// True in the first run.
+    pub fn is_first(&self) -> bool {
+        self.runs.get() == 1
     }
 
     /// Notes a directory that the program is asked to mount.

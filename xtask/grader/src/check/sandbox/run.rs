@@ -74,6 +74,7 @@ impl Sandbox {
         let before = self.snapshot()?;
         // The limit is for each run, because a program may be slow to start.
         self.time.set(Duration::ZERO);
+        self.runs.set(self.runs.get() + 1);
         let (input, stdin) = Input::draw(&self.draw)?;
         let (stdout, out) = io::pipe()?;
         let (stderr, err) = match invocation.merged {

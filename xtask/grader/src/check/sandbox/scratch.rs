@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// An empty directory of the host's. Only its mount point is on the real machine, and goes with it.
+/// An empty directory of the host's.
 #[derive(Debug)]
 pub struct Scratch {
     pub path: PathBuf,
@@ -15,13 +15,19 @@ impl Drop for Scratch {
     }
 }
 
+/// Mounts a tmpfs for scratch directories on a directory that nobody needs, and returns that. So they are gone with the host,
+/// even if this process is killed. Without one, they are among the machine's temporary files.
+pub fn place(needed: &[&Path]) -> Result<PathBuf> {
+    let is_free = |it: &&Path| it.is_dir() && !it.is_symlink() && !needed.iter().any(|path| path.starts_with(it));
+    match ["/mnt", "/srv", "/media", "/opt"].map(Path::new).iter().copied().find(is_free) {
+        Some(place) => mount_tmpfs(place, MsFlags::empty()).map(|()| place.to_owned()),
+        None => Ok(env::temp_dir()),
+    }
+}
+
 impl Sandbox {
     pub fn scratch(&self) -> Result<Scratch> {
-        // A path with a colon would be two in `-v HOST:CONTAINER`.
-        let all = [env::temp_dir(), "/tmp".into()];
-        let temporary =
-            all.iter().find(|it| !it.to_string_lossy().contains([':', ','])).context("no place for files")?;
-        let path = temporary.join(self.draw.word());
+        let path = self.scratch_place.join(self.draw.word());
         fs::create_dir(&path).with_context(|| format!("mkdir({path:?})"))?;
         let scratch = Scratch { path };
         self.mount_tmpfs(&scratch.path)?;
