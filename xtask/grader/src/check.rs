@@ -132,7 +132,7 @@ pub(crate) fn unusable(json: bool, subject: &Subject, error: &str) -> u8 {
 /// Grades once, and returns the exit status.
 fn once(options: &Options, program: &Program) -> u8 {
     let exercise = options.exercise;
-    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+    let seed = options.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
     let mut subject =
         Subject { program: Some(program.plain_label(exercise)), exercise, hints: 0, seed, start: Instant::now() };
     attempt(options, program, &mut subject)

@@ -212,11 +212,11 @@ fn start_makes_a_folder_and_leaves_one_alone_that_is_there() {
 #[test]
 fn the_first_exercise_is_green_on_arrival_and_the_second_is_red_and_kind() {
     let workshop = Workshop::none("arrival");
-    insta::assert_snapshot!("start", workshop.transcript(&["workshop start", "check"]));
+    insta::assert_snapshot!("start", workshop.transcript(&["workshop start", "check --seed 7"]));
     let (status, report, _) = workshop.run("check");
     assert_eq!(status, Some(1), "the next one is exercise 1: {report}");
     assert!(report.contains("(isolated-nothing)") && report.contains("This is expected"), "{report}");
-    insta::assert_snapshot!("red", workshop.transcript(&["check"]));
+    insta::assert_snapshot!("red", workshop.transcript(&["check --seed 7"]));
     insta::assert_snapshot!("status", workshop.transcript(&["status"]));
     // Who has begun is told no longer that nothing was to be expected.
     workshop.write("src/main.rs", &first_with("\"execve\"", "\"execve(2)\""));
@@ -229,7 +229,7 @@ fn a_failure_says_what_was_seen_and_why() {
     let workshop = Workshop::new("failure");
     let renames = "nix::unistd::sethostname(\"mini-docker\")?;\n    let status";
     workshop.write("src/main.rs", &first_with("let status", renames));
-    insta::assert_snapshot!("renamed", workshop.transcript(&["check uts"]));
+    insta::assert_snapshot!("renamed", workshop.transcript(&["check uts --seed 7"]));
 }
 
 #[test]
