@@ -5,7 +5,7 @@
 //! writes or removes stays so. An ordinary user may have one, because it is in a user namespace.
 //!
 //! ```text
-//! xtask host           unshare(USER|UTS|NS|PID), maps, `/` private and then shared, sethostname; waits for:
+//! xtask host           unshare(USER|UTS|IPC|NS|PID), maps, `/` private and then shared, sethostname; waits for:
 //! ├─ /sbin/init        process 1: mounts its /proc, starts the daemons, reaps; dies with its parent, and everything with it
 //! │  ├─ /sbin/journald
 //! │  └─ …
@@ -59,8 +59,9 @@ pub fn build(user: bool, guests: Guests) -> Result<Child> {
     if user {
         privilege::enter_user_namespace()?;
     }
-    unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
-        .context("unshare(CLONE_NEWUTS|CLONE_NEWNS|CLONE_NEWPID)")?;
+    // Message queues and shared memory would outlive the host, too.
+    let own = CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID;
+    unshare(own).context("unshare(CLONE_NEWUTS|CLONE_NEWIPC|CLONE_NEWNS|CLONE_NEWPID)")?;
     if guests == Guests::Untrusted {
         unshare(CloneFlags::CLONE_NEWNET).context("unshare(CLONE_NEWNET)")?;
     }
