@@ -249,8 +249,8 @@ pub struct Cgroups {
 
 impl Cgroups {
     /// Makes a cgroup in every hierarchy in which this process may, moves in, and hides everything above from the host that is
-    /// being built. Where it may make none, it may write to none, either, and the host shows the machine's: as `cargo xtask
-    /// host` does. Root might be able to change those, so they are hidden from root's host.
+    /// being built. Where it may make none, the host shows the machine's, as `cargo xtask host` does. Root could change those,
+    /// and those that ours cover, so they become read-only.
     pub fn make(of_root: bool) -> Result<Cgroups> {
         // All processes of the machine wait while one is moved; for a short while, more cost nothing.
         let (mut own, mut refused) = (Vec::new(), Vec::new());
@@ -261,10 +261,10 @@ impl Cgroups {
             }
         }
         let mut cgroups = Cgroups { own, refused, of_root, start: String::new() };
+        if of_root {
+            make_read_only(&mountinfo::own()?)?;
+        }
         if cgroups.own.is_empty() {
-            if of_root && Path::new(CGROUPS).is_dir() {
-                mount_tmpfs(Path::new(CGROUPS), MsFlags::MS_RDONLY)?;
-            }
             cgroups.start = own_table()?;
             return Ok(cgroups);
         }
@@ -279,11 +279,6 @@ impl Cgroups {
 
     /// Mounts each hierarchy where the machine has it.
     fn mount(&self) -> Result<()> {
-        let machine = mountinfo::own()?;
-        let is_elsewhere = |mount: &&Mount| mount.kind.starts_with("cgroup") && !mount.point.starts_with(CGROUPS);
-        for mount in machine.iter().filter(is_elsewhere) {
-            mount_tmpfs(&mount.point, MsFlags::MS_RDONLY)?;
-        }
         // `cpu` may be a link to `cpu,cpuacct`.
         let entries = fs::read_dir(CGROUPS).into_iter().flatten().flatten();
         let links = entries.filter_map(|it| Some((it.path(), fs::read_link(it.path()).ok()?))).collect::<Vec<_>>();
@@ -403,6 +398,28 @@ fn own_table() -> Result<String> {
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Makes the machine's own cgroups read-only on the host, or hides them.
+fn make_read_only(mounts: &[Mount]) -> Result<()> {
+    for Mount { point, options, .. } in mounts.iter().filter(|it| ["cgroup", "cgroup2"].contains(&it.kind.as_str())) {
+        let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+        // A user namespace must keep these.
+        for (name, flag) in [
+            ("nosuid", MsFlags::MS_NOSUID),
+            ("nodev", MsFlags::MS_NODEV),
+            ("noexec", MsFlags::MS_NOEXEC),
+            ("noatime", MsFlags::MS_NOATIME),
+            ("nodiratime", MsFlags::MS_NODIRATIME),
+            ("relatime", MsFlags::MS_RELATIME),
+        ] {
+            flags.set(flag, options.split(',').any(|it| it == name));
+        }
+        if mount(None::<&str>, point, None::<&str>, flags, None::<&str>).is_err() {
+            mount_tmpfs(point, MsFlags::MS_RDONLY)?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads a list of controllers.
