@@ -119,7 +119,8 @@ impl Sandbox {
             cgroups = Some(Cgroups::make(is_root)?);
             Ok(())
         };
-        let init = host::build(in_user_namespace, host::Guests::Untrusted, make_cgroups).context("no throwaway host")?;
+        let init =
+            host::build(in_user_namespace, host::Guests::Untrusted, make_cgroups).context("no throwaway host")?;
         // It counts a user's processes in this user namespace; before 5.14 it would count all of the user's.
         if host::kernel_is_at_least(5, 14) {
             setrlimit(Resource::RLIMIT_NPROC, PROCESS_LIMIT, PROCESS_LIMIT).context("setrlimit(RLIMIT_NPROC)")?;

@@ -37,7 +37,8 @@ pub fn it_is_limited(sandbox: &Sandbox, controller: Controller, flag: &str, want
             require!(limit == wanted, FlagIgnored, expected, "{seen}");
         }
     }
-    no_cgroup_is_left(&evidence.changes, &format!("`run {flag} {wanted}` had ended with {}", describe(evidence.status)))?;
+    let status = describe(evidence.status);
+    no_cgroup_is_left(&evidence.changes, &format!("`run {flag} {wanted}` had ended with {status}"))?;
     there_is_none_without_the_flag(sandbox, flag)
 }
 

@@ -383,9 +383,7 @@ impl Limits<'_> {
     /// Returns the lowest limit from `path` up to the sandbox's cgroup, which is excluded.
     pub fn limit_at(&self, path: &str) -> Option<u64> {
         let directories = Path::new(path.trim_start_matches('/')).ancestors().filter(|it| !it.as_os_str().is_empty());
-        directories
-            .filter_map(|it| parse_limit(&read_from(&self.cgroup.directory, &it.join(self.file())).ok()?))
-            .min()
+        directories.filter_map(|it| parse_limit(&read_from(&self.cgroup.directory, &it.join(self.file())).ok()?)).min()
     }
 }
 
