@@ -140,7 +140,7 @@ struct Cgroup {
     hierarchy: Hierarchy,
     /// Where the hierarchy is mounted.
     point: PathBuf,
-    /// Held open, because its path is hidden from here as well.
+    /// Held open, because a program may hide it.
     directory: OwnedFd,
 }
 
@@ -261,34 +261,38 @@ impl Cgroups {
             }
         }
         let mut cgroups = Cgroups { own, refused, of_root, start: String::new() };
-        if of_root {
-            make_read_only(&mountinfo::own()?)?;
+        let machine = mountinfo::own()?;
+        if !cgroups.own.is_empty() {
+            unshare(CloneFlags::CLONE_NEWCGROUP).context("unshare(CLONE_NEWCGROUP)")?;
         }
-        if cgroups.own.is_empty() {
-            cgroups.start = own_table()?;
-            return Ok(cgroups);
-        }
-        unshare(CloneFlags::CLONE_NEWCGROUP).context("unshare(CLONE_NEWCGROUP)")?;
         for cgroup in cgroups.own.iter().filter(|it| it.hierarchy.is_unified() && !it.given().is_empty()) {
             cgroup.give_controllers()?;
         }
+        if of_root {
+            make_read_only(&machine)?;
+        }
+        if !cgroups.own.is_empty() {
+            cgroups.mount()?;
+        }
         cgroups.start = cgroups.at_start(own_table)??;
-        cgroups.mount()?;
         Ok(cgroups)
     }
 
     /// Mounts each hierarchy where the machine has it.
-    fn mount(&self) -> Result<()> {
+    fn mount(&mut self) -> Result<()> {
         // `cpu` may be a link to `cpu,cpuacct`.
         let entries = fs::read_dir(CGROUPS).into_iter().flatten().flatten();
         let links = entries.filter_map(|it| Some((it.path(), fs::read_link(it.path()).ok()?))).collect::<Vec<_>>();
         // In version 2 as well: the kernel refuses to mount a file system on itself (EBUSY).
         mount_tmpfs(Path::new(CGROUPS), MsFlags::empty())?;
-        for Cgroup { hierarchy, point, .. } in self.own.iter().filter(|it| it.is_shown()) {
+        for Cgroup { hierarchy, point, directory } in self.own.iter_mut().filter(|it| it.is_shown()) {
+            let point = point.as_path();
             fs::create_dir_all(point).with_context(|| format!("mkdir({point:?})"))?;
             let (kind, options) = (hierarchy.kind(), hierarchy.options());
             mount(Some(kind), point, Some(kind), MsFlags::empty(), options)
                 .with_context(|| format!("mount({kind:?}, {point:?}, {kind:?}, 0, {options:?})"))?;
+            // The machine's mount may be read-only now.
+            *directory = nix::fcntl::open(point, DIRECTORY, Mode::empty()).with_context(|| format!("open({point:?})"))?;
         }
         // In version 2 they would be in a cgroup.
         if !self.own.iter().any(|it| it.point == Path::new(CGROUPS)) {
@@ -400,7 +404,8 @@ fn words(text: &str) -> Vec<String> {
 
 /// Makes the machine's own cgroups read-only on the host, or hides them.
 fn make_read_only(mounts: &[Mount]) -> Result<()> {
-    for Mount { point, options, .. } in mounts.iter().filter(|it| ["cgroup", "cgroup2"].contains(&it.kind.as_str())) {
+    let is_of_cgroups = |it: &&Mount| ["cgroup", "cgroup2"].contains(&&*it.kind) || it.point.starts_with(CGROUPS);
+    for Mount { point, options, .. } in mounts.iter().filter(is_of_cgroups) {
         let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
         // A user namespace must keep these.
         for (name, flag) in [
