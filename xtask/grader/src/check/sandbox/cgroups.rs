@@ -292,7 +292,8 @@ impl Cgroups {
             mount(Some(kind), point, Some(kind), MsFlags::empty(), options)
                 .with_context(|| format!("mount({kind:?}, {point:?}, {kind:?}, 0, {options:?})"))?;
             // The machine's mount may be read-only now.
-            *directory = nix::fcntl::open(point, DIRECTORY, Mode::empty()).with_context(|| format!("open({point:?})"))?;
+            *directory =
+                nix::fcntl::open(point, DIRECTORY, Mode::empty()).with_context(|| format!("open({point:?})"))?;
         }
         // In version 2 they would be in a cgroup.
         if !self.own.iter().any(|it| it.point == Path::new(CGROUPS)) {
@@ -498,9 +499,10 @@ pub fn remove_those_of(sandbox: u32) {
 /// Removes what was left when a sandbox and its parent were killed.
 fn remove_stale(place: &Path) {
     let Ok(parent) = File::open(place) else { return };
+    let Ok(proc) = Proc::open(Path::new("/proc")) else { return };
     for name in directories(&parent).unwrap_or_default() {
-        let owner = name.strip_prefix(PREFIX).filter(|pid| pid.parse::<u32>().is_ok());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+        let owner = name.strip_prefix(PREFIX).and_then(|pid| pid.parse().ok());
+        if owner.is_some_and(|pid| proc.process(pid).is_none_or(|it| it.state == 'Z')) {
             let _ = remove(&parent, &name, MOST_LEVELS);
         }
     }
