@@ -51,8 +51,9 @@ pub enum Guests {
 const PID_MAX: &str = "400";
 
 /// Moves this process into the namespaces of a new throwaway host, and starts the host's process 1. `user` makes it in a user
-/// namespace. This process must have one thread. An error names the call that the kernel refused.
-pub fn build(user: bool, guests: Guests) -> Result<Child> {
+/// namespace, and `prepare` is called in the namespaces before anything is started there. This process must have one thread.
+/// An error names the call that the kernel refused.
+pub fn build(user: bool, guests: Guests, prepare: impl FnOnce() -> Result<()>) -> Result<Child> {
     if geteuid().is_root() {
         hide_other_procs()?;
     }
@@ -69,6 +70,7 @@ pub fn build(user: bool, guests: Guests) -> Result<Child> {
     // Leave the real machine's peer group first, or what is mounted here would appear there. Then start one of our own.
     let changed = propagate(MsFlags::MS_PRIVATE).and_then(|()| propagate(MsFlags::MS_SHARED));
     changed.context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
+    prepare()?;
     let mut init = Command::new("/proc/self/exe")
         .arg0(INIT)
         .env_clear()

@@ -124,6 +124,7 @@ diagnoses! {
     NoLimit,
     LimitTooHigh,
     CgroupLeft,
+    CgroupWithoutTheFlag,
     RootfsChanged,
     RootfsReadOnly,
     DeletedFilesReturn,

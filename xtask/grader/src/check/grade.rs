@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::alarm;
 
 use super::rules::{self, Rule};
-use super::sandbox::{Sandbox, WALL_LIMIT};
+use super::sandbox::{Sandbox, WALL_LIMIT, cgroups};
 use super::verdict::{Checked, Error, Failure, Verdict};
 use super::{SANDBOX, probe};
 use crate::catalog;
@@ -152,15 +152,21 @@ fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Resu
     let mut hasher = DefaultHasher::new();
     (candidate.seed, rule).hash(&mut hasher);
     // This process may be a test's.
-    let output = Command::new(workspace::programs()?.join("grader"))
+    let sandbox = Command::new(workspace::programs()?.join("grader"))
         .args([SANDBOX, &exercise.id, rule, if candidate.in_user_namespace { "user" } else { "root" }])
         .arg(hasher.finish().to_string())
         .arg(&candidate.directory)
         .args(&candidate.program)
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .env_remove("RUST_BACKTRACE")
-        .output()
+        .spawn()
         .context("starting a sandbox")?;
+    let pid = sandbox.id();
+    let output = sandbox.wait_with_output().context("waiting for a sandbox")?;
+    // Here, because it can't remove the cgroups that it is in, and moving out would take longer than all the rest.
+    cgroups::remove_those_of(pid);
     ensure!(output.status.signal() != Some(Signal::SIGALRM as i32), "the sandbox did not end in time");
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}", stderr.trim().trim_start_matches("xtask: "));

@@ -51,6 +51,9 @@ pub struct Observation {
     /// What is mounted on the host while it runs, and wasn't before.
     pub on_the_host: Vec<Mount>,
     pub proc: ProcView,
+    /// Its /proc/PID/cgroup, and true if those aren't the cgroups that `run` was started in.
+    pub cgroup: String,
+    pub cgroup_is_new: bool,
     /// True if it executes the shell of its root.
     pub is_the_shell: bool,
 }
@@ -109,6 +112,7 @@ impl Observation {
             let is_command = task.tid == pid;
             task.find_escapes(sandbox, &inside, is_command)?;
         }
+        let cgroup = String::from_utf8_lossy(&proc.read(pid, "cgroup")?).into_owned();
         let environment = |task: &Task| Some((task.tid, proc.read(task.tid, "environ").ok()?));
         Ok(Observation {
             environments: tasks.iter().filter(|it| !it.is_thread()).filter_map(environment).collect(),
@@ -127,6 +131,8 @@ impl Observation {
             proc: proc_view(sandbox, pid)?,
             on_the_host: sandbox.new_mounts()?,
             own_mounts: mountinfo::parse(&proc.read(pid, "mountinfo")?),
+            cgroup_is_new: sandbox.cgroups.are_new(&cgroup),
+            cgroup,
             is_the_shell: is_shell(sandbox, pid)?,
             mounts_underneath: if is_namespace_root { sandbox.mounts_underneath(pid)? } else { Vec::new() },
             namespace_root,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use exercises::Exercise;
-use lab::mountinfo::{self, Mount};
+use lab::mountinfo::Mount;
 use lab::procfs::Process;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;

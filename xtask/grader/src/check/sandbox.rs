@@ -33,7 +33,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::sys::wait::WaitStatus;
-use nix::unistd::{close, setsid};
+use nix::unistd::{close, geteuid, setsid};
 
 use super::draw::Draw;
 use super::evidence::Evidence;
@@ -42,6 +42,7 @@ use super::snapshot::only_in;
 use super::verdict::{Checked, Error};
 
 mod capture;
+pub mod cgroups;
 mod input;
 mod limits;
 mod namespaces;
@@ -51,6 +52,7 @@ mod scratch;
 mod setgroups;
 mod slow_motion;
 
+use cgroups::Cgroups;
 use limits::{MOST_PROCESSES, PROCESS_LIMIT};
 pub use limits::{TIME_LIMIT, WALL_LIMIT};
 pub use namespaces::{Position, hostname};
@@ -79,6 +81,7 @@ pub struct Sandbox {
     pub draw: Draw,
     /// The host's own processes.
     pub processes: Vec<Process>,
+    pub cgroups: Cgroups,
     /// The program's directory, of which a change goes with the host.
     pub place: Place,
     /// The rules that each run of this check must keep, and the first that one broke.
@@ -112,14 +115,21 @@ impl Sandbox {
         let environment = host::environment(&[workspace::programs()?])?;
         // Absolute, because returning from another mount namespace leaves us in `/`.
         let directory = directory.canonicalize().with_context(|| format!("finding {}", directory.display()))?;
-        let init = host::build(in_user_namespace, host::Guests::Untrusted).context("no throwaway host")?;
+        let is_root = geteuid().is_root();
+        let mut cgroups = None;
+        let make_cgroups = || {
+            cgroups = Some(Cgroups::make(is_root)?);
+            Ok(())
+        };
+        let init =
+            host::build(in_user_namespace, host::Guests::Untrusted, make_cgroups).context("no throwaway host")?;
         // It counts a user's processes in this user namespace; before 5.14 it would count all of the user's.
         if host::kernel_is_at_least(5, 14) {
             setrlimit(Resource::RLIMIT_NPROC, PROCESS_LIMIT, PROCESS_LIMIT).context("setrlimit(RLIMIT_NPROC)")?;
         }
         // Otherwise root on the host could trace us, if it finds a descriptor of the machine's /proc.
         set_dumpable(false).context("prctl(PR_SET_DUMPABLE, 0)")?;
-        cover()?;
+        hide_network_names()?;
         let mut needed: Vec<&Path> = program.iter().map(Path::new).collect();
         needed.extend([directory.as_path(), workspace::root()]);
         let scratch_place = scratch::place(&needed)?;
@@ -137,6 +147,7 @@ impl Sandbox {
         Ok(Sandbox {
             draw: Draw::new(seed),
             place,
+            cgroups: cgroups.context("no cgroups")?,
             standing: Vec::new(),
             broken: RefCell::new(None),
             scratch_place,
@@ -317,18 +328,10 @@ fn close_inherited() -> io::Result<()> {
     Ok(())
 }
 
-/// The mount point of the kernel's cgroups.
-pub const CGROUPS: &str = "/sys/fs/cgroup";
-
-/// Covers what a program of root's could leave on the machine without writing a file: cgroups, and the names of network
-/// namespaces, which ip-netns(8) keeps in /run/netns.
-fn cover() -> Result<()> {
-    for (point, flags) in [(CGROUPS, MsFlags::MS_RDONLY), ("/run/netns", MsFlags::empty())] {
-        if Path::new(point).is_dir() {
-            mount_tmpfs(Path::new(point), flags)?;
-        }
-    }
-    Ok(())
+/// Covers the names of network namespaces, which ip-netns(8) keeps in /run/netns, and which root could leave on the machine.
+fn hide_network_names() -> Result<()> {
+    let point = Path::new("/run/netns");
+    if point.is_dir() { mount_tmpfs(point, MsFlags::empty()) } else { Ok(()) }
 }
 
 fn mount_tmpfs(point: &Path, flags: MsFlags) -> Result<()> {

@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub processes: Vec<Process>,
     /// The names of the network interfaces.
     pub interfaces: Vec<String>,
+    /// The cgroups below the host's own.
+    pub cgroups: Vec<PathBuf>,
     /// The files that were written, made or removed since the host was made, in the program's directory.
     pub files: Vec<PathBuf>,
     /// The names in the directories for temporary files, which are the real machine's.
@@ -37,6 +39,7 @@ pub struct Changes {
     /// Processes of the host's that are gone.
     pub processes_gone: Vec<Process>,
     pub interfaces_left: Vec<String>,
+    pub cgroups_left: Vec<PathBuf>,
     pub files: Vec<PathBuf>,
     pub temporary: Vec<PathBuf>,
 }
@@ -44,8 +47,10 @@ pub struct Changes {
 impl Changes {
     /// True if another run finds the host as this one did.
     pub fn is_empty(&self) -> bool {
-        // What a program writes to ./rootfs is often harmless, such as a mount point, and other programs write to /tmp as well.
-        Changes { files: Vec::new(), temporary: Vec::new(), ..self.clone() } == Changes::default()
+        // What a program writes to ./rootfs is often harmless, such as a mount point, and so is an empty cgroup. Other programs
+        // write to /tmp as well.
+        let harmless = Changes { files: Vec::new(), temporary: Vec::new(), cgroups_left: Vec::new(), ..self.clone() };
+        harmless == Changes::default()
     }
 
     /// Returns the files in ./rootfs, as paths in it.
@@ -62,6 +67,7 @@ impl Sandbox {
             mounts: mountinfo::parse(&self.host.read(1, "mountinfo")?),
             processes: self.host.processes()?,
             interfaces: interfaces(&self.host.read(1, "net/dev")?),
+            cgroups: self.cgroups.below(),
             files: self.place.written(),
             temporary: TEMPORARY.iter().flat_map(|it| names(Path::new(it))).collect(),
         })
@@ -88,6 +94,8 @@ impl Run<'_> {
             processes_gone: sandbox.processes.iter().filter(was_there).cloned().collect(),
             processes_left,
             interfaces_left: only_in(&now.interfaces, &before.interfaces),
+            // Nobody is left who could remove them later, and the kernel doesn't.
+            cgroups_left: only_in(&now.cgroups, &before.cgroups),
             files: only_in(&now.files, &before.files),
             temporary: only_in(&now.temporary, &before.temporary),
         })

@@ -3,10 +3,9 @@
 use lab::namespaces;
 use lab::procfs::FileId;
 
-use super::limits::cgroup::{Cgroup, Controller};
 use super::run::require_status;
 use super::*;
-use crate::check::sandbox::CGROUPS;
+use crate::check::sandbox::cgroups::Controller;
 
 /// Starts `PROGRAM enter …` where the sandbox starts `PROGRAM run enter …`: leaves out the first word `run`.
 const WITHOUT_RUN: [&str; 4] = [
@@ -76,17 +75,13 @@ pub fn its_environment_is_the_containers(sandbox: &Sandbox) -> Checked {
 
 /// Where a program may not move into another cgroup, this holds.
 pub fn it_joins_the_cgroup_if_it_may(sandbox: &Sandbox) -> Checked {
-    let top = match Cgroup::make(sandbox, Controller::Pids) {
-        Err(Error::Verdict(Verdict::CannotRun { .. })) => return Ok(()),
-        result => result?,
-    };
-    let tree = if top.tree.is_unified() { CGROUPS.to_owned() } else { format!("{CGROUPS}/pids") };
-    let directory = format!("{tree}/box-{}", sandbox.draw.number(1000, 999999));
+    let Ok(limits) = sandbox.cgroups.of(Controller::Pids) else { return Ok(()) };
+    let directory = limits.point().join(sandbox.draw.word()).to_string_lossy().into_owned();
     let wrapper = ["sh", "-c", IN_A_CGROUP, &directory];
     enter(sandbox, &wrapper, &[], |first, second, _| {
         let path = |pid| -> Checked<String> {
             let table = sandbox.host.read(pid, "cgroup")?;
-            Ok(top.tree.path_in(&String::from_utf8_lossy(&table)).unwrap_or_default().to_owned())
+            Ok(limits.path_in(&String::from_utf8_lossy(&table)).to_owned())
         };
         let (there, here) = (path(first.pid())?, path(second.pid)?);
         let seen = format!("process {} is in the cgroup {here}, and process {} in {there}", second.pid, first.pid());

@@ -1,16 +1,10 @@
 //! Exercise `limits`: a cgroup that limits the number of processes.
 
-use std::path::Path;
-
 use super::*;
-
-pub mod cgroup;
-
-use cgroup::{Cgroup, Controller, START};
+use crate::check::sandbox::cgroups::Controller;
+use crate::check::snapshot::{Changes, only_in};
 
 const FLAG: &str = "--pids";
-/// A wrapper that moves itself to where the program starts in version 2, and becomes the program.
-pub const MOVE_TO_START: [&str; 4] = ["sh", "-c", r#"echo 0 >/sys/fs/cgroup/start/cgroup.procs && exec "$@""#, "sh"];
 
 /// The command is in a cgroup that limits it, and that is gone afterwards.
 pub fn its_processes_are_limited(sandbox: &Sandbox) -> Checked {
@@ -18,20 +12,19 @@ pub fn its_processes_are_limited(sandbox: &Sandbox) -> Checked {
     it_is_limited(sandbox, Controller::Pids, FLAG, u64::from(101 + 2 * sandbox.draw.number(0, 399)))
 }
 
-/// The command is in a cgroup whose limit is what stands behind the flag, and that is gone afterwards.
+/// The command is in a cgroup whose limit is what stands behind the flag, and that is gone afterwards. Without the flag, there
+/// is none.
 pub fn it_is_limited(sandbox: &Sandbox, controller: Controller, flag: &str, wanted: u64) -> Checked {
-    let top = Cgroup::make(sandbox, controller)?;
-    let file = controller.limit(top.tree.is_unified());
-    let wrapper: &[&str] = if top.tree.is_unified() { &MOVE_TO_START } else { &[] };
-    let invocation = Invocation { flags: &[flag, &wanted.to_string()], wrapper, ..Default::default() };
-    let (evidence, (path, limit)) = observe_more(sandbox, &invocation, |command| {
-        let table = sandbox.host.read(command.pid(), "cgroup")?;
-        let path = top.tree.path_in(&String::from_utf8_lossy(&table)).unwrap_or_default().to_owned();
-        Ok((path.clone(), top.limit_of(Path::new(&path))))
-    })?;
-    let left = top.made_by_others()?;
-    let at = format!("/proc/{}/cgroup", evidence.command_with(flag)?.pid());
-    let is_new = !["", START].contains(&path.trim_start_matches('/'));
+    let limits = sandbox.cgroups.of(controller)?;
+    // A command that fails, because that is no reason to leave a cgroup.
+    let told = sandbox.draw.number(1, 125) as u8;
+    let invocation = Invocation { flags: &[flag, &wanted.to_string()], told: Some(told), ..Default::default() };
+    let (evidence, limit) =
+        observe_more(sandbox, &invocation, |command| Ok(limits.limit_at(limits.path_in(&command.cgroup))))?;
+    let command = evidence.command_with(flag)?;
+    let (path, file) = (limits.path_in(&command.cgroup), limits.file());
+    let at = format!("/proc/{}/cgroup", command.pid());
+    let is_new = path != limits.start;
     require!(is_new, NoLimit, "a cgroup of its own", "{at} is still the one that `run` was started in");
     let expected = format!("{file} is {wanted}, there or above");
     match limit {
@@ -44,10 +37,35 @@ pub fn it_is_limited(sandbox: &Sandbox, controller: Controller, flag: &str, want
             require!(limit == wanted, FlagIgnored, expected, "{seen}");
         }
     }
-    match left.first() {
+    let status = describe(evidence.status);
+    no_cgroup_is_left(&evidence.changes, &format!("`run {flag} {wanted}` had ended with {status}"))?;
+    there_is_none_without_the_flag(sandbox, flag)
+}
+
+fn there_is_none_without_the_flag(sandbox: &Sandbox, flag: &str) -> Checked {
+    let before = sandbox.cgroups.below();
+    let invocation = Invocation { told: Some(0), ..Default::default() };
+    let (evidence, meanwhile) = observe_more(sandbox, &invocation, |_| Ok(sandbox.cgroups.below()))?;
+    let command = evidence.command()?;
+    no_cgroup_is_left(&evidence.changes, &format!("`run` without {flag} had ended"))?;
+    let expected = "the cgroup that `run` was started in";
+    let seen = format!("without {flag}, /proc/{}/cgroup is {:?}", command.pid(), command.cgroup.trim());
+    require!(!command.cgroup_is_new, CgroupWithoutTheFlag, expected, "{seen}");
+    match only_in(&meanwhile, &before).first() {
         None => Ok(()),
-        Some(name) => {
-            let seen = format!("when `run` had ended, there was still a cgroup {name}");
+        Some(path) => {
+            let seen = format!("without {flag}, there was a cgroup {} while the command ran", path.display());
+            Err(fail!(CgroupWithoutTheFlag, expected, "{seen}"))
+        }
+    }
+}
+
+/// Fails if a run has left a cgroup. `when` is a sentence.
+pub fn no_cgroup_is_left(changes: &Changes, when: &str) -> Checked {
+    match changes.cgroups_left.first() {
+        None => Ok(()),
+        Some(path) => {
+            let seen = format!("when {when}, there was still a cgroup {}", path.display());
             Err(fail!(CgroupLeft, "none that was not there before", "{seen}"))
         }
     }

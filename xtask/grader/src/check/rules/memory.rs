@@ -2,9 +2,9 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use super::limits::cgroup::{Cgroup, Controller};
-use super::limits::{MOVE_TO_START, it_is_limited};
+use super::limits::{it_is_limited, no_cgroup_is_left};
 use super::*;
+use crate::check::sandbox::cgroups::Controller;
 
 const FLAG: &str = "--memory";
 /// What the kernel kills with, as a shell reports it.
@@ -24,10 +24,9 @@ pub fn its_memory_is_limited(sandbox: &Sandbox) -> Checked {
 
 /// A command that touches more than the limit is killed, and `run` reports that.
 pub fn what_takes_more_is_killed(sandbox: &Sandbox) -> Checked {
-    let top = Cgroup::make(sandbox, Controller::Memory)?;
-    let wrapper: &[&str] = if top.tree.is_unified() { &MOVE_TO_START } else { &[] };
+    sandbox.cgroups.of(Controller::Memory)?;
     let (limit, word) = (limit(sandbox), sandbox.draw.word());
-    let invocation = Invocation { flags: &[FLAG, &limit.to_string()], wrapper, ..Default::default() };
+    let invocation = Invocation { flags: &[FLAG, &limit.to_string()], ..Default::default() };
     let mut run = sandbox.start(&invocation, &["sh", "-c", HOG, &word, &(3 * limit).to_string()])?;
     run.end_input();
     let status = run.wait()?;
@@ -36,7 +35,7 @@ pub fn what_takes_more_is_killed(sandbox: &Sandbox) -> Checked {
     let has_all = run.stdout().contains(&word);
     require!(!has_all, LimitTooHigh, expected, "{seen}{}", describe(status));
     if status.code() == Some(KILLED) {
-        return Ok(());
+        return no_cgroup_is_left(&run.changes()?, "the kernel had killed the command");
     }
     let said = shorten(&run.stderr());
     if status.signal() == Some(Signal::SIGKILL as i32) {

@@ -98,7 +98,8 @@ impl Sandbox {
                 .process_group(0)
                 .spawn()
         };
-        let started = if invocation.all_cpus { start() } else { on_all_but_one_cpu(start)? };
+        let start = || if invocation.all_cpus { Ok(start()) } else { on_all_but_one_cpu(start) };
+        let started = self.cgroups.at_start(start)??;
         let child = started
             .map_err(|error| fail!(NotAProgram, "a program that can be executed", "{}: {error}", words[0].display()))?;
         let mut run = Run {

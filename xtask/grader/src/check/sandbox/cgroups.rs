@@ -1,0 +1,624 @@
+//! The host's cgroups: in each hierarchy one that the sandbox makes, which is all that the host can see. What a program makes is
+//! below, so nothing stays on the machine.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::symlink;
+use std::thread;
+
+use nix::dir::{Dir, Type};
+use nix::fcntl::openat;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::mkdirat;
+use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
+
+use super::*;
+use crate::check::verdict::cannot_run;
+
+/// The mount point of the kernel's cgroups.
+const CGROUPS: &str = "/sys/fs/cgroup";
+/// The name of a sandbox's cgroup, before its PID.
+const PREFIX: &str = "mini-docker-check-";
+/// In version 2, the children of our cgroup in which a program starts, and in which everything else on the host is: a cgroup
+/// that gives a controller to its children has no processes of its own.
+const START: &str = "start";
+const SANDBOX: &str = "sandbox";
+/// How long processes that were killed may take to end.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The deepest cgroup below ours that is read or removed. The kernel allows any depth.
+const MOST_LEVELS: usize = 64;
+
+/// What limits a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    Pids,
+    Memory,
+}
+
+impl Controller {
+    const ALL: [Controller; 2] = [Controller::Pids, Controller::Memory];
+
+    fn name(self) -> &'static str {
+        match self {
+            Controller::Pids => "pids",
+            Controller::Memory => "memory",
+        }
+    }
+
+    /// Returns the name of the file that has the limit.
+    fn limit(self, is_unified: bool) -> &'static str {
+        match self {
+            Controller::Pids => "pids.max",
+            Controller::Memory if is_unified => "memory.max",
+            Controller::Memory => "memory.limit_in_bytes",
+        }
+    }
+}
+
+/// Parses a limit: a number, or `max` for none. Version 1 has no word for none in a memory limit, and shows the largest number
+/// of bytes that are whole pages.
+fn parse_limit(text: &str) -> Option<u64> {
+    text.trim().parse().ok().filter(|limit| *limit < i64::MAX as u64 - MOST_PAGE_SIZE)
+}
+
+/// No machine has larger pages.
+const MOST_PAGE_SIZE: u64 = 1 << 20;
+
+/// A hierarchy of cgroups, by its controllers: cgroups(7). In version 1 each controller has a hierarchy, perhaps with others; in
+/// version 2 all share one, which is listed without any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Hierarchy(String);
+
+impl Hierarchy {
+    /// True if it is of version 2.
+    fn is_unified(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.is_unified() { "cgroup2" } else { "cgroup" }
+    }
+
+    fn has(&self, controller: Controller) -> bool {
+        self.0.split(',').any(|it| it == controller.name())
+    }
+
+    /// Returns the path of the cgroup that a `/proc/PID/cgroup` has for this hierarchy.
+    fn path_in<'a>(&self, table: &'a str) -> Option<&'a str> {
+        lines(table).find(|(controllers, _)| *controllers == self.0).map(|(_, path)| path)
+    }
+
+    fn is_mounted_at(&self, mount: &Mount) -> bool {
+        let has = |controller| mount.super_options.split(',').any(|option| option == controller);
+        mount.kind == self.kind() && (self.is_unified() || self.0.split(',').all(has))
+    }
+
+    /// What mount(2) takes to mount it.
+    fn options(&self) -> Option<&str> {
+        (!self.is_unified()).then_some(&self.0)
+    }
+}
+
+/// Splits the lines of a /proc/PID/cgroup, `NUMBER:CONTROLLERS:PATH`, into controllers and paths.
+fn lines(table: &str) -> impl Iterator<Item = (&str, &str)> {
+    table.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'))
+}
+
+/// Where cgroups of one hierarchy may be made.
+#[derive(Debug, PartialEq, Eq)]
+struct Site {
+    hierarchy: Hierarchy,
+    /// Where it is mounted.
+    point: PathBuf,
+    /// The directory of the cgroup that this process is in, and those above.
+    places: Vec<PathBuf>,
+}
+
+/// Returns the hierarchies that are mounted.
+fn sites(table: &str, mounts: &[Mount]) -> Vec<Site> {
+    let site = |(controllers, path): (&str, &str)| {
+        let hierarchy = Hierarchy(controllers.to_owned());
+        // In a container only a part of the hierarchy may be mounted.
+        let below = |mount: &Mount| Some(Path::new(path).strip_prefix(&mount.root).ok()?.to_owned());
+        let found = mounts.iter().filter(|mount| hierarchy.is_mounted_at(mount));
+        let (point, below) = found.filter_map(|mount| Some((mount.point.clone(), below(mount)?))).next()?;
+        // Collecting drops the slash at the end of a joined empty path.
+        let places = below.ancestors().map(|it| point.join(it).components().collect()).collect();
+        Some(Site { hierarchy, point, places })
+    };
+    lines(table).filter_map(site).collect()
+}
+
+/// Returns the hierarchies that this process sees, if the machine has cgroups.
+fn own_sites() -> Vec<Site> {
+    let table = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    sites(&table, &mountinfo::own().unwrap_or_default())
+}
+
+/// A cgroup of the sandbox's own.
+#[derive(Debug)]
+struct Cgroup {
+    hierarchy: Hierarchy,
+    /// Where the hierarchy is mounted.
+    point: PathBuf,
+    /// Held open, because a program may hide it.
+    directory: OwnedFd,
+}
+
+impl Cgroup {
+    /// Makes a cgroup where this process may, and moves in.
+    fn make(site: &Site) -> Result<Cgroup> {
+        let mut places: Vec<&PathBuf> = site.places.iter().collect();
+        if site.hierarchy.is_unified() {
+            // A child has the controllers that its parent gives. The nearest of those that give most comes first.
+            places.sort_by_key(|place| std::cmp::Reverse(controllers(place, "cgroup.subtree_control").len()));
+        }
+        let mut refusal = None;
+        for place in places {
+            match Cgroup::make_at(site, place) {
+                Ok(cgroup) => return Ok(cgroup),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        Err(refusal.context("no place")?)
+    }
+
+    fn make_at(site: &Site, place: &Path) -> Result<Cgroup> {
+        remove_stale(place);
+        let path = place.join(name_of(std::process::id()));
+        fs::create_dir(&path).with_context(|| format!("mkdir({path:?})"))?;
+        let enter = || {
+            // A new cgroup of version 1 has no CPUs.
+            for file in ["cpuset.cpus", "cpuset.mems"].into_iter().filter(|it| path.join(it).exists()) {
+                if !site.hierarchy.is_unified() {
+                    fs::write(path.join(file), fs::read(place.join(file))?)?;
+                }
+            }
+            let directory = nix::fcntl::open(&path, DIRECTORY, Mode::empty())?;
+            write_to(&directory, "cgroup.procs", "0").with_context(|| format!("write({path:?}/cgroup.procs)"))?;
+            anyhow::Ok(directory)
+        };
+        let directory = enter().inspect_err(|_| _ = fs::remove_dir(&path))?;
+        Ok(Cgroup { hierarchy: site.hierarchy.clone(), point: site.point.clone(), directory })
+    }
+
+    /// True if it limits that resource.
+    fn has(&self, controller: Controller) -> bool {
+        match self.hierarchy.is_unified() {
+            true => self.given().iter().any(|it| it == controller.name()),
+            false => self.hierarchy.has(controller),
+        }
+    }
+
+    /// Returns the controllers that it has and may give to its children, in version 2.
+    fn given(&self) -> Vec<String> {
+        words(&read_from(&self.directory, Path::new("cgroup.controllers")).unwrap_or_default())
+    }
+
+    /// In version 2: moves this process out, to a cgroup below, and gives the controllers to all that are below.
+    fn give_controllers(&self) -> Result<()> {
+        for name in [START, SANDBOX] {
+            mkdirat(&self.directory, name, DIRECTORY_MODE).with_context(|| format!("mkdir({name:?})"))?;
+        }
+        self.enter(SANDBOX)?;
+        for name in self.given() {
+            let written = write_to(&self.directory, "cgroup.subtree_control", &format!("+{name}"));
+            // The kernel may keep others, such as `cpu` if there are real-time processes.
+            if Controller::ALL.iter().any(|it| it.name() == name) {
+                written.with_context(|| format!("write(\"cgroup.subtree_control\", \"+{name}\")"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves this process to the cgroup of that name below.
+    fn enter(&self, name: &str) -> Result<()> {
+        let context = || format!("write(\"{name}/cgroup.procs\", \"0\")");
+        write_to(&open_directory(&self.directory, name)?, "cgroup.procs", "0").with_context(context)
+    }
+
+    /// True if programs start in a cgroup below.
+    fn is_split(&self) -> bool {
+        self.hierarchy.is_unified() && open_directory(&self.directory, SANDBOX).is_ok()
+    }
+
+    /// Makes the cgroup again in which a program starts, as far as an earlier one has changed it.
+    fn reset_start(&self) -> Result<()> {
+        match mkdirat(&self.directory, START, DIRECTORY_MODE) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(error) => return Err(error).context("mkdir(\"start\")"),
+        }
+        let start = open_directory(&self.directory, START)?;
+        for name in words(&read_from(&start, Path::new("cgroup.subtree_control"))?) {
+            let _ = write_to(&start, "cgroup.subtree_control", &format!("-{name}"));
+        }
+        Ok(())
+    }
+}
+
+/// The cgroups of one sandbox.
+#[derive(Debug)]
+pub struct Cgroups {
+    own: Vec<Cgroup>,
+    /// The hierarchies in which this process may make none, and why.
+    refused: Vec<(Hierarchy, String)>,
+    /// True if root may not, either.
+    of_root: bool,
+    /// The `/proc/PID/cgroup` of each program when it starts.
+    start: String,
+}
+
+impl Cgroups {
+    /// Makes a cgroup in every hierarchy in which this process may, moves in, and hides everything above from the host that is
+    /// being built. Where it may make none, the host shows the machine's, as `cargo xtask host` does. Root could change those,
+    /// and those that ours cover, so they become read-only.
+    pub fn make(of_root: bool) -> Result<Cgroups> {
+        // All processes of the machine wait while one is moved; for a short while, more cost nothing.
+        let (mut own, mut refused) = (Vec::new(), Vec::new());
+        for site in own_sites() {
+            match Cgroup::make(&site) {
+                Ok(cgroup) => own.push(cgroup),
+                Err(error) => refused.push((site.hierarchy, format!("{error:#}"))),
+            }
+        }
+        let mut cgroups = Cgroups { own, refused, of_root, start: String::new() };
+        let machine = mountinfo::own()?;
+        if !cgroups.own.is_empty() {
+            unshare(CloneFlags::CLONE_NEWCGROUP).context("unshare(CLONE_NEWCGROUP)")?;
+        }
+        for cgroup in cgroups.own.iter().filter(|it| it.hierarchy.is_unified() && !it.given().is_empty()) {
+            cgroup.give_controllers()?;
+        }
+        if of_root {
+            make_read_only(&machine)?;
+        }
+        if !cgroups.own.is_empty() {
+            cgroups.mount()?;
+        }
+        cgroups.start = cgroups.at_start(own_table)??;
+        Ok(cgroups)
+    }
+
+    /// Mounts each hierarchy where the machine has it.
+    fn mount(&mut self) -> Result<()> {
+        // `cpu` may be a link to `cpu,cpuacct`.
+        let entries = fs::read_dir(CGROUPS).into_iter().flatten().flatten();
+        let links = entries.filter_map(|it| Some((it.path(), fs::read_link(it.path()).ok()?))).collect::<Vec<_>>();
+        // In version 2 as well: the kernel refuses to mount a file system on itself (EBUSY).
+        mount_tmpfs(Path::new(CGROUPS), MsFlags::empty())?;
+        for Cgroup { hierarchy, point, directory } in self.own.iter_mut().filter(|it| it.is_shown()) {
+            let point = point.as_path();
+            fs::create_dir_all(point).with_context(|| format!("mkdir({point:?})"))?;
+            let (kind, options) = (hierarchy.kind(), hierarchy.options());
+            mount(Some(kind), point, Some(kind), MsFlags::empty(), options)
+                .with_context(|| format!("mount({kind:?}, {point:?}, {kind:?}, 0, {options:?})"))?;
+            // The machine's mount may be read-only now.
+            *directory =
+                nix::fcntl::open(point, DIRECTORY, Mode::empty()).with_context(|| format!("open({point:?})"))?;
+        }
+        // In version 2 they would be in a cgroup.
+        if !self.own.iter().any(|it| it.point == Path::new(CGROUPS)) {
+            links.iter().try_for_each(|(link, target)| symlink(target, link)).context("symlink")?;
+        }
+        Ok(())
+    }
+
+    /// Starts a program in the cgroup where it is alone. In version 1 that makes no difference, and it is where this process is.
+    pub fn at_start<T>(&self, start: impl FnOnce() -> T) -> Result<T> {
+        let Some(cgroup) = self.own.iter().find(|it| it.is_split()) else { return Ok(start()) };
+        cgroup.reset_start()?;
+        cgroup.enter(START)?;
+        let started = start();
+        cgroup.enter(SANDBOX)?;
+        Ok(started)
+    }
+
+    /// True if this `/proc/PID/cgroup` has other cgroups than that of a program at its start.
+    pub fn are_new(&self, table: &str) -> bool {
+        !lines(table).eq(lines(&self.start))
+    }
+
+    /// Returns the cgroups below ours.
+    pub fn below(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for cgroup in &self.own {
+            let ours = if cgroup.is_split() { [START, SANDBOX].as_slice() } else { &[] };
+            find_below(&cgroup.directory, &cgroup.point, MOST_LEVELS, &mut found);
+            found.retain(|path| !ours.iter().any(|name| *path == cgroup.point.join(name)));
+        }
+        found
+    }
+
+    /// Returns the cgroups that limit that resource, or that this machine can't tell.
+    pub fn of(&self, controller: Controller) -> Checked<Limits<'_>> {
+        let Some(cgroup) = self.own.iter().find(|it| it.has(controller)) else {
+            let cure = match self.of_root {
+                true => "The cgroups of this machine must be writable here. In a container they usually aren't.",
+                false => {
+                    "This needs a cgroup that is yours. Be root, or put `systemd-run --user --scope -p Delegate=yes` before \
+                     the command."
+                }
+            };
+            return Err(cannot_run(self.why_none(controller), cure));
+        };
+        Ok(Limits { controller, cgroup, start: cgroup.hierarchy.path_in(&self.start).unwrap_or_default() })
+    }
+
+    fn why_none(&self, controller: Controller) -> String {
+        let refused = |is: &dyn Fn(&Hierarchy) -> bool| self.refused.iter().find(|(it, _)| is(it));
+        let refusal = refused(&|it| it.has(controller)).or_else(|| refused(&Hierarchy::is_unified));
+        let name = controller.name();
+        match refusal {
+            Some((_, why)) => why.clone(),
+            None if self.own.iter().any(|it| it.hierarchy.is_unified()) => {
+                format!("this process is in a cgroup without a {name} controller to give")
+            }
+            None => format!("this machine has mounted no cgroups with a {name} controller"),
+        }
+    }
+}
+
+impl Cgroup {
+    /// True if the host shows its hierarchy. Not the freezer of version 1: a program could freeze this process, which couldn't
+    /// even be killed then.
+    fn is_shown(&self) -> bool {
+        self.point.starts_with(CGROUPS) && self.hierarchy.0 != "freezer"
+    }
+}
+
+/// The cgroups by which a resource can be limited.
+#[derive(Debug)]
+pub struct Limits<'a> {
+    controller: Controller,
+    cgroup: &'a Cgroup,
+    /// The path of the cgroup in which a program starts.
+    pub start: &'a str,
+}
+
+impl Limits<'_> {
+    /// Returns the name of the file that has the limit.
+    pub fn file(&self) -> &'static str {
+        self.controller.limit(self.cgroup.hierarchy.is_unified())
+    }
+
+    /// Returns the mount point of the hierarchy.
+    pub fn point(&self) -> &Path {
+        &self.cgroup.point
+    }
+
+    /// Returns the path of the cgroup that a `/proc/PID/cgroup` has.
+    pub fn path_in<'a>(&self, table: &'a str) -> &'a str {
+        self.cgroup.hierarchy.path_in(table).unwrap_or_default()
+    }
+
+    /// Returns the lowest limit from `path` up to the sandbox's cgroup, which is excluded.
+    pub fn limit_at(&self, path: &str) -> Option<u64> {
+        let directories = Path::new(path.trim_start_matches('/')).ancestors().filter(|it| !it.as_os_str().is_empty());
+        directories.filter_map(|it| parse_limit(&read_from(&self.cgroup.directory, &it.join(self.file())).ok()?)).min()
+    }
+}
+
+const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_CLOEXEC);
+const DIRECTORY_MODE: Mode = Mode::from_bits_truncate(0o755);
+
+fn own_table() -> Result<String> {
+    fs::read_to_string("/proc/self/cgroup").context("open(\"/proc/self/cgroup\")")
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Makes the machine's own cgroups read-only on the host, or hides them.
+fn make_read_only(mounts: &[Mount]) -> Result<()> {
+    let is_of_cgroups = |it: &&Mount| ["cgroup", "cgroup2"].contains(&&*it.kind) || it.point.starts_with(CGROUPS);
+    for Mount { point, options, .. } in mounts.iter().filter(is_of_cgroups) {
+        let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+        // A user namespace must keep these.
+        for (name, flag) in [
+            ("nosuid", MsFlags::MS_NOSUID),
+            ("nodev", MsFlags::MS_NODEV),
+            ("noexec", MsFlags::MS_NOEXEC),
+            ("noatime", MsFlags::MS_NOATIME),
+            ("nodiratime", MsFlags::MS_NODIRATIME),
+            ("relatime", MsFlags::MS_RELATIME),
+        ] {
+            flags.set(flag, options.split(',').any(|it| it == name));
+        }
+        if mount(None::<&str>, point, None::<&str>, flags, None::<&str>).is_err() {
+            mount_tmpfs(point, MsFlags::MS_RDONLY)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a list of controllers.
+fn controllers(place: &Path, file: &str) -> Vec<String> {
+    words(&fs::read_to_string(place.join(file)).unwrap_or_default())
+}
+
+fn open_directory(parent: impl AsFd, name: &str) -> nix::Result<OwnedFd> {
+    openat(parent, name, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())
+}
+
+fn write_to(directory: impl AsFd, name: &str, text: &str) -> nix::Result<()> {
+    let file = openat(directory, name, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    write(file, text.as_bytes()).map(drop)
+}
+
+fn read_from(directory: impl AsFd, path: &Path) -> nix::Result<String> {
+    let file = openat(directory, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let mut text = [0; 512];
+    let length = read(file, &mut text)?;
+    Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+}
+
+fn directories(directory: impl AsFd) -> nix::Result<Vec<String>> {
+    let mut directory = Dir::openat(directory, ".", DIRECTORY, Mode::empty())?;
+    let entries = directory.iter().filter_map(Result::ok).filter(|entry| entry.file_type() == Some(Type::Directory));
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    Ok(names.filter(|name| name != "." && name != "..").collect())
+}
+
+fn find_below(directory: impl AsFd, path: &Path, levels: usize, found: &mut Vec<PathBuf>) {
+    let directory = directory.as_fd();
+    for name in directories(directory).unwrap_or_default() {
+        let path = path.join(&name);
+        if levels > 0
+            && let Ok(inner) = open_directory(directory, &name)
+        {
+            find_below(inner, &path, levels - 1, found);
+        }
+        found.push(path);
+    }
+}
+
+/// Removes a cgroup, and all below.
+fn remove(parent: impl AsFd, name: &str, levels: usize) -> nix::Result<()> {
+    let parent = parent.as_fd();
+    let directory = open_directory(parent, name)?;
+    for inner in directories(&directory)? {
+        if levels > 0 {
+            remove(&directory, &inner, levels - 1)?;
+        }
+    }
+    unlinkat(parent, name, UnlinkatFlags::RemoveDir)
+}
+
+fn name_of(sandbox: u32) -> String {
+    format!("{PREFIX}{sandbox}")
+}
+
+/// Removes the cgroups of a sandbox that has ended.
+pub fn remove_those_of(sandbox: u32) {
+    let name = name_of(sandbox);
+    let start = Instant::now();
+    for place in own_sites().iter().flat_map(|site| &site.places).filter(|it| it.join(&name).is_dir()) {
+        let Ok(parent) = File::open(place) else { continue };
+        // If the sandbox was killed, its host may still be ending.
+        while remove(&parent, &name, MOST_LEVELS) == Err(Errno::EBUSY) && start.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Removes what was left when a sandbox and its parent were killed.
+fn remove_stale(place: &Path) {
+    let Ok(parent) = File::open(place) else { return };
+    let Ok(proc) = Proc::open(Path::new("/proc")) else { return };
+    for name in directories(&parent).unwrap_or_default() {
+        let owner = name.strip_prefix(PREFIX).and_then(|pid| pid.parse().ok());
+        if owner.is_some_and(|pid| proc.process(pid).is_none_or(|it| it.state == 'Z')) {
+            let _ = remove(&parent, &name, MOST_LEVELS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(root: &str, point: &str, kind: &str, super_options: &str) -> Mount {
+        let line = format!("36 35 0:30 {root} {point} rw - {kind} {kind} {super_options}\n");
+        mountinfo::parse(line.as_bytes()).remove(0)
+    }
+
+    fn site(hierarchy: &str, point: &str, places: &[&str]) -> Site {
+        let places = places.iter().map(PathBuf::from).collect();
+        Site { hierarchy: Hierarchy(hierarchy.into()), point: point.into(), places }
+    }
+
+    #[test]
+    fn version_1_has_a_hierarchy_for_each_controller() {
+        let table = "12:cpu,cpuacct:/\n8:pids:/user/a:b\n4:memory:/user\n1:name=systemd:/user\n";
+        let mounts = [
+            mount("/", "/sys/fs/cgroup/cpu,cpuacct", "cgroup", "rw,cpu,cpuacct"),
+            mount("/", "/sys/fs/cgroup/pids", "cgroup", "rw,pids"),
+            mount("/", "/sys/fs/cgroup/systemd", "cgroup", "rw,xattr,name=systemd"),
+        ];
+        let expected = [
+            site("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct", &["/sys/fs/cgroup/cpu,cpuacct"]),
+            site(
+                "pids",
+                "/sys/fs/cgroup/pids",
+                &["/sys/fs/cgroup/pids/user/a:b", "/sys/fs/cgroup/pids/user", "/sys/fs/cgroup/pids"],
+            ),
+            site("name=systemd", "/sys/fs/cgroup/systemd", &["/sys/fs/cgroup/systemd/user", "/sys/fs/cgroup/systemd"]),
+        ];
+        assert_eq!(sites(table, &mounts), expected);
+        assert_eq!(expected[1].hierarchy.path_in(table), Some("/user/a:b"));
+        assert_eq!(Hierarchy(String::new()).path_in(table), None);
+        assert_eq!(expected.map(|it| it.hierarchy.has(Controller::Pids)), [false, true, false]);
+    }
+
+    #[test]
+    fn version_2_has_one_hierarchy() {
+        let mounts = [mount("/", "/sys/fs/cgroup", "cgroup2", "rw,nsdelegate")];
+        let expected = [site("", "/sys/fs/cgroup", &["/sys/fs/cgroup/a.slice", "/sys/fs/cgroup"])];
+        assert_eq!(sites("0::/a.slice\n", &mounts), expected);
+        assert_eq!(expected[0].hierarchy.path_in("0::/a.slice\n"), Some("/a.slice"));
+        assert_eq!((expected[0].hierarchy.kind(), expected[0].hierarchy.options()), ("cgroup2", None));
+    }
+
+    #[test]
+    fn a_hybrid_machine_has_both_versions() {
+        let mounts = [
+            mount("/", "/sys/fs/cgroup/pids", "cgroup", "rw,pids"),
+            mount("/", "/sys/fs/cgroup/unified", "cgroup2", "rw"),
+        ];
+        let expected = [
+            site("pids", "/sys/fs/cgroup/pids", &["/sys/fs/cgroup/pids"]),
+            site("", "/sys/fs/cgroup/unified", &["/sys/fs/cgroup/unified"]),
+        ];
+        assert_eq!(sites("8:pids:/\n0::/\n", &mounts), expected);
+        assert_eq!(expected[0].hierarchy.options(), Some("pids"));
+    }
+
+    #[test]
+    fn of_a_hierarchy_mounted_in_part_there_is_no_more() {
+        let table = "8:pids:/docker/x/y\n0::/\n";
+        let part = mount("/docker/x", "/sys/fs/cgroup/pids", "cgroup", "rw,pids");
+        let expected = [site("pids", "/sys/fs/cgroup/pids", &["/sys/fs/cgroup/pids/y", "/sys/fs/cgroup/pids"])];
+        assert_eq!(sites(table, std::slice::from_ref(&part)), expected);
+        let elsewhere = mount("/elsewhere", "/mnt", "cgroup", "rw,pids");
+        assert_eq!(sites(table, std::slice::from_ref(&elsewhere)), []);
+        assert_eq!(sites(table, &[elsewhere, part.clone()]), expected);
+        assert_eq!(sites("", &[part]), []);
+    }
+
+    #[test]
+    fn a_program_that_moved_is_in_new_cgroups() {
+        let start = "8:pids:/\n0::/start\n".to_owned();
+        let cgroups = Cgroups { own: Vec::new(), refused: Vec::new(), of_root: false, start };
+        assert!(!cgroups.are_new("8:pids:/\n0::/start\n"));
+        assert!(cgroups.are_new("8:pids:/mine\n0::/start\n"));
+        assert!(cgroups.are_new("8:pids:/\n0::/start/mine\n"));
+    }
+
+    #[test]
+    fn a_refusal_tells_why() {
+        let refused = |hierarchy: &str, why: &str| (Hierarchy(hierarchy.into()), why.to_owned());
+        let refused = vec![refused("cpu,memory", "memory: EROFS"), refused("", "unified: EACCES")];
+        let cgroups = Cgroups { own: Vec::new(), refused, of_root: false, start: String::new() };
+        assert_eq!(cgroups.why_none(Controller::Memory), "memory: EROFS");
+        assert_eq!(cgroups.why_none(Controller::Pids), "unified: EACCES");
+        let cgroups = Cgroups { refused: Vec::new(), ..cgroups };
+        assert_eq!(cgroups.why_none(Controller::Pids), "this machine has mounted no cgroups with a pids controller");
+    }
+
+    #[test]
+    fn each_version_has_a_file_for_the_limit() {
+        assert_eq!(Controller::ALL.map(|it| it.limit(false)), ["pids.max", "memory.limit_in_bytes"]);
+        assert_eq!(Controller::ALL.map(|it| it.limit(true)), ["pids.max", "memory.max"]);
+        assert_eq!(words("cpuset cpu memory\n"), ["cpuset", "cpu", "memory"]);
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_none() {
+        assert_eq!(parse_limit("max\n"), None);
+        assert_eq!(parse_limit("67108864\n"), Some(64 << 20));
+        // Version 1, with pages of 4 KiB and of 64 KiB.
+        assert_eq!(parse_limit("9223372036854771712\n"), None);
+        assert_eq!(parse_limit("9223372036854710272\n"), None);
+        assert_eq!(parse_limit(""), None);
+    }
+}
