@@ -175,7 +175,10 @@ fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Resul
             let hidden = paths.into_iter().find(|path| options.privilege.is_none() && is_hidden(path));
             if let Some(path) = hidden.filter(|_| choice.privilege == Privilege::User) {
                 let path = path.display().to_string();
-                eprintln!("xtask: {} is in a directory of another user's, so root grades without a user namespace", visible(&path));
+                eprintln!(
+                    "xtask: {} is in a directory of another user's, so root grades without a user namespace",
+                    visible(&path)
+                );
             }
             let in_user_namespace = choice.privilege == Privilege::User && hidden.is_none();
             let seed = subject.seed;

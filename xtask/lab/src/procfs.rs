@@ -23,8 +23,15 @@ const PF_EXITING: u32 = 4;
 const LONGEST: u64 = 4 << 20;
 
 /// Identifies a file, or a namespace, by device and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct FileId(u64, u64);
+
+impl FileId {
+    /// The identity of the file with that device and inode.
+    pub const fn new(device: u64, inode: u64) -> FileId {
+        FileId(device, inode)
+    }
+}
 
 impl From<FileStat> for FileId {
     fn from(stat: FileStat) -> Self {

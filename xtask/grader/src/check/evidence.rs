@@ -1,6 +1,7 @@
 //! What is known of one run of the program, and how to report it.
 
 use std::process::ExitStatus;
+use std::rc::Rc;
 
 use lab::procfs::{FileId, Process};
 use nix::errno::Errno;
@@ -8,15 +9,16 @@ use nix::errno::Errno;
 use super::diagnosis::Diagnosis;
 use super::observation::Observation;
 use super::probe::Probe;
-use super::sandbox::{Remains, Sandbox};
-use super::snapshot::Changes;
+use super::sandbox::Remains;
+use super::snapshot::{Baseline, Changes};
 use super::stderr::Stderr;
 use super::verdict::{Checked, Error, fail, failure};
 
 /// One run of the program, from its start to what it left behind.
 #[derive(Debug)]
-pub struct Evidence<'a> {
-    pub sandbox: &'a Sandbox,
+pub struct Evidence {
+    /// The host before the run.
+    pub host: Rc<Baseline>,
     /// What the command was.
     pub probe: Probe,
     /// The variables that it was started with, besides those of the host.
@@ -53,17 +55,17 @@ pub struct Evidence<'a> {
     pub changes: Changes,
 }
 
-impl<'a> Evidence<'a> {
+impl Evidence {
     /// The evidence of a run whose command wasn't a probe: of its container, and of the host.
     pub fn of_container(
-        sandbox: &'a Sandbox,
+        host: Rc<Baseline>,
         observation: Observation,
         changes: Changes,
         variables: Vec<(String, String)>,
         status: ExitStatus,
-    ) -> Evidence<'a> {
+    ) -> Evidence {
         Evidence {
-            sandbox,
+            host,
             probe: Probe::default(),
             variables,
             hostname: None,
@@ -123,7 +125,7 @@ impl<'a> Evidence<'a> {
             let expected = "the command reads what is typed, while it is typed";
             return fail!(InputLost, expected, "the command was not started before stdin had ended");
         }
-        let host_only_shell = self.sandbox.host_only_shell.as_ref().map(|it| it.display().to_string());
+        let host_only_shell = self.host.host_only_shell.as_ref().map(|it| it.display().to_string());
         let names = |shell: &String| words.names(Errno::ENOENT) && words.has(&shell.to_lowercase());
         if let Some(shell) = host_only_shell.filter(names) {
             let expected = "the command looked for in ./rootfs, where it is /bin/sh";
@@ -184,7 +186,8 @@ pub fn shorten(text: &str) -> String {
     let end = text.char_indices().rev().nth(END).map_or(0, |(at, _)| at);
     let begin = text.char_indices().nth(BEGINNING).map_or(text.len(), |(at, _)| at);
     let names_failure = |line: &&str| Stderr::new(line).names_an_errno();
-    let middle = text[begin..end].lines().find(names_failure).map(|line| line.trim().chars().take(LONGEST / 2).collect());
+    let middle =
+        text[begin..end].lines().find(names_failure).map(|line| line.trim().chars().take(LONGEST / 2).collect());
     let parts: Vec<String> =
         [Some(text[..begin].to_owned()), middle, Some(text[end..].to_owned())].into_iter().flatten().collect();
     parts.iter().map(|part| format!("{part:?}")).collect::<Vec<_>>().join(" … ")

@@ -74,7 +74,7 @@ impl Probe {
 }
 
 /// Runs the program with several probes, and returns the evidence of each run.
-pub fn observe(sandbox: &Sandbox) -> Checked<Vec<Evidence<'_>>> {
+pub fn observe(sandbox: &Sandbox) -> Checked<Vec<Evidence>> {
     let start = Instant::now();
     let mut all = vec![observe_as(sandbox, &Invocation::default())?];
     if needs_a_path(sandbox, &all[0])? {
@@ -102,7 +102,7 @@ pub fn observe(sandbox: &Sandbox) -> Checked<Vec<Evidence<'_>>> {
 }
 
 /// True if the command was never there, and is if it is named by its path.
-fn needs_a_path<'a>(sandbox: &'a Sandbox, first: &Evidence<'a>) -> Checked<bool> {
+fn needs_a_path(sandbox: &Sandbox, first: &Evidence) -> Checked<bool> {
     if first.observation.is_some() || !Stderr::new(&first.stderr).names(Errno::ENOENT) || first.status.success() {
         return Ok(false);
     }
@@ -111,16 +111,16 @@ fn needs_a_path<'a>(sandbox: &'a Sandbox, first: &Evidence<'a>) -> Checked<bool>
 }
 
 /// Runs the program, started in that way, with a probe.
-pub fn observe_as<'a>(sandbox: &'a Sandbox, invocation: &Invocation<'_>) -> Checked<Evidence<'a>> {
+pub fn observe_as(sandbox: &Sandbox, invocation: &Invocation<'_>) -> Checked<Evidence> {
     Ok(observe_more(sandbox, invocation, |_| Ok(()))?.0)
 }
 
 /// Runs the program with a probe, and observes more of the command while it waits, if it is there.
-pub fn observe_more<'a, T: Default>(
-    sandbox: &'a Sandbox,
+pub fn observe_more<T: Default>(
+    sandbox: &Sandbox,
     invocation: &Invocation<'_>,
     also: impl FnOnce(&Observation) -> Checked<T>,
-) -> Checked<(Evidence<'a>, T)> {
+) -> Checked<(Evidence, T)> {
     let mut probe = Probe::draw(&sandbox.draw, invocation.told.unwrap_or_else(|| sandbox.draw.status()));
     if invocation.by_path {
         probe.words[0] = "/bin/sh".into();
@@ -146,7 +146,8 @@ pub fn observe_more<'a, T: Default>(
         }
         // The program waits, or it has ended. On a busy machine it may do neither yet, and an interpreter takes a moment to end.
         run.wait_until(START_PATIENCE, |run| Ok(run.status().is_some() || run.is_in_state('S')))?;
-        ended_early = run.wait_until(if sandbox.is_first() { A_MOMENT } else { A_BLINK }, |run| Ok(run.status().is_some()))?;
+        ended_early =
+            run.wait_until(if sandbox.is_first() { A_MOMENT } else { A_BLINK }, |run| Ok(run.status().is_some()))?;
     }
     slowed.iter().for_each(Slowed::end);
     let was_there = run.stdout().contains(&probe.ready);
@@ -160,7 +161,7 @@ pub fn observe_more<'a, T: Default>(
     let changes = run.changes()?;
     let (stdout, stderr) = (run.stdout(), run.stderr());
     let evidence = Evidence {
-        sandbox,
+        host: sandbox.baseline(),
         variables: run.variables.clone(),
         hostname: invocation.hostname.map(str::to_owned),
         other_words: other_words.filter(|_| observation.is_none() && !vanished),

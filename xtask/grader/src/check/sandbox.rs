@@ -90,7 +90,7 @@ pub struct Sandbox {
     /// Where scratch directories are made.
     scratch_place: PathBuf,
     /// The directories that the program may be asked to mount.
-    given: RefCell<Vec<PathBuf>>,
+    pub given: RefCell<Vec<PathBuf>>,
     mounts: RefCell<Vec<Mount>>,
     /// The first other name that the host was seen with.
     other_name: RefCell<Option<String>>,
@@ -216,7 +216,7 @@ impl Sandbox {
 
     /// Applies the standing rules to a run in which the command was observed, and keeps the first failure. Those about a probe
     /// apply only if the command is one.
-    pub fn note_standing(&self, evidence: &Evidence<'_>) {
+    pub fn note_standing(&self, evidence: &Evidence) {
         let has_probe = !evidence.probe.words.is_empty();
         let applies =
             |rule: &&Rule| evidence.observation.is_some() && (has_probe || matches!(rule, Rule::Container(_)));
@@ -234,11 +234,6 @@ impl Sandbox {
     /// Notes a directory that the program is asked to mount.
     pub fn give(&self, path: &Path) {
         self.given.borrow_mut().push(path.to_owned());
-    }
-
-    /// True for a directory that the program may be asked to mount.
-    pub fn is_given(&self, path: &Path) -> bool {
-        self.given.borrow().iter().any(|given| path.starts_with(given))
     }
 
     /// Returns the first failure of a standing rule.

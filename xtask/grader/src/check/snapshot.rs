@@ -1,10 +1,13 @@
 //! The throwaway host at one moment, and what a run has changed of it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use lab::mountinfo::{self, Mount};
-use lab::procfs::Process;
+use lab::namespaces;
+use lab::procfs::{FileId, Process};
 
 use super::sandbox::{CLEAN_UP, Run, Sandbox};
 use super::verdict::Checked;
@@ -25,6 +28,30 @@ pub struct Snapshot {
     pub files: Vec<PathBuf>,
     /// The names in the directories for temporary files, which are the real machine's.
     pub temporary: Vec<PathBuf>,
+}
+
+/// What a run is compared with: the host before the first run, and what the program is given.
+#[derive(Clone, Debug, Default)]
+pub struct Baseline {
+    /// The host's `/`, and ./rootfs.
+    pub root: FileId,
+    pub rootfs: Option<FileId>,
+    /// The host's namespaces by kind.
+    pub namespaces: Vec<(&'static str, FileId)>,
+    pub mounts: Vec<Mount>,
+    pub environment: Vec<(&'static str, String)>,
+    /// Where the program starts.
+    pub directory: PathBuf,
+    /// The directories that it may be asked to mount.
+    pub given: Vec<PathBuf>,
+    /// The host's shell, if the rootfs has none at that path.
+    pub host_only_shell: Option<PathBuf>,
+}
+
+impl Baseline {
+    pub fn namespace(&self, kind: &str) -> Option<FileId> {
+        self.namespaces.iter().find(|(it, _)| *it == kind).map(|(_, id)| *id)
+    }
 }
 
 /// What is otherwise after a run than before.
@@ -53,14 +80,30 @@ impl Changes {
         harmless == Changes::default()
     }
 
-    /// Returns the files in ./rootfs, as paths in it.
-    pub fn in_rootfs<'a>(&'a self, sandbox: &Sandbox) -> impl Iterator<Item = &'a Path> {
-        let rootfs = sandbox.directory.join("rootfs");
+    /// Returns the files in ./rootfs of that directory, as paths in it.
+    pub fn in_rootfs<'a>(&'a self, directory: &Path) -> impl Iterator<Item = &'a Path> {
+        let rootfs = directory.join("rootfs");
         self.files.iter().filter_map(move |it| it.strip_prefix(&rootfs).ok())
     }
 }
 
 impl Sandbox {
+    /// Returns what a run is compared with.
+    pub fn baseline(&self) -> Rc<Baseline> {
+        let namespace = |kind| Some((kind, self.host.id(1, &format!("ns/{kind}")).ok()?));
+        let text = |(name, value): &(&'static str, OsString)| (*name, value.to_string_lossy().into_owned());
+        Rc::new(Baseline {
+            root: self.root,
+            rootfs: self.rootfs,
+            namespaces: namespaces::KINDS.into_iter().filter_map(namespace).collect(),
+            mounts: self.mounts_before(),
+            environment: self.environment.iter().map(text).collect(),
+            directory: self.directory.clone(),
+            given: self.given.borrow().clone(),
+            host_only_shell: self.host_only_shell.clone(),
+        })
+    }
+
     /// Returns what the host is like now.
     pub fn snapshot(&self) -> anyhow::Result<Snapshot> {
         Ok(Snapshot {

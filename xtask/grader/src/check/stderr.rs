@@ -94,9 +94,12 @@ impl Stderr {
     /// True if it names one of the errnos that the system calls of a container have.
     pub fn names_an_errno(&self) -> bool {
         use Errno::{EACCES, EBADF, ECHILD, EEXIST, ENOEXEC, ENOTDIR, EROFS, ESRCH};
-        [EPERM, ENOENT, EINVAL, EBUSY, ENODEV, ENOMEM, ENOSPC, EAGAIN, EACCES, EBADF, ECHILD, EEXIST, ENOEXEC, ENOTDIR, EROFS, ESRCH]
-            .into_iter()
-            .any(|errno| self.names(errno))
+        [
+            EPERM, ENOENT, EINVAL, EBUSY, ENODEV, ENOMEM, ENOSPC, EAGAIN, EACCES, EBADF, ECHILD, EEXIST, ENOEXEC,
+            ENOTDIR, EROFS, ESRCH,
+        ]
+        .into_iter()
+        .any(|errno| self.names(errno))
     }
 
     /// Returns what the words and the errno mean, if that is known.

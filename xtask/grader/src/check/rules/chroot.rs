@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-pub fn its_root_is_the_rootfs(evidence: &Evidence<'_>) -> Checked {
+pub fn its_root_is_the_rootfs(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
-    let Some(rootfs) = evidence.sandbox.rootfs else {
+    let Some(rootfs) = evidence.host.rootfs else {
         return Err(cannot_run("there is no ./rootfs", "`cargo xtask rootfs` makes one"));
     };
     let (root, pid) = (command.root.0, command.pid());
     if root == rootfs || command.is_overlay {
         return Ok(());
     }
-    require!(root != evidence.sandbox.root, NoChroot, "./rootfs", "/proc/{pid}/root is the host's");
+    require!(root != evidence.host.root, NoChroot, "./rootfs", "/proc/{pid}/root is the host's");
     Err(fail!(AnotherRoot, "./rootfs", "/proc/{pid}/root is neither the host's nor ./rootfs"))
 }
 
@@ -24,18 +24,17 @@ const KERNELS: [&str; 9] =
 /// Where those are mounted on the host.
 const KERNEL_DIRECTORIES: [&str; 3] = ["/dev", "/proc", "/sys"];
 
-pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence<'_>) -> Checked {
+pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
-    let sandbox = evidence.sandbox;
-    let hosts = sandbox.mounts_before();
+    let host = &evidence.host;
     for mount in command.own_mounts.iter().filter(|it| it.point != Path::new("/") && !KERNELS.contains(&&*it.kind)) {
-        let names = hosts.iter().filter(|host| host.device == mount.device);
+        let names = host.mounts.iter().filter(|host| host.device == mount.device);
         let names = names.filter_map(|host| Some(host.point.join(mount.root.strip_prefix(&host.root).ok()?)));
         let is_outside = |name: &PathBuf| {
             name.is_dir()
                 && !KERNEL_DIRECTORIES.iter().any(|it| name.starts_with(it))
-                && !name.starts_with(&sandbox.directory)
-                && !sandbox.is_given(name)
+                && !name.starts_with(&host.directory)
+                && !host.given.iter().any(|given| name.starts_with(given))
         };
         if let Some(name) = names.into_iter().find(is_outside) {
             let point = mount.point.display();
@@ -49,7 +48,7 @@ pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence<'_>) -> Ch
     Ok(())
 }
 
-pub fn its_working_directory_is_inside(evidence: &Evidence<'_>) -> Checked {
+pub fn its_working_directory_is_inside(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     if command.cwd_is_inside {
         return Ok(());
@@ -57,11 +56,11 @@ pub fn its_working_directory_is_inside(evidence: &Evidence<'_>) -> Checked {
     let (pid, (cwd, path)) = (command.pid(), &command.cwd);
     let expected = "the new `/`, or a folder in it";
     let seen = format!("/proc/{pid}/cwd leads to {}, and from there `..` leads past its `/`", path.display());
-    require!(*cwd != evidence.sandbox.root, ChdirBeforeChroot, expected, "{seen}");
+    require!(*cwd != evidence.host.root, ChdirBeforeChroot, expected, "{seen}");
     Err(fail!(ChrootWithoutChdir, expected, "{seen}"))
 }
 
-pub fn its_mounts_stay_inside(evidence: &Evidence<'_>) -> Checked {
+pub fn its_mounts_stay_inside(evidence: &Evidence) -> Checked {
     super::pid::it_has_a_mount_namespace(evidence)?;
     let command = evidence.command()?;
     let same_place = |one: &Mount, other: &Mount| one.point == other.point && one.kind == other.kind;
@@ -71,8 +70,8 @@ pub fn its_mounts_stay_inside(evidence: &Evidence<'_>) -> Checked {
         let seen = format!("on the host, {} was shared, and is private now", mount.point.display());
         return Err(fail!(HostMadePrivate, "the host's mounts as they were", "{seen}"));
     }
-    let host_mounts = evidence.sandbox.mounts_before();
-    let is_shared = |mount: &&Mount| mount.peers.is_some() && host_mounts.iter().any(|it| it.peers == mount.peers);
+    let is_shared =
+        |mount: &&Mount| mount.peers.is_some() && evidence.host.mounts.iter().any(|it| it.peers == mount.peers);
     if let Some(mount) = command.mounts.iter().find(is_shared) {
         let (point, group) = (mount.point.display(), mount.peers.unwrap_or_default());
         let seen = format!("in its mount namespace, {point} is in peer group {group}, and so is the host's");

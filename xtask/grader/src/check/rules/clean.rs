@@ -12,8 +12,7 @@ use super::*;
 const ALLOWED: [&str; 2] = ["PATH", "TERM"];
 
 /// Returns the environment of a process, and whether a variable in it is one that `run` was started with.
-fn environment(evidence: &Evidence<'_>, process: &Process) -> Result<(Vec<(String, String)>, usize)> {
-    let sandbox = evidence.sandbox;
+fn environment(evidence: &Evidence, process: &Process) -> Result<(Vec<(String, String)>, usize)> {
     let bytes = match &evidence.observation {
         Some(observation) => {
             observation.environments.iter().find(|(pid, _)| *pid == process.pid).map(|(_, bytes)| bytes)
@@ -23,8 +22,7 @@ fn environment(evidence: &Evidence<'_>, process: &Process) -> Result<(Vec<(Strin
     let text = String::from_utf8_lossy(bytes.map_or(&[], Vec::as_slice)).into_owned();
     let variables: Vec<(String, String)> =
         text.split('\0').filter_map(|it| it.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect();
-    let hosts = sandbox.environment.iter().map(|(name, value)| (*name, value.to_string_lossy().into_owned()));
-    let hosts: Vec<_> = hosts.filter(|(name, _)| !ALLOWED.contains(name)).collect();
+    let hosts: Vec<_> = evidence.host.environment.iter().filter(|(name, _)| !ALLOWED.contains(name)).collect();
     let is_hosts = |(name, value): &&(String, String)| {
         evidence.variables.iter().any(|(_, given)| given == value)
             || hosts.iter().any(|(its, given)| its == name && given == value)
@@ -34,13 +32,13 @@ fn environment(evidence: &Evidence<'_>, process: &Process) -> Result<(Vec<(Strin
     Ok((variables, count))
 }
 
-pub fn the_environment_is_its_own(evidence: &Evidence<'_>) -> Checked {
+pub fn the_environment_is_its_own(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let (variables, count) = environment(evidence, &command.process)?;
     let seen = format!("in the command's environment: {count} variables of the host's");
     require!(count == 0, EnvironmentLeaked, "PATH, TERM, and what you choose", "{seen}");
     let path = variables.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
-    let hosts = evidence.sandbox.environment.iter().find(|(name, _)| *name == "PATH");
+    let hosts = evidence.host.environment.iter().find(|(name, _)| *name == "PATH");
     let (is_hosts, expected) = (hosts.is_some_and(|(_, value)| value == path), "a PATH with the rootfs's directories");
     require!(!is_hosts, EnvironmentLeaked, expected, "the command's PATH is the host's, word for word");
     let has_bin = path.split(':').any(|directory| directory == "/bin");
@@ -49,7 +47,7 @@ pub fn the_environment_is_its_own(evidence: &Evidence<'_>) -> Checked {
 }
 
 /// The command can read the environment of every process in its PID namespace.
-pub fn no_other_process_has_the_hosts_environment(evidence: &Evidence<'_>) -> Checked {
+pub fn no_other_process_has_the_hosts_environment(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     for task in command.tasks.iter().filter(|it| !it.is_thread() && it.tid != command.pid()) {
         let (_, count) = environment(evidence, &task.process)?;
@@ -88,7 +86,7 @@ pub fn its_descriptors_are_its_own(sandbox: &Sandbox) -> Checked {
 }
 
 /// Of another process in the container, only its descriptors count: its root and its program may be the host's.
-fn no_other_process_has_a_file_of_the_hosts(evidence: &Evidence<'_>) -> Checked {
+fn no_other_process_has_a_file_of_the_hosts(evidence: &Evidence) -> Checked {
     for task in &evidence.command()?.tasks {
         let Some(escape) = task.escapes.iter().find(|it| it.link.starts_with("fd/")) else { continue };
         let (path, to) = (format!("{}/{}", task.path(), escape.link), escape.to.display());

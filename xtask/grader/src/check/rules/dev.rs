@@ -22,7 +22,7 @@ pub fn dev_null_swallows(sandbox: &Sandbox) -> Checked {
         has_no_device_of_the_hosts(sandbox, command)
     })?;
     evidence.0.command()?;
-    is_unchanged(sandbox, &changes_of_a_killed_run(sandbox)?, "after `run` was killed")
+    is_unchanged(&sandbox.directory, &changes_of_a_killed_run(sandbox)?, "after `run` was killed")
 }
 
 fn kind_and_number(file: &FileStat) -> (SFlag, (u64, u64)) {
@@ -100,13 +100,13 @@ fn is_usual(device: &Path) -> bool {
     })
 }
 
-pub fn nothing_stays_in_dev(evidence: &Evidence<'_>) -> Checked {
+pub fn nothing_stays_in_dev(evidence: &Evidence) -> Checked {
     evidence.command()?;
-    is_unchanged(evidence.sandbox, &evidence.changes, "afterwards")
+    is_unchanged(&evidence.host.directory, &evidence.changes, "afterwards")
 }
 
-fn is_unchanged(sandbox: &Sandbox, changes: &Changes, when: &str) -> Checked {
-    let changed: Vec<_> = changes.in_rootfs(sandbox).filter(|it| it.starts_with("dev")).collect();
+fn is_unchanged(directory: &Path, changes: &Changes, when: &str) -> Checked {
+    let changed: Vec<_> = changes.in_rootfs(directory).filter(|it| it.starts_with("dev")).collect();
     let names: Vec<_> = changed.iter().map(|it| it.display().to_string()).collect();
     require!(changed.is_empty(), DevLeft, "a directory as it was", "in ./rootfs {when}: {}", names.join(", "));
     Ok(())

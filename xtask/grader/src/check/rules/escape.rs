@@ -34,7 +34,7 @@ pub fn the_attack_gets_out(sandbox: &Sandbox) -> Checked {
 }
 
 /// Returns the failure of an attack whose COMMAND was never there. The usual one takes it for a program that makes a container.
-fn why_it_never_ran(evidence: &Evidence<'_>) -> Error {
+fn why_it_never_ran(evidence: &Evidence) -> Error {
     let stderr = &evidence.stderr;
     let said = shorten(stderr);
     // The attack is there: so what is missing is what the kernel would start it with. If that is there, as in a rootfs made of

@@ -5,7 +5,7 @@ use super::*;
 
 const MQUEUE: &str = "/dev/mqueue";
 
-pub fn it_has_an_ipc_namespace(evidence: &Evidence<'_>) -> Checked {
+pub fn it_has_an_ipc_namespace(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let (has, expected) = (command.new.contains(&"ipc"), "an IPC namespace of its own");
     let has_mqueue = command.own_mounts.iter().any(|it| it.kind == "mqueue");

@@ -135,14 +135,14 @@ impl Seen {
 }
 
 /// What a run with an image shows, and leaves.
-struct Outcome<'a> {
-    evidence: Evidence<'a>,
+struct Outcome {
+    evidence: Evidence,
     image: Image,
     seen: Seen,
     changed: Vec<(Diagnosis, String)>,
 }
 
-fn observe_image(sandbox: &Sandbox) -> Checked<Outcome<'_>> {
+fn observe_image(sandbox: &Sandbox) -> Checked<Outcome> {
     the_kernel_has_overlays(sandbox)?;
     let scratch = sandbox.scratch()?;
     let directory = scratch.path.join(sandbox.draw.word());

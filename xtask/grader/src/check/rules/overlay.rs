@@ -45,7 +45,7 @@ pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
     if let Some((diagnosis, seen)) = tried.refused {
         return Err(failure(diagnosis, seen, "the container can write, delete and make everything in its `/`"));
     }
-    let changed: Vec<_> = evidence.changes.in_rootfs(sandbox).map(|it| it.display().to_string()).collect();
+    let changed: Vec<_> = evidence.changes.in_rootfs(&sandbox.directory).map(|it| it.display().to_string()).collect();
     let seen = format!("after the run, these are changed in ./rootfs: {}", shorten(&changed.join(", ")));
     require!(changed.is_empty(), RootfsChanged, "a rootfs as it was", "{seen}");
     let seen = format!("while one container ran, another one found the file {name} that was written in it");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub fn it_has_a_pid_namespace(evidence: &Evidence<'_>) -> Checked {
+pub fn it_has_a_pid_namespace(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let pid = command.pid();
     if command.new.contains(&"pid") {
@@ -17,12 +17,12 @@ pub fn it_has_a_pid_namespace(evidence: &Evidence<'_>) -> Checked {
     Err(fail!(NoPidNamespace, "a PID namespace of its own", "{seen}"))
 }
 
-pub fn it_has_a_mount_namespace(evidence: &Evidence<'_>) -> Checked {
+pub fn it_has_a_mount_namespace(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let (has, expected) = (command.new.contains(&"mnt"), "a mount namespace of its own");
     require!(has, NoMountNamespace, expected, "/proc/{}/ns/mnt is the host's", command.pid());
     for kind in ["uts", "mnt"] {
-        let hosts = evidence.sandbox.host.id(1, &format!("ns/{kind}")).ok();
+        let hosts = evidence.host.namespace(kind);
         let stray = |it: &&Task| it.is_thread() && it.namespace(kind) == hosts;
         if let Some(thread) = command.tasks.iter().find(stray) {
             let seen = format!("{}/ns/{kind} is the host's", thread.path());
@@ -32,7 +32,7 @@ pub fn it_has_a_mount_namespace(evidence: &Evidence<'_>) -> Checked {
     Ok(())
 }
 
-pub fn nothing_is_left_running(evidence: &Evidence<'_>) -> Checked {
+pub fn nothing_is_left_running(evidence: &Evidence) -> Checked {
     let lines =
         |all: &[Process]| all.iter().map(|it| format!("{} {} {}", it.pid, it.state, it.line())).collect::<Vec<_>>();
     let gone = lines(&evidence.changes.processes_gone);

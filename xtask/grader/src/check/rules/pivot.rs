@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 
-pub fn nothing_is_above_its_root(evidence: &Evidence<'_>) -> Checked {
+pub fn nothing_is_above_its_root(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     if command.namespace_root == command.root.0 {
         return Ok(());
@@ -16,7 +16,7 @@ pub fn nothing_is_above_its_root(evidence: &Evidence<'_>) -> Checked {
     Err(fail!(StillEscapes, "they are the same", "{seen}"))
 }
 
-pub fn the_old_root_is_gone(evidence: &Evidence<'_>) -> Checked {
+pub fn the_old_root_is_gone(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     the_old_root_is_not_among(evidence, &command.own_mounts)?;
     the_old_root_is_not_among(evidence, &command.mounts)?;
@@ -26,7 +26,7 @@ pub fn the_old_root_is_gone(evidence: &Evidence<'_>) -> Checked {
     Ok(())
 }
 
-pub fn nothing_outside_is_open(evidence: &Evidence<'_>) -> Checked {
+pub fn nothing_outside_is_open(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let escapes = |task: &Task| task.escapes.first().cloned();
     let Some((task, escape)) = command.tasks.iter().find_map(|it| Some((it, escapes(it)?))) else { return Ok(()) };
@@ -47,13 +47,12 @@ pub fn nothing_outside_is_open(evidence: &Evidence<'_>) -> Checked {
     Err(failure(diagnosis, seen, "nothing that is open in there leads out"))
 }
 
-fn old_root_among<'a>(evidence: &Evidence<'_>, mounts: &'a [Mount]) -> Option<&'a Mount> {
-    let hosts = evidence.sandbox.mounts_before();
-    let old = hosts.iter().rfind(|mount| mount.point == Path::new("/"))?;
+fn old_root_among<'a>(evidence: &Evidence, mounts: &'a [Mount]) -> Option<&'a Mount> {
+    let old = evidence.host.mounts.iter().rfind(|mount| mount.point == Path::new("/"))?;
     mounts.iter().find(|mount| (&old.device, &old.root) == (&mount.device, &mount.root))
 }
 
-fn the_old_root_is_not_among(evidence: &Evidence<'_>, mounts: &[Mount]) -> Checked {
+fn the_old_root_is_not_among(evidence: &Evidence, mounts: &[Mount]) -> Checked {
     let Some(mount) = old_root_among(evidence, mounts) else { return Ok(()) };
     let seen = format!("in its mount namespace, the host's root is mounted at {}", mount.point.display());
     Err(fail!(OldRootReachable, "nowhere", "{seen}"))

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub fn its_proc_is_its_own(evidence: &Evidence<'_>) -> Checked {
+pub fn its_proc_is_its_own(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let pid = command.pid();
     let expected = "a proc file system in which 1 is the first process of the command's PID namespace";
@@ -15,9 +15,9 @@ pub fn its_proc_is_its_own(evidence: &Evidence<'_>) -> Checked {
         ProcView::None => {}
     }
     let procs = |mounts: &[Mount]| mounts.iter().filter(|it| it.kind == "proc").cloned().collect::<Vec<_>>();
-    let (inside, hosts) = (procs(&command.mounts), procs(&evidence.sandbox.mounts_before()));
+    let (inside, hosts) = (procs(&command.mounts), procs(&evidence.host.mounts));
     let seen = format!("/proc/{pid}/root/proc is no proc file system");
-    let is_new = command.root.0 != evidence.sandbox.root && inside.len() > hosts.len();
+    let is_new = command.root.0 != evidence.host.root && inside.len() > hosts.len();
     require!(is_new, ProcNotMounted, expected, "{seen}");
     if let Some(place) = inside.iter().find_map(|mount| mount.point.strip_prefix(&command.root.1).ok()) {
         return Err(fail!(ProcNotMounted, expected, "{seen}; but there is one at /{}", place.display()));
@@ -25,7 +25,7 @@ pub fn its_proc_is_its_own(evidence: &Evidence<'_>) -> Checked {
     Err(fail!(ProcBeforeChroot, expected, "{seen}; but there is a new one elsewhere in its mount namespace"))
 }
 
-pub fn its_proc_is_read_only(evidence: &Evidence<'_>) -> Checked {
+pub fn its_proc_is_read_only(evidence: &Evidence) -> Checked {
     its_proc_is_its_own(evidence)?;
     let command = evidence.command()?;
     let seen = format!("the proc file system at /proc/{}/root/proc can be written to", command.pid());
@@ -43,7 +43,7 @@ pub fn its_proc_is_read_only(evidence: &Evidence<'_>) -> Checked {
     Ok(())
 }
 
-pub fn no_mount_is_left(evidence: &Evidence<'_>) -> Checked {
+pub fn no_mount_is_left(evidence: &Evidence) -> Checked {
     let place = |mount: &Mount| format!("on the host, a {} file system at {}", mount.kind, mount.point.display());
     let gone = evidence.changes.mounts_gone.first().map(|mount| format!("no longer {}", place(mount)));
     if let Some(seen) = evidence.changes.mounts_left.first().map(place).or(gone) {

@@ -146,11 +146,11 @@ fn passes(from: &mut TcpStream, to: &mut TcpStream) -> bool {
 }
 
 /// Runs the program with a published port, and tries that while the command waits.
-fn with_port<'a, T: Default>(
-    sandbox: &'a Sandbox,
+fn with_port<T: Default>(
+    sandbox: &Sandbox,
     network: &Network,
     test: impl FnOnce(&TcpListener) -> Checked<T>,
-) -> Checked<(Evidence<'a>, T)> {
+) -> Checked<(Evidence, T)> {
     let flag = network.flag();
     let invocation = Invocation { flags: &[FLAG, &flag], ..Default::default() };
     let (evidence, result) = observe_more(sandbox, &invocation, |command| {

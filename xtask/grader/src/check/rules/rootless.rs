@@ -73,7 +73,7 @@ fn user_namespaces_nest() -> Checked {
 }
 
 /// Returns the failure of a program whose command was never there, although it is when the program has the privilege.
-fn why_it_never_ran(evidence: &Evidence<'_>, uid: &str) -> Error {
+fn why_it_never_ran(evidence: &Evidence, uid: &str) -> Error {
     let (said, words) = (shorten(&evidence.stderr), Stderr::new(&evidence.stderr));
     let never_ran = || evidence.command().map(drop).expect_err("the command never ran");
     let Some(remains) = &evidence.remains else { return never_ran() };
@@ -101,7 +101,7 @@ fn why_it_never_ran(evidence: &Evidence<'_>, uid: &str) -> Error {
 }
 
 /// Returns the failure of a program that says that it couldn't write gid_map, and hasn't denied setgroups(2).
-fn gid_map_was_refused(evidence: &Evidence<'_>) -> Option<Error> {
+fn gid_map_was_refused(evidence: &Evidence) -> Option<Error> {
     let words = Stderr::new(&evidence.stderr);
     if !words.names(Errno::EPERM) || !words.has("gid_map") || evidence.wrote_setgroups == Some(true) {
         return None;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::check::probe::END_PATIENCE;
 
-pub fn the_command_runs(evidence: &Evidence<'_>) -> Checked {
+pub fn the_command_runs(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     if let Some(double) = &evidence.double {
         let (one, other) = (command.pid(), double.pid);
@@ -20,7 +20,7 @@ pub fn the_command_runs(evidence: &Evidence<'_>) -> Checked {
     Ok(())
 }
 
-pub fn input_and_output_pass_through(evidence: &Evidence<'_>) -> Checked {
+pub fn input_and_output_pass_through(evidence: &Evidence) -> Checked {
     evidence.command()?;
     let Evidence { stdout, stderr, probe, .. } = evidence;
     let (line, answer, out) = (&probe.ready, &probe.answer, shorten(stdout));
@@ -37,7 +37,7 @@ pub fn input_and_output_pass_through(evidence: &Evidence<'_>) -> Checked {
     Ok(())
 }
 
-pub fn stdout_and_stderr_are_two(evidence: &Evidence<'_>) -> Checked {
+pub fn stdout_and_stderr_are_two(evidence: &Evidence) -> Checked {
     evidence.command()?;
     let Probe { ready, aside, .. } = &evidence.probe;
     let expected = "what the command writes to stdout on stdout, what it writes to stderr on stderr";
@@ -50,7 +50,7 @@ pub fn stdout_and_stderr_are_two(evidence: &Evidence<'_>) -> Checked {
     Ok(())
 }
 
-pub fn run_waits(evidence: &Evidence<'_>) -> Checked {
+pub fn run_waits(evidence: &Evidence) -> Checked {
     evidence.command()?;
     let how = describe(evidence.status);
     require!(
@@ -62,7 +62,7 @@ pub fn run_waits(evidence: &Evidence<'_>) -> Checked {
     Ok(())
 }
 
-pub fn the_status_is_passed_on(evidence: &Evidence<'_>) -> Checked {
+pub fn the_status_is_passed_on(evidence: &Evidence) -> Checked {
     evidence.command()?;
     require_status(evidence.status, evidence.probe.told, "", &evidence.stderr)
 }

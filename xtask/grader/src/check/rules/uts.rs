@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub fn it_has_a_uts_namespace(evidence: &Evidence<'_>) -> Checked {
+pub fn it_has_a_uts_namespace(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let expected = "a UTS namespace of its own";
     let seen = format!("/proc/{}/ns/uts is the host's", command.pid());
@@ -16,7 +16,7 @@ pub fn it_has_a_uts_namespace(evidence: &Evidence<'_>) -> Checked {
     Err(fail!(NoUtsNamespace, expected, "{seen}"))
 }
 
-pub fn it_is_called_mini_docker(evidence: &Evidence<'_>) -> Checked {
+pub fn it_is_called_mini_docker(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let wanted = evidence.hostname.as_deref().unwrap_or("mini-docker");
     let (name, expected) = (&command.name, format!("{wanted:?}"));
@@ -28,7 +28,7 @@ pub fn it_is_called_mini_docker(evidence: &Evidence<'_>) -> Checked {
     Ok(())
 }
 
-pub fn the_host_keeps_its_name(evidence: &Evidence<'_>) -> Checked {
+pub fn the_host_keeps_its_name(evidence: &Evidence) -> Checked {
     let Some(name) = &evidence.changes.renamed else { return Ok(()) };
     let seen = format!("the throwaway host is, or was for a moment, called {name:?}");
     Err(fail!(RenamedHost, format!("{:?}, at all times", lab::host::HOSTNAME), "{seen}"))

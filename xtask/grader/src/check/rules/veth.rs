@@ -12,7 +12,7 @@ const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const CONTAINER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub fn it_has_a_network_namespace(evidence: &Evidence<'_>) -> Checked {
+pub fn it_has_a_network_namespace(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let (has, expected) = (command.new.contains(&"net"), "a network namespace of its own");
     require!(has, NoNetworkNamespace, expected, "/proc/{}/ns/net is the host's", command.pid());
@@ -64,7 +64,7 @@ pub fn it_reaches_the_host(sandbox: &Sandbox) -> Checked {
 }
 
 /// While one container runs, another one can, and neither leaves its link on the host.
-fn two_can_run(evidence: &Evidence<'_>, another: Result<Vec<String>, String>, usual: &[String]) -> Checked {
+fn two_can_run(evidence: &Evidence, another: Result<Vec<String>, String>, usual: &[String]) -> Checked {
     let expected = "a second container, with a link of its own, while the first one runs";
     match another {
         Err(why) => return Err(fail!(LinkNameTaken, expected, "the second one: {why}")),
