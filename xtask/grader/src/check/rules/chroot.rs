@@ -28,8 +28,9 @@ pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence<'_>) -> Ch
     for mount in command.own_mounts.iter().filter(|it| it.point != Path::new("/") && !KERNELS.contains(&&*it.kind)) {
         let names = hosts.iter().filter(|host| host.device == mount.device);
         let names = names.filter_map(|host| Some(host.point.join(mount.root.strip_prefix(&host.root).ok()?)));
-        let is_outside =
-            |name: &PathBuf| name.is_dir() && !name.starts_with(&sandbox.directory) && !sandbox.is_given(name);
+        // /sys has a tmpfs, too, at /sys/fs/cgroup.
+        let is_allowed = |name: &PathBuf| name.starts_with(&sandbox.directory) || name.starts_with("/sys");
+        let is_outside = |name: &PathBuf| name.is_dir() && !is_allowed(name) && !sandbox.is_given(name);
         if let Some(name) = names.into_iter().find(is_outside) {
             let (point, name) = (mount.point.display(), name.display());
             let seen = format!("/proc/{}/root{point} is the host's {name}", command.pid());
