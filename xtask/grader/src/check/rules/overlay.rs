@@ -155,7 +155,7 @@ fn look(sandbox: &Sandbox, name: &str) -> Checked<Result<bool, String>> {
             let path = Path::new(directory).join(name);
             sandbox.host.open_inside(command.pid, &path.to_string_lossy(), OFlag::O_PATH).is_ok()
         };
-        Ok(DIRECTORIES.iter().any(|it| open(it)))
+        Ok(DIRECTORIES.iter().any(open))
     })
 }
 

@@ -81,7 +81,7 @@ fn a_volume_with_locked_flags_can_be_read_only(sandbox: &Sandbox, place: &str) -
 }
 
 /// Runs the program with a volume, and requires that it is there.
-fn observe_volume<'a>(sandbox: &'a Sandbox, option: &str, with_mount: bool) -> Checked<(Evidence, Volume)> {
+fn observe_volume(sandbox: &Sandbox, option: &str, with_mount: bool) -> Checked<(Evidence, Volume)> {
     let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
     let places: Vec<_> =
         PLACES.into_iter().filter(|it| is_directory(&sandbox.directory.join("rootfs").join(&it[1..]))).collect();
