@@ -8,8 +8,8 @@ const FLAG: &str = "--pids";
 
 /// The command is in a cgroup that limits it, and that is gone afterwards.
 pub fn its_processes_are_limited(sandbox: &Sandbox) -> Checked {
-    // Of three digits and odd, because the numbers in a source are small or round.
-    it_is_limited(sandbox, Controller::Pids, FLAG, u64::from(101 + 2 * sandbox.draw.number(0, 399)))
+    // Of three digits and odd, because the numbers in a source are small or round; and fewer than the sandbox allows.
+    it_is_limited(sandbox, Controller::Pids, FLAG, u64::from(101 + 2 * sandbox.draw.number(0, 98)))
 }
 
 /// The command is in a cgroup whose limit is what stands behind the flag, and that is gone afterwards. Without the flag, there
