@@ -57,7 +57,7 @@ use limits::{MOST_PROCESSES, PROCESS_LIMIT};
 pub use limits::{TIME_LIMIT, WALL_LIMIT};
 pub use namespaces::{Position, hostname};
 use place::Place;
-pub use run::{CLEAN_UP, Invocation, Remains, Run};
+pub use run::{Invocation, Remains, Run};
 pub use slow_motion::Slowed;
 
 /// A throwaway host, watched by this process.
@@ -100,7 +100,7 @@ pub struct Sandbox {
     /// How many runs there were.
     runs: Cell<u32>,
     /// The time by the sandbox's own clock.
-    time: Cell<Duration>,
+    pub time: Cell<Duration>,
 }
 
 impl Sandbox {
