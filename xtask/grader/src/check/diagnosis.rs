@@ -64,6 +64,7 @@ diagnoses! {
     ChrootWithoutChdir,
     ChdirBeforeChroot,
     SelfGone,
+    ExeIsTheInterpreter,
     NothingToMountOn,
     MountInvalid,
     ProcNotMounted,

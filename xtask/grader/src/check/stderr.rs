@@ -18,6 +18,12 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     // The first step asks for its parent by getppid(2).
     (&[&["/proc/ppid/exe", "/proc/0/exe"]], Some(ENOENT), Diagnosis::NoParentNumber),
     (&[&["no module named"]], None, Diagnosis::ImportsAfterChroot),
+    // The words of Python, sh, Perl and Node.
+    (
+        &[&["can't open file", "cannot open", "can't open", "cannot find module"], &["child"]],
+        None,
+        Diagnosis::ExeIsTheInterpreter,
+    ),
     (&[&["chroot"]], Some(ENOENT), Diagnosis::ChdirBeforeChroot),
     (&[&["/proc/self/exe"]], Some(ENOENT), Diagnosis::SelfGone),
     // std's words for its current_exe().
@@ -131,6 +137,18 @@ mod tests {
         // 22 ends with 2, and begins with it.
         let other = Stderr::new("chroot: os error 22), errno 22], errno=22)");
         assert!(other.names(EINVAL) && !other.names(ENOENT));
+    }
+
+    #[test]
+    fn an_interpreter_that_looks_for_a_script_called_child_is_known() {
+        for said in [
+            "/usr/bin/python3: can't open file '/work/child': [Errno 2] No such file or directory",
+            "/proc/self/exe: 0: cannot open child: No such file",
+            "Can't open perl script \"child\": No such file or directory",
+            "Error: Cannot find module '/work/child'",
+        ] {
+            assert_eq!(Stderr::new(said).meaning(), Some(Diagnosis::ExeIsTheInterpreter), "{said}");
+        }
     }
 
     #[test]
