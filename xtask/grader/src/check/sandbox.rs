@@ -1,7 +1,7 @@
 //! The sandbox of one check: a throwaway host, and this process, which watches the host from outside.
 //!
 //! ```text
-//! grader check           starts one sandbox after the other, and reports
+//! grader check           starts some sandboxes side by side, and reports
 //! └─ grader --sandbox    made the host's namespaces, but isn't in its PID namespace,
 //!    │                   so nothing on the host can see, signal or trace it
 //!    ├─ /sbin/init …     the throwaway host
