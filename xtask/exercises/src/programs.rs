@@ -15,7 +15,8 @@ use crate::{EXERCISES, Exercise, read};
 /// // ALSO: status reap
 /// ```
 ///
-/// `NEEDS` and `ALSO` are optional. A program in C is linked to `proc/programs/container.c`, and a `.h` file isn't a program.
+/// `NEEDS` and `ALSO` are optional. A program in C is linked to `proc/programs/container.c`, and one in Go without a main to
+/// `container.go`; those in Python and Perl can load `container.py` and `container.pl`. A `.h` file isn't a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// Its file, from the top of the repository.

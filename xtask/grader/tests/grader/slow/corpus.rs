@@ -109,15 +109,28 @@ fn build(program: &Program, kind: Kind) -> PathBuf {
         Some("c") if kind == Kind::Attack => compile_c(&name, &[&source], "-static"),
         Some("c") if program.path == container => compile_c(&name, &[&source], "-pthread"),
         Some("c") => compile_c(&name, &[&source, &workspace::root().join(container)], "-pthread"),
-        Some("go") => {
-            let built = checker::test_programs("go").join(name);
-            let mut go = Command::new("go");
-            go.args(["build", "-o"]).arg(&built).arg(&source).env("CGO_ENABLED", "0");
-            assert!(go.status().unwrap().success(), "{} does not compile", program.name);
-            built
-        }
+        Some("go") => build_go(&name, &source),
         _ => source,
     }
+}
+
+/// Builds a program in Go, which must compile, and links it to `proc/programs/container.go` if it has no main.
+fn build_go(name: &str, source: &Path) -> PathBuf {
+    let built = checker::test_programs("go").join(name);
+    // Go builds only the files of one directory together.
+    let directory = checker::test_programs("go-sources").join(name);
+    fs::create_dir_all(&directory).unwrap();
+    let has_main = fs::read_to_string(source).unwrap().contains("\nfunc main() {");
+    let container = workspace::root().join(EXERCISES).join("proc/programs/container.go");
+    let files = [source, &container].into_iter().take(if has_main { 1 } else { 2 });
+    let mut go = Command::new("go");
+    go.current_dir(&directory).env("CGO_ENABLED", "0").args(["build", "-o"]).arg(&built);
+    for file in files {
+        fs::copy(file, directory.join(file.file_name().unwrap())).unwrap();
+        go.arg(file.file_name().unwrap());
+    }
+    assert!(go.status().unwrap().success(), "{name} does not compile");
+    built
 }
 
 /// Grades a program, and returns `passes`, the id of a diagnosis, or why there is no verdict.
