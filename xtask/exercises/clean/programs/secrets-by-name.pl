@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 
-require "$FindBin::Bin/../../proc/programs/container.pl";
+BEGIN { require "$FindBin::Bin/../../proc/programs/container.pl" }
 no warnings "redefine";
 
 sub environment {

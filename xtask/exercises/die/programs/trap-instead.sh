@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # WANT: orphans-left: kills the container in a trap, which SIGKILL doesn't run.
 [ "$1" = run ] && [ $# -gt 1 ] || { echo "usage: $0 run COMMAND [ARG...]" >&2; exit 2; }
 shift

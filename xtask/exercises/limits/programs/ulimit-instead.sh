@@ -1,5 +1,6 @@
 #!/bin/bash
 # WANT: no-limit: sets ulimit -u, which counts a user's processes and not root's, and creates no cgroup.
+# NEEDS: root
 shift
 if [ "$1" = --pids ]; then
     ulimit -u "$2" || exit 125

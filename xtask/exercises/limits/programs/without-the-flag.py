@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-# WANT: flag-ignored | no-limit | cgroup-left: limits to 100 processes without `--pids`, and fails where no cgroup is allowed.
+# WANT: never-ran: limits to 100 processes without `--pids`, and fails where no cgroup is allowed.
 # NEEDS: python3
 import sys
 import base

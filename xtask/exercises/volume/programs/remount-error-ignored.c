@@ -1,4 +1,5 @@
 // WANT: volume-writable: ignores that the remount is refused, which it is where the mount's own flags are missing.
+// NEEDS: locked-flags
 #include "volume.h"
 
 void prepare_rootfs(void) {

@@ -128,7 +128,6 @@ diagnoses! {
     RootfsReadOnly,
     DeletedFilesReturn,
     UpperLeft,
-    FileLeftOnTheHost,
     NoNetworkNamespace,
     NoLoopback,
     NoLink,

@@ -27,6 +27,7 @@ const KERNEL_DIRECTORIES: [&str; 3] = ["/dev", "/proc", "/sys"];
 pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence<'_>) -> Checked {
     let command = evidence.command()?;
     let sandbox = evidence.sandbox;
+    super::pivot::the_old_root_is_not_among(evidence, &command.own_mounts)?;
     let hosts = sandbox.mounts_before();
     for mount in command.own_mounts.iter().filter(|it| it.point != Path::new("/") && !KERNELS.contains(&&*it.kind)) {
         let names = hosts.iter().filter(|host| host.device == mount.device);
@@ -38,9 +39,6 @@ pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence<'_>) -> Ch
                 && !sandbox.is_given(name)
         };
         if let Some(name) = names.into_iter().find(is_outside) {
-            let point = mount.point.display();
-            let seen = format!("in its mount namespace, the host's root is mounted at {point}");
-            require!(name != Path::new("/"), OldRootReachable, "nowhere", "{seen}");
             let (point, name) = (mount.point.display(), name.display());
             let seen = format!("/proc/{}/root{point} is the host's {name}", command.pid());
             return Err(fail!(HostTreeInside, "nothing but ./rootfs, and what `run` was asked to mount", "{seen}"));

@@ -1,6 +1,7 @@
 //! Exercise `enter`: a second command in a container that runs already.
 
 use lab::namespaces;
+use lab::procfs::FileId;
 
 use super::limits::cgroup::{Cgroup, Controller};
 use super::run::require_status;
@@ -20,7 +21,7 @@ const IN_A_CGROUP: &str = r#"mkdir "$0" && echo 0 >"$0/cgroup.procs" && exec "$@
 const SCRIPT: &str = "read status; exit $status";
 
 pub fn it_joins_all_namespaces(sandbox: &Sandbox) -> Checked {
-    enter(sandbox, &[], &[], |first, second| {
+    enter(sandbox, &[], &[], |first, second, _| {
         let id = |pid, kind: &str| sandbox.host.id(pid, &format!("ns/{kind}")).ok();
         let (there, here) = (first.pid(), second.pid);
         let differs = |kind: &&str| id(there, kind) != id(here, kind);
@@ -36,14 +37,14 @@ pub fn it_joins_all_namespaces(sandbox: &Sandbox) -> Checked {
 }
 
 pub fn its_root_is_the_containers(sandbox: &Sandbox) -> Checked {
-    enter(sandbox, &[], &[], |first, second| {
+    enter(sandbox, &[], &[], |first, second, given| {
         let pid = second.pid;
         let is_hosts = sandbox.host.id(pid, "root")? == sandbox.root;
         let whose = if is_hosts { "the host's" } else { "another directory" };
         let seen = format!("/proc/{pid}/root is {whose}, and not that of process {}", first.pid());
         let expected = "the container's `/`";
         require!(sandbox.host.id(pid, "root")? == first.root.0, RootNotEntered, expected, "{seen}");
-        let second = Observation::of(sandbox, second.clone(), Early::default(), &[])?;
+        let second = Observation::of(sandbox, second.clone(), Early::default(), given)?;
         let seen = format!("/proc/{pid}/cwd leads to {}, outside of its `/`", second.cwd.1.display());
         require!(second.cwd_is_inside, ChrootWithoutChdir, "a directory in the container", "{seen}");
         let leak = second.tasks[0].escapes.first();
@@ -55,7 +56,7 @@ pub fn its_root_is_the_containers(sandbox: &Sandbox) -> Checked {
 
 pub fn its_environment_is_the_containers(sandbox: &Sandbox) -> Checked {
     let [name, value] = ["X", "of-the-host-"].map(|word| format!("{word}{}", sandbox.draw.number(1000, 999999)));
-    enter(sandbox, &[], &[(&name, &value)], |first, second| {
+    enter(sandbox, &[], &[(&name, &value)], |first, second, _| {
         let read = |pid| Ok::<_, Error>(String::from_utf8_lossy(&sandbox.host.read(pid, "environ")?).into_owned());
         let (wanted, found) = (read(first.pid())?, read(second.pid)?);
         // Not TERM, which is about the terminal.
@@ -82,7 +83,7 @@ pub fn it_joins_the_cgroup_if_it_may(sandbox: &Sandbox) -> Checked {
     let tree = if top.tree.is_unified() { CGROUPS.to_owned() } else { format!("{CGROUPS}/pids") };
     let directory = format!("{tree}/box-{}", sandbox.draw.number(1000, 999999));
     let wrapper = ["sh", "-c", IN_A_CGROUP, &directory];
-    enter(sandbox, &wrapper, &[], |first, second| {
+    enter(sandbox, &wrapper, &[], |first, second, _| {
         let path = |pid| -> Checked<String> {
             let table = sandbox.host.read(pid, "cgroup")?;
             Ok(top.tree.path_in(&String::from_utf8_lossy(&table)).unwrap_or_default().to_owned())
@@ -95,7 +96,7 @@ pub fn it_joins_the_cgroup_if_it_may(sandbox: &Sandbox) -> Checked {
 }
 
 pub fn its_status_is_passed_on(sandbox: &Sandbox) -> Checked {
-    enter(sandbox, &[], &[], |_, _| Ok(()))
+    enter(sandbox, &[], &[], |_, _, _| Ok(()))
 }
 
 /// Enters a container that runs, which `wrapper` starts, observes its command and the second one while both wait, and requires the second one's status.
@@ -103,7 +104,7 @@ fn enter(
     sandbox: &Sandbox,
     wrapper: &[&str],
     variables: &[(&str, &str)],
-    also: impl FnOnce(&Observation, &Process) -> Checked,
+    also: impl FnOnce(&Observation, &Process, &[FileId]) -> Checked,
 ) -> Checked {
     let (evidence, ()) = observe_more(sandbox, &Invocation { wrapper, ..Default::default() }, |first| {
         let (word, told) = (sandbox.draw.number(1000, 999999).to_string(), sandbox.draw.status());
@@ -118,7 +119,7 @@ fn enter(
             }
             _ => error,
         })?;
-        also(first, &second)?;
+        also(first, &second, &run.given)?;
         run.type_line(&told.to_string());
         run.end_input();
         let status = run.poll(PATIENCE, |run| Ok(run.status()))?.context("the second command goes on")?;
