@@ -1,6 +1,5 @@
 #!/bin/bash
-# WANT: no-limit: sets ulimit -u, which counts a user's processes and not root's, and creates no cgroup.
-# NEEDS: root
+# WANT: no-limit | never-ran: sets ulimit -u, which counts a user's processes and not root's, and creates no cgroup.
 shift
 if [ "$1" = --pids ]; then
     ulimit -u "$2" || exit 125

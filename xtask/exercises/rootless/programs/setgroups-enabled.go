@@ -1,4 +1,4 @@
-// WANT: groups-not-denied | map-refused | never-ran: sets GidMappingsEnableSetgroups, which requires privileges on the host.
+// WANT: groups-not-denied | map-refused | never-ran | no-user-namespace: sets GidMappingsEnableSetgroups, which requires privileges on the host.
 // NEEDS: go
 package main
 

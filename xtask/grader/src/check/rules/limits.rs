@@ -29,7 +29,11 @@ pub fn it_is_limited(sandbox: &Sandbox, controller: Controller, flag: &str, want
         let path = top.tree.path_in(&String::from_utf8_lossy(&table)).unwrap_or_default().to_owned();
         Ok((path.clone(), top.limit_of(Path::new(&path))))
     })?;
-    let left = top.made_by_others()?;
+    let mut left = top.made_by_others()?;
+    // Without the flag no cgroup is asked for.
+    let without = observe_as(sandbox, &Invocation { wrapper, ..Default::default() })?;
+    without.command()?;
+    left.extend(top.made_by_others()?);
     let at = format!("/proc/{}/cgroup", evidence.command_with(flag)?.pid());
     let is_new = !["", START].contains(&path.trim_start_matches('/'));
     require!(is_new, NoLimit, "a cgroup of its own", "{at} is still the one that `run` was started in");
