@@ -130,7 +130,6 @@ diagnoses! {
     RootfsReadOnly,
     DeletedFilesReturn,
     UpperLeft,
-    FileLeftOnTheHost,
     NoNetworkNamespace,
     NoLoopback,
     NoLink,
