@@ -255,7 +255,7 @@ impl Sandbox {
 
     /// Sends a signal to a process of the host. It is no error if it has just ended.
     pub fn signal(&self, pid: Pid, signal: Signal) -> Result<()> {
-        let outer = self.outer_pid(pid)?;
+        let Ok(outer) = self.outer_pid(pid) else { return Ok(()) };
         match kill(outer, signal) {
             Err(Errno::ESRCH) => Ok(()),
             result => result.with_context(|| format!("kill({outer}, {signal})")),

@@ -18,6 +18,9 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     // The first step asks for its parent by getppid(2).
     (&[&["/proc/ppid/exe", "/proc/0/exe"]], Some(ENOENT), Diagnosis::NoParentNumber),
     (&[&["no module named"]], None, Diagnosis::ImportsAfterChroot),
+    (&[&["open /dev/null", "'/dev/null'", "open(\"/dev/null\")"]], Some(ENOENT), Diagnosis::DevNullOpened),
+    // The words of ip(8).
+    (&[&["cannot find device"]], None, Diagnosis::LinkNotThereYet),
     // The words of Python, sh, Perl and Node.
     (
         &[&["can't open file", "cannot open", "can't open", "cannot find module"], &["child"]],

@@ -72,7 +72,10 @@ pub fn its_mounts_stay_inside(evidence: &Evidence) -> Checked {
         |mount: &&Mount| mount.peers.is_some() && evidence.host.mounts.iter().any(|it| it.peers == mount.peers);
     if let Some(mount) = command.mounts.iter().find(is_shared) {
         let (point, group) = (mount.point.display(), mount.peers.unwrap_or_default());
-        let seen = format!("in its mount namespace, {point} is in peer group {group}, and so is the host's");
+        let top = command.mounts.iter().find(|it| it.point == Path::new("/"));
+        let is_private = top.is_some_and(|it| it.peers.is_none());
+        let rec = if is_private { "; `/` itself is private, so MS_REC is missing" } else { "" };
+        let seen = format!("in its mount namespace, {point} is in peer group {group}, and so is the host's{rec}");
         return Err(fail!(MountsShared, "no mount shared with the host", "{seen}"));
     }
     Ok(())
