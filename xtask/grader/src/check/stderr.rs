@@ -3,7 +3,7 @@
 
 use std::io;
 
-use nix::errno::Errno::{self, EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM};
+use nix::errno::Errno::{self, EAGAIN, EBUSY, EFAULT, EINVAL, ELOOP, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM};
 
 use super::diagnosis::Diagnosis;
 
@@ -47,6 +47,11 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     (&[&["unshare", "os thread", "spawn thread", "create thread"]], Some(EINVAL), Diagnosis::HasThreads),
     // A traceback names neither the call nor its flags, but perhaps the mount point.
     (&[&["'/'"]], Some(EINVAL), Diagnosis::NotAMountPoint),
+    (&[&["mount"], &["overlay"]], Some(EINVAL), Diagnosis::OverlayInvalid),
+    (&[&["mount"], &["overlay"]], Some(ELOOP), Diagnosis::OverlayInvalid),
+    (&[&["setgid", "setgroups"]], Some(EPERM), Diagnosis::UserBeforeGroups),
+    (&[], Some(EFAULT), Diagnosis::BadAddress),
+    (&[&["[errno 0]", ": success"]], None, Diagnosis::ErrnoLost),
     (&[&["mount"]], Some(EINVAL), Diagnosis::MountInvalid),
     (&[&["mount"]], Some(ENODEV), Diagnosis::MountInvalid),
     // A shell's words for ENOMEM, and Go's for a missing PATH.
@@ -105,7 +110,7 @@ impl Stderr {
         use Errno::{EACCES, EBADF, ECHILD, EEXIST, ENOEXEC, ENOTDIR, EROFS, ESRCH};
         [
             EPERM, ENOENT, EINVAL, EBUSY, ENODEV, ENOMEM, ENOSPC, EAGAIN, EACCES, EBADF, ECHILD, EEXIST, ENOEXEC,
-            ENOTDIR, EROFS, ESRCH,
+            ENOTDIR, EROFS, ESRCH, EFAULT, ELOOP,
         ]
         .into_iter()
         .any(|errno| self.names(errno))
