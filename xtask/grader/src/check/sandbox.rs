@@ -93,7 +93,7 @@ pub struct Sandbox {
     init: RefCell<Option<Child>>,
     opened: Instant,
     /// The time by the sandbox's own clock.
-    time: Cell<Duration>,
+    pub time: Cell<Duration>,
 }
 
 impl Sandbox {
