@@ -169,8 +169,8 @@ fn in_order() -> Result<Vec<&'static Exercise>> {
     Ok(all)
 }
 
-/// Returns the first exercise from `at` on that is to be done, in its track and those after it, otherwise the first of all. A step
-/// that was skipped is not to be done. Another exercise is, although a starter may contain its solution as well.
+/// Returns an exercise that is to be done: in the track of `at`, from there on or else before it; otherwise the first after that
+/// track, or of all. A step that was skipped is not to be done. Another exercise is, although a starter may contain its solution as well.
 fn next(program: &Program, progress: &Progress, at: Option<&Exercise>) -> Result<Option<&'static Exercise>> {
     let is_done = |it: &Exercise| {
         let is_skipped = progress.has_skipped(it);
@@ -179,8 +179,10 @@ fn next(program: &Program, progress: &Progress, at: Option<&Exercise>) -> Result
     };
     let mut all = in_order()?;
     all.retain(|it| program.takes(it) && !is_done(it));
-    let place = at.map(|it| (it.track, it.order));
-    Ok(all.iter().find(|it| place.is_none_or(|place| (it.track, it.order) >= place)).or(all.first()).copied())
+    let Some(at) = at else { return Ok(all.first().copied()) };
+    let in_track = || all.iter().filter(|it| it.track == at.track);
+    let further = in_track().find(|it| it.order >= at.order).or(in_track().next());
+    Ok(further.or(all.iter().find(|it| it.track > at.track)).or(all.first()).copied())
 }
 
 /// Returns the exercise to go on with after the checks of `exercise` passed.

@@ -32,9 +32,12 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
     let exercise = meant(&program, options.exercise)?;
     let Exercise { order, id, title, minutes, chapter, statement, function, .. } = exercise;
     let page = chapter.replace(".md", ".html");
-    let mut out = format!(
-        "Exercise {order} ({id}): {title}\n\nAbout {minutes} minutes. The chapter is {page} in the book.\n\n{statement}\n"
-    );
+    let mut out = format!("Exercise {order} ({id}): {title}\n");
+    let asked = Progress::read(&program)?.hints(exercise);
+    // With the first call comes the statement, and with each later one a hint.
+    if options.statement || options.all || asked == 0 {
+        out += &format!("\nAbout {minutes} minutes. The chapter is {page} in the book.\n\n{statement}\n");
+    }
     if !program.takes(exercise) {
         out += &format!("\n{}\n", another_kind(exercise));
     }
@@ -54,16 +57,19 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
     let shown = match () {
         () if options.statement => 0,
         () if options.all => hints.len(),
-        () => Progress::read(&program)?.hints(exercise),
+        () => asked,
     };
-    for (index, (heading, body)) in hints.iter().take(shown).enumerate() {
+    let first = if options.all { 0 } else { shown.saturating_sub(1) };
+    for (index, (heading, body)) in hints.iter().enumerate().take(shown).skip(first) {
         out += &format!("\nHint {} of {}. {heading}\n\n{body}\n", index + 1, hints.len());
     }
     if !options.statement && !options.all {
         let next = catalog::exercises()?.iter().find(|it| it.order == order + 1 && exercise.is_step());
         out += &match next {
             _ if shown < hints.len() => {
-                format!("\n`cargo xtask hint {id}` again gives hint {} of {}.", shown + 1, hints.len())
+                let again = format!("`cargo xtask hint {id}` again gives hint {} of {}", shown + 1, hints.len());
+                let all = if shown > 0 { "; `--all` prints everything" } else { "" };
+                format!("\n{again}{all}.")
             }
             Some(next) if program == Program::Mine => format!(
                 "\nThere are no more hints. `cargo xtask catch-up {}` goes on from our solution, and keeps a copy of your \
@@ -77,6 +83,13 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
         if let Err(error) = Progress::update(&program, |progress| progress.set("hints", id, &next)) {
             eprintln!("xtask: this hint was not noted: {error:#}");
         }
+    }
+    // `mine` is the Rust program.
+    if let Program::Other(path) = &program {
+        let path = path.display().to_string();
+        out = ["run", "enter"]
+            .iter()
+            .fold(out, |out, mode| out.replace(&format!("mine {mode}"), &format!("{path} {mode}")));
     }
     output::write(&format!("{}{}", program.heading(Some(exercise)), markdown(&out)))?;
     Ok(ExitCode::SUCCESS)
