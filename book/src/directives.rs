@@ -1,4 +1,4 @@
-//! Directives: lines of the text such as `{{#listing step02-pid/src/main.rs#run}}`, replaced by what they name.
+//! Directives: lines of the text, such as `{{#listing step02-pid/src/main.rs#run}}`, that are replaced by what they name.
 //!
 //! A directive stands alone on its line, and may be indented to be part of a list item. `\{{#…}}` shows one instead. mdBook's
 //! own (`{{#include}}` and others) are refused: if what they name has moved, they insert nothing and don't report it.
