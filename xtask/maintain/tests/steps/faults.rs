@@ -238,7 +238,7 @@ const PLACES: &[Place] = &[
         status: 125, lines: &["step04-proc: execve(\"/proc/self/exe\"): No such file or directory"] },
     Place { what: "a part of /proc masked, as in a container, in a user namespace", script: "mount --bind /dev/null /proc/version && unshare --user --map-root-user step04-proc run sh",
         status: 125, lines: &["step04-proc: mount(\"proc\", \"/proc\", \"proc\", MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL): EPERM"] },
-    Place { what: "the same, for `cargo xtask`", script: "mount --bind /dev/null /proc/version && \"$xtask\" host --die-with-parent --privilege user true",
+    Place { what: "a part of /proc masked, for `cargo xtask`", script: "mount --bind /dev/null /proc/version && \"$xtask\" host --die-with-parent --privilege user true",
         status: 1, lines: &["Something is mounted over parts of /proc"] },
     Place { what: "max_user_namespaces=0", script: "echo 0 >/proc/sys/user/max_user_namespaces && \"$xtask\" host --die-with-parent --privilege user true",
         status: 1, lines: &["unshare(CLONE_NEWUSER): ENOSPC: No space left on device. user.max_user_namespaces is 0"] },
