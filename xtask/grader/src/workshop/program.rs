@@ -49,8 +49,8 @@ impl Program {
         let Some(path) = Progress::read(&Program::Mine)?.current().map(PathBuf::from) else { return Ok(Program::Mine) };
         if !path.exists() {
             bail!(
-                "{}, the program that `check --cmd` named last, is gone: name another, or return to the program in \
-                 workshop/ with `cargo xtask check --cmd mine`",
+                "{}, which `check --cmd` named last, doesn't exist any more: name another, or return to the program in workshop/ \
+                 with `cargo xtask check --cmd mine`",
                 quoted(&path)
             );
         }
