@@ -84,7 +84,7 @@ pub fn not_shown(workspace: &Workspace, chapters: &[&str]) -> Result<Vec<Problem
             let file = format!("{EXERCISES}/{id}/text.md");
             let text = workspace.read(&file)?;
             let line = text.lines().position(|line| line.starts_with("chapter:")).map(|index| index + 1);
-            problems.push(Problem::new(file, line, format!("no chapter shows it: no line is {directive}")));
+            problems.push(Problem::new(file, line, format!("no chapter shows it: there is no line {directive}")));
         }
     }
     Ok(problems)
