@@ -15,7 +15,8 @@ use crate::{EXERCISES, Exercise, read};
 /// // ALSO: status reap
 /// ```
 ///
-/// `NEEDS` and `ALSO` are optional. A program in C is linked to `proc/programs/container.c`, and a `.h` file isn't a program.
+/// `NEEDS` and `ALSO` are optional. A program in C is linked to `proc/programs/container.c`, and one in Go without a main to
+/// `container.go`; those in Python and Perl can load `container.py` and `container.pl`. A `.h` file isn't a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// Its file, from the top of the repository.
@@ -24,7 +25,8 @@ pub struct Program {
     pub name: String,
     /// The ids of the diagnoses that fit; none if it must pass.
     pub wants: Vec<String>,
-    /// What this machine must have: programs on the PATH, `root` for a host without a user namespace, or `x86_64`.
+    /// What this machine must have: programs on the PATH, `root` for a host without a user namespace, `x86_64`, or
+    /// `locked-flags` for a host in a user namespace, on a machine on which /sys is mounted `nosuid`.
     pub needs: Vec<String>,
     /// The ids of further exercises that give it the same verdict.
     pub also: Vec<String>,

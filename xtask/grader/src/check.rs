@@ -1,10 +1,18 @@
 //! `cargo xtask check`: grades a program by what the kernel reports about it.
 //!
-//! What a program prints isn't believed. It starts a command on a throwaway host, and while the command waits, its /proc/PID
-//! is read from outside, and so is the host, before and after. So a program in any language can be graded, if it follows
-//! `PROGRAM run COMMAND [ARG...]` in a directory with a `rootfs/`; and a failure has the name of a misconception.
+//! What a program prints isn't believed. It starts a command on a throwaway host. While the command waits, the kernel is asked
+//! about every task of the container, and about the host, which is compared with what it was before and is afterwards. So a
+//! program in any language can be graded that follows `PROGRAM run COMMAND [ARG...]` in a directory with a `rootfs/`.
 //!
-//! `sandbox` runs the program, `probe` and `observation` collect evidence, and `rules` judge it.
+//! ```text
+//! grade              starts a sandbox for each set of runs, and collects the verdicts
+//! └─ sandbox         the throwaway host, and one run of the program on it
+//!    ├─ probe        a command with random words (draw), which is waited for and observed
+//!    ├─ observation  the container while the command waits: its tasks (task), mounts, cgroups
+//!    └─ snapshot     the host, and what a run has changed of it
+//! rules              judge the evidence of a run; each failure names a diagnosis
+//! report             says what was seen, and what it means
+//! ```
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

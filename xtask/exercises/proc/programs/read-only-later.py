@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 # WANT: late | proc-writable: remounts /proc read-only from outside after the start, so a quick command can write.
 # NEEDS: python3
 import os

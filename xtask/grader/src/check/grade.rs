@@ -86,30 +86,26 @@ fn grade_each(
     before: &[Graded],
 ) -> Result<Vec<Graded>> {
     let is_new = |exercise: &Exercise| before.iter().all(|it| it.exercise.id != exercise.id);
-    let exercises: Vec<_> = exercise.with_earlier(catalog::exercises()?).into_iter().filter(|it| is_new(it)).collect();
-    let has_shared = !rules::shared(&exercises)?.is_empty();
-    let mut shared: Option<std::vec::IntoIter<Verdict>> = None;
+    // A sandbox judges by the shared rules of all of them, in this order.
+    let exercises = exercise.with_earlier(catalog::exercises()?);
+    let new: Vec<_> = exercises.iter().copied().filter(|it| is_new(it)).collect();
+    let mut has_shared = !rules::shared(&new)?.is_empty();
+    let mut shared = Vec::new().into_iter();
     let mut failed = false;
     let mut graded = Vec::new();
     for earlier in exercises {
-        let (mut rules, mut own) = (Vec::new(), Vec::new());
-        if has_shared && shared.is_none() {
-            rules.push(ALL_SHARED);
-        }
         // A program that fails here would only fail there for the same reason.
-        if !failed || goes_on {
-            own = own_rules(earlier)?;
-            rules.extend(&own);
-        }
+        let own = if is_new(earlier) && (!failed || goes_on) { own_rules(earlier)? } else { Vec::new() };
+        let rules: Vec<&str> = has_shared.then_some(ALL_SHARED).into_iter().chain(own.iter().copied()).collect();
         let mut verdicts = start_sandboxes(candidate, exercise, &rules)?.into_iter();
-        if has_shared && shared.is_none() {
-            shared = verdicts.next().map(Vec::into_iter);
+        if std::mem::take(&mut has_shared) {
+            shared = verdicts.next().unwrap_or_default().into_iter();
         }
-        let mut own = own.into_iter().zip(verdicts).collect::<Vec<_>>();
+        let mut own: Vec<_> = own.into_iter().zip(verdicts).collect();
         let mut verdicts = Vec::new();
         for check in &earlier.checks {
             let verdict = match rules::find(&check.rule)?.shared() {
-                Some(_) => shared.as_mut().and_then(Iterator::next),
+                Some(_) => shared.next(),
                 None => own.iter_mut().find(|(rule, _)| *rule == check.rule).and_then(|(_, verdicts)| verdicts.pop()),
             };
             let verdict = verdict.filter(|_| !failed || goes_on);
@@ -118,6 +114,7 @@ fn grade_each(
         }
         graded.push(Graded { exercise: earlier, verdicts });
     }
+    graded.retain(|it| is_new(it.exercise));
     Ok(graded)
 }
 

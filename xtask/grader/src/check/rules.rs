@@ -99,7 +99,7 @@ rules! {
     Own tty: a_shell_has_the_terminal, the_terminal_comes_back, it_takes_no_terminal_from_others;
     Own caps: its_capabilities_are_few, it_keeps_what_root_needs, it_gains_no_privileges;
     Own enter: it_joins_all_namespaces, its_root_is_the_containers, its_environment_is_the_containers, it_joins_the_cgroup_if_it_may, its_status_is_passed_on;
-    Own user: it_is_that_user, it_is_in_no_other_group, the_group_may_be_left_out, a_killed_run_still_leaves_nothing;
+    AsRoot user: it_is_that_user, it_is_in_no_other_group, the_group_may_be_left_out, a_killed_run_still_leaves_nothing;
     Container ipc: it_has_an_ipc_namespace;
     Own ipc: its_queues_are_in_dev_mqueue;
     Own memory: its_memory_is_limited, what_takes_more_is_killed;

@@ -1,7 +1,7 @@
 //! The sandbox of one check: a throwaway host, and this process, which watches the host from outside.
 //!
 //! ```text
-//! grader check           starts one sandbox after the other, and reports
+//! grader check           starts some sandboxes side by side, and reports
 //! └─ grader --sandbox    made the host's namespaces, but isn't in its PID namespace,
 //!    │                   so nothing on the host can see, signal or trace it
 //!    ├─ /sbin/init …     the throwaway host
@@ -57,7 +57,7 @@ use limits::{MOST_PROCESSES, PROCESS_LIMIT};
 pub use limits::{TIME_LIMIT, WALL_LIMIT};
 pub use namespaces::{Position, hostname};
 use place::Place;
-pub use run::{CLEAN_UP, Invocation, Remains, Run};
+pub use run::{Invocation, Remains, Run};
 pub use slow_motion::Slowed;
 
 /// A throwaway host, watched by this process.
@@ -100,7 +100,7 @@ pub struct Sandbox {
     /// How many runs there were.
     runs: Cell<u32>,
     /// The time by the sandbox's own clock.
-    time: Cell<Duration>,
+    pub time: Cell<Duration>,
 }
 
 impl Sandbox {
@@ -255,7 +255,7 @@ impl Sandbox {
 
     /// Sends a signal to a process of the host. It is no error if it has just ended.
     pub fn signal(&self, pid: Pid, signal: Signal) -> Result<()> {
-        let outer = self.outer_pid(pid)?;
+        let Ok(outer) = self.outer_pid(pid) else { return Ok(()) };
         match kill(outer, signal) {
             Err(Errno::ESRCH) => Ok(()),
             result => result.with_context(|| format!("kill({outer}, {signal})")),

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use nix::errno::Errno::{self, EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM};
+use nix::errno::Errno::{self, EAGAIN, EBUSY, EFAULT, EINVAL, ELOOP, ENODEV, ENOENT, ENOMEM, ENOSPC, EPERM};
 
 use super::diagnosis::Diagnosis;
 
@@ -18,6 +18,15 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     // The first step asks for its parent by getppid(2).
     (&[&["/proc/ppid/exe", "/proc/0/exe"]], Some(ENOENT), Diagnosis::NoParentNumber),
     (&[&["no module named"]], None, Diagnosis::ImportsAfterChroot),
+    (&[&["open /dev/null", "'/dev/null'", "open(\"/dev/null\")"]], Some(ENOENT), Diagnosis::DevNullOpened),
+    // The words of ip(8).
+    (&[&["cannot find device"]], None, Diagnosis::LinkNotThereYet),
+    // The words of Python, sh, Perl and Node.
+    (
+        &[&["can't open file", "cannot open", "can't open", "cannot find module"], &["child"]],
+        None,
+        Diagnosis::ExeIsTheInterpreter,
+    ),
     (&[&["chroot"]], Some(ENOENT), Diagnosis::ChdirBeforeChroot),
     (&[&["/proc/self/exe"]], Some(ENOENT), Diagnosis::SelfGone),
     // std's words for its current_exe().
@@ -38,6 +47,11 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     (&[&["unshare", "os thread", "spawn thread", "create thread"]], Some(EINVAL), Diagnosis::HasThreads),
     // A traceback names neither the call nor its flags, but perhaps the mount point.
     (&[&["'/'"]], Some(EINVAL), Diagnosis::NotAMountPoint),
+    (&[&["mount"], &["overlay"]], Some(EINVAL), Diagnosis::OverlayInvalid),
+    (&[&["mount"], &["overlay"]], Some(ELOOP), Diagnosis::OverlayInvalid),
+    (&[&["setgid", "setgroups"]], Some(EPERM), Diagnosis::UserBeforeGroups),
+    (&[], Some(EFAULT), Diagnosis::BadAddress),
+    (&[&["[errno 0]", ": success"]], None, Diagnosis::ErrnoLost),
     (&[&["mount"]], Some(EINVAL), Diagnosis::MountInvalid),
     (&[&["mount"]], Some(ENODEV), Diagnosis::MountInvalid),
     // A shell's words for ENOMEM, and Go's for a missing PATH.
@@ -96,7 +110,7 @@ impl Stderr {
         use Errno::{EACCES, EBADF, ECHILD, EEXIST, ENOEXEC, ENOTDIR, EROFS, ESRCH};
         [
             EPERM, ENOENT, EINVAL, EBUSY, ENODEV, ENOMEM, ENOSPC, EAGAIN, EACCES, EBADF, ECHILD, EEXIST, ENOEXEC,
-            ENOTDIR, EROFS, ESRCH,
+            ENOTDIR, EROFS, ESRCH, EFAULT, ELOOP,
         ]
         .into_iter()
         .any(|errno| self.names(errno))
@@ -131,6 +145,18 @@ mod tests {
         // 22 ends with 2, and begins with it.
         let other = Stderr::new("chroot: os error 22), errno 22], errno=22)");
         assert!(other.names(EINVAL) && !other.names(ENOENT));
+    }
+
+    #[test]
+    fn an_interpreter_that_looks_for_a_script_called_child_is_known() {
+        for said in [
+            "/usr/bin/python3: can't open file '/work/child': [Errno 2] No such file or directory",
+            "/proc/self/exe: 0: cannot open child: No such file",
+            "Can't open perl script \"child\": No such file or directory",
+            "Error: Cannot find module '/work/child'",
+        ] {
+            assert_eq!(Stderr::new(said).meaning(), Some(Diagnosis::ExeIsTheInterpreter), "{said}");
+        }
     }
 
     #[test]

@@ -101,6 +101,12 @@ impl Task {
         self.namespaces.iter().find(|(it, _)| *it == kind).map(|(_, id)| *id)
     }
 
+    /// Returns a number of its `status`, such as `voluntary_ctxt_switches`.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        let line = self.status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().parse().ok()
+    }
+
     /// Returns a mask of signals, such as `SigBlk`.
     pub fn signals(&self, mask: &str) -> u64 {
         signal_mask(&self.status, mask).unwrap_or_default()

@@ -26,6 +26,7 @@ const KERNEL_DIRECTORIES: [&str; 3] = ["/dev", "/proc", "/sys"];
 
 pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
+    super::pivot::the_old_root_is_not_among(evidence, &command.own_mounts)?;
     let host = &evidence.host;
     for mount in command.own_mounts.iter().filter(|it| it.point != Path::new("/") && !KERNELS.contains(&&*it.kind)) {
         let names = host.mounts.iter().filter(|host| host.device == mount.device);
@@ -37,9 +38,6 @@ pub fn no_directory_of_the_hosts_is_mounted_in_it(evidence: &Evidence) -> Checke
                 && !host.given.iter().any(|given| name.starts_with(given))
         };
         if let Some(name) = names.into_iter().find(is_outside) {
-            let point = mount.point.display();
-            let seen = format!("in its mount namespace, the host's root is mounted at {point}");
-            require!(name != Path::new("/"), OldRootReachable, "nowhere", "{seen}");
             let (point, name) = (mount.point.display(), name.display());
             let seen = format!("/proc/{}/root{point} is the host's {name}", command.pid());
             return Err(fail!(HostTreeInside, "nothing but ./rootfs, and what `run` was asked to mount", "{seen}"));
@@ -74,7 +72,10 @@ pub fn its_mounts_stay_inside(evidence: &Evidence) -> Checked {
         |mount: &&Mount| mount.peers.is_some() && evidence.host.mounts.iter().any(|it| it.peers == mount.peers);
     if let Some(mount) = command.mounts.iter().find(is_shared) {
         let (point, group) = (mount.point.display(), mount.peers.unwrap_or_default());
-        let seen = format!("in its mount namespace, {point} is in peer group {group}, and so is the host's");
+        let top = command.mounts.iter().find(|it| it.point == Path::new("/"));
+        let is_private = top.is_some_and(|it| it.peers.is_none());
+        let rec = if is_private { "; `/` itself is private, so MS_REC is missing" } else { "" };
+        let seen = format!("in its mount namespace, {point} is in peer group {group}, and so is the host's{rec}");
         return Err(fail!(MountsShared, "no mount shared with the host", "{seen}"));
     }
     Ok(())

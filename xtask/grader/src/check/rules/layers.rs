@@ -83,14 +83,6 @@ impl Image {
             in_rootfs,
         })
     }
-
-    /// True if a part of the path is one of the drawn names, which nothing else has.
-    fn has_a_name_in(&self, path: &Path) -> bool {
-        let present = self.present.iter().map(|(path, ..)| path).chain([&self.replaced.0, &self.written]);
-        let all = present.chain(&self.deleted).chain(&self.hidden).chain(&self.whiteouts);
-        let names: BTreeSet<_> = all.flat_map(|it| it.split('/')).filter(|name| *name != OPAQUE).collect();
-        path.iter().any(|part| part.to_str().is_some_and(|part| names.contains(part)))
-    }
 }
 
 /// Packs files with a text, and empty ones, into a layer.
@@ -148,18 +140,10 @@ fn observe_image(sandbox: &Sandbox) -> Checked<Outcome> {
     let directory = scratch.path.join(sandbox.draw.word());
     fs::create_dir(&directory).context("mkdir on the throwaway host")?;
     let image = Image::make(sandbox, &directory)?;
-    let rootfs = sandbox.directory.join("rootfs");
-    // Other checks may use the same rootfs at this moment, so only what has a name of this image counts.
-    let ours = |top: &Path, name: &Path| {
-        let paths = tree(&top.join(name)).into_iter().map(|path| name.join(path));
-        paths.filter(|path| image.has_a_name_in(path)).collect::<BTreeSet<_>>()
-    };
-    // It may hold a large repository, so only what is new in it is searched.
-    let old = names(&sandbox.directory);
-    let before = (ours(&sandbox.directory, Path::new("rootfs")), tree(&directory));
+    let before = tree(&directory);
     let flags = [FLAG, &directory.to_string_lossy()];
     let invocation = Invocation { flags: &flags, ..Default::default() };
-    let result = observe_more(sandbox, &invocation, |command| {
+    let (evidence, seen) = observe_more(sandbox, &invocation, |command| {
         let pid = command.pid();
         let replaced = std::slice::from_ref(&image.replaced.0);
         let present: Vec<_> = image.present.iter().map(|(path, ..)| path.clone()).collect();
@@ -170,37 +154,17 @@ fn observe_image(sandbox: &Sandbox) -> Checked<Outcome> {
             is_read_only: sandbox.host.open_inside(pid, &image.written, OFlag::O_CREAT | OFlag::O_WRONLY).is_err(),
             layers: layers(&command.mounts),
         })
-    });
-    let new = names(&sandbox.directory).into_iter().filter(|name| !old.contains(name));
-    let searched = new.chain([PathBuf::from("rootfs")]);
-    let after: BTreeSet<_> = searched.flat_map(|name| ours(&sandbox.directory, &name)).collect();
-    let after = (after, tree(&directory));
-    let mut changed = Vec::new();
-    let mut compare = |what: &str, before: &BTreeSet<PathBuf>, after: &BTreeSet<PathBuf>| {
-        let new =
-            after.difference(before).next().map(|path| (path, format!("{what} has {} afterwards", path.display())));
-        let gone =
-            || before.difference(after).next().map(|path| (path, format!("{what} had {} before", path.display())));
-        if let Some((path, seen)) = new.or_else(gone) {
-            let diagnosis = match what {
-                "DIR" => Diagnosis::ImageChanged,
-                _ if path.starts_with("rootfs") => Diagnosis::RootfsChanged,
-                _ => Diagnosis::LayersLeft,
-            };
-            changed.push((diagnosis, seen));
-        }
-    };
-    compare("DIR", &before.1, &after.1);
-    compare("the directory that `run` starts in", &before.0, &after.0);
-    // The next check begins with everything as it was.
-    for path in after.0.difference(&before.0).chain([&Path::new("rootfs").join(&image.in_rootfs)]) {
-        // Outside of the rootfs, all of what was made.
-        let top = path.iter().next().filter(|top| *top != "rootfs").map_or(path.as_path(), Path::new);
-        let path = sandbox.directory.join(top);
-        let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
-    }
-    let (evidence, seen) = result?;
+    })?;
     evidence.command_with(FLAG)?;
+    let mut changed = Vec::new();
+    if let Some(path) = tree(&directory).symmetric_difference(&before).next() {
+        changed.push((Diagnosis::ImageChanged, format!("DIR has other files afterwards: {}", path.display())));
+    }
+    let rootfs = sandbox.directory.join("rootfs");
+    if let Some(path) = evidence.changes.files.first() {
+        let diagnosis = if path.starts_with(&rootfs) { Diagnosis::RootfsChanged } else { Diagnosis::LayersLeft };
+        changed.push((diagnosis, format!("after the run, {} is changed", path.display())));
+    }
     let left = seen.layers.iter().map(|layer| sandbox.directory.join(layer));
     let has_ours = |layer: &PathBuf| image.present.iter().any(|(path, ..)| layer.join(path).exists());
     let left =
@@ -241,10 +205,6 @@ fn tree(top: &Path) -> BTreeSet<PathBuf> {
         }
     }
     all
-}
-
-fn names(directory: &Path) -> BTreeSet<PathBuf> {
-    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name().into()).collect()
 }
 
 pub fn its_root_is_the_image(sandbox: &Sandbox) -> Checked {

@@ -61,13 +61,19 @@ pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
         }
         Err(why) => return Err(fail!(NeverRan, "a second run like the first", "{why}")),
     }
-    let upper =
-        upper_layers(&tried.mounts).map(|upper| sandbox.directory.join(upper).join(&name)).find(|it| it.exists());
+    let upper = layers(&tried.mounts, "upperdir=").map(|upper| sandbox.directory.join(upper).join(&name));
     let temporary = || evidence.changes.temporary.iter().find_map(|it| find(it, &name));
-    let Some(left) = upper.or_else(temporary) else { return Ok(()) };
-    let _ = fs::remove_file(&left);
-    let seen =
-        format!("a file {name} was written in the container, and afterwards it is on the host: {}", left.display());
+    if let Some(left) = upper.into_iter().find(|it| it.exists()).or_else(temporary) {
+        let _ = fs::remove_file(&left);
+        let left = left.display();
+        let seen = format!("a file {name} was written in the container, and afterwards it is on the host: {left}");
+        return Err(fail!(UpperLeft, "nothing of it", "{seen}"));
+    }
+    // Other programs use the directories for temporary files as well, so only what an overlay was mounted with counts.
+    let is_new = |it: &PathBuf| evidence.changes.temporary.iter().any(|new| it.starts_with(new)) && it.exists();
+    let mut layers = layers(&tried.mounts, "upperdir=").chain(layers(&tried.mounts, "workdir=")).map(Path::to_owned);
+    let Some(left) = layers.find(is_new) else { return Ok(()) };
+    let seen = format!("after the run, a directory of the overlay is still on the host: {}", left.display());
     Err(fail!(UpperLeft, "nothing of it", "{seen}"))
 }
 
@@ -159,10 +165,10 @@ fn look(sandbox: &Sandbox, name: &str) -> Checked<Result<bool, String>> {
     })
 }
 
-/// Returns the upper layers of the overlays among these mounts, by the paths that they were mounted with.
-fn upper_layers(mounts: &[Mount]) -> impl Iterator<Item = &Path> {
+/// Returns the directories of the overlays among these mounts, by the paths and the option that they were mounted with.
+fn layers<'a>(mounts: &'a [Mount], option: &'static str) -> impl Iterator<Item = &'a Path> {
     let overlays = mounts.iter().filter(|mount| mount.kind == "overlay");
-    overlays.flat_map(|it| it.super_options.split(',')).filter_map(|it| it.strip_prefix("upperdir=")).map(Path::new)
+    overlays.flat_map(|it| it.super_options.split(',')).filter_map(move |it| it.strip_prefix(option)).map(Path::new)
 }
 
 /// Tries to mount one on ./rootfs.

@@ -52,7 +52,8 @@ fn old_root_among<'a>(evidence: &Evidence, mounts: &'a [Mount]) -> Option<&'a Mo
     mounts.iter().find(|mount| (&old.device, &old.root) == (&mount.device, &mount.root))
 }
 
-fn the_old_root_is_not_among(evidence: &Evidence, mounts: &[Mount]) -> Checked {
+/// Requires that none of the mounts is of the host's `/`.
+pub fn the_old_root_is_not_among(evidence: &Evidence, mounts: &[Mount]) -> Checked {
     let Some(mount) = old_root_among(evidence, mounts) else { return Ok(()) };
     let seen = format!("in its mount namespace, the host's root is mounted at {}", mount.point.display());
     Err(fail!(OldRootReachable, "nowhere", "{seen}"))

@@ -1,5 +1,7 @@
 //! Exercise `proc`: a /proc of its own, read-only, and no mount left when it ends.
 
+use std::path::Path;
+
 use super::*;
 
 pub fn its_proc_is_its_own(evidence: &Evidence) -> Checked {
@@ -30,7 +32,8 @@ pub fn its_proc_is_read_only(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let seen = format!("the proc file system at /proc/{}/root/proc can be written to", command.pid());
     require!(command.proc == ProcView::Own { read_only: true }, ProcWritable, "ro", "{seen}");
-    let writable = |it: &&Mount| it.kind == "proc" && !it.is_read_only();
+    // At /proc, only the mount that is visible counts, and that is the one above.
+    let writable = |it: &&Mount| it.kind == "proc" && !it.is_read_only() && it.point != Path::new("/proc");
     if let Some(mount) = command.own_mounts.iter().find(writable) {
         let seen =
             format!("the proc file system at /proc/{}/root{} can be written to", command.pid(), mount.point.display());

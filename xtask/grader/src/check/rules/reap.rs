@@ -8,6 +8,8 @@ use super::*;
 /// How often a command ends that nothing else waits for, except perhaps a thread that waits for all: the scheduler decides which
 /// is first. With two CPUs such a thread is first nine times of ten.
 const SHORT_RUNS: usize = 3;
+/// How often a process may wake up in a fifth of a second although nothing happens.
+const MOST_NAPS: u64 = 3;
 /// How soon an orphan must be reaped: not only when process 1 looks the next time.
 const AT_ONCE: Duration = Duration::from_millis(300);
 
@@ -88,12 +90,17 @@ fn it_sleeps_meanwhile(sandbox: &Sandbox, run: &mut Run<'_>) -> Checked {
         let times = String::from_utf8_lossy(&text).split(' ').take(2).map(str::parse).collect::<Result<Vec<u64>, _>>();
         Some(Duration::from_nanos(times.ok()?.iter().sum()))
     };
+    // How often it went to sleep by itself.
+    let slept = |process: &Process| Task::of(sandbox, process).ok()?.number("voluntary_ctxt_switches");
     let guests = sandbox.guests()?;
-    let before: Vec<_> = guests.iter().map(used).collect();
+    let before: Vec<_> = guests.iter().map(|it| (used(it), slept(it))).collect();
     let start = Instant::now();
-    run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
+    run.wait_until(2 * A_MOMENT, |run| Ok(run.status().is_some()))?;
     let time = start.elapsed();
-    for (process, before) in guests.iter().zip(before) {
+    for (process, (before, slept_before)) in guests.iter().zip(before) {
+        let count = slept(process).zip(slept_before).map_or(0, |(now, before)| now - before);
+        let seen = format!("`{}` woke up {count} times in {time:.0?}, while everything waited", process.line());
+        require!(count < MOST_NAPS, BusyWaiting, "process 1 sleeps until a child ends", "{seen}");
         let busy = used(process).zip(before).map_or(Duration::ZERO, |(now, before)| now.saturating_sub(before));
         let seen = format!("`{}` didn't sleep for {busy:.0?} of {time:.0?}, while everything waited", process.line());
         require!(busy * 2 < time, BusyWaiting, "process 1 sleeps until a child ends", "{seen}");

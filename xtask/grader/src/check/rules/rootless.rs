@@ -94,7 +94,7 @@ fn why_it_never_ran(evidence: &Evidence, uid: &str) -> Error {
     }
     if words.names(Errno::EPERM) && words.has("_map") && !remains.is_mapped() {
         let expected = format!("for uid_map `0 {uid} 1`, and for gid_map its own number likewise");
-        let seen = "it was started with uid and gid that no source names";
+        let seen = format!("it was started as user {uid}");
         return fail!(MapRefused, expected, "{seen}, and said on stderr: {said}");
     }
     never_ran()

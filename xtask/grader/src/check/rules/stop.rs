@@ -109,8 +109,14 @@ pub fn then_everything_is_killed(sandbox: &Sandbox) -> Checked {
 /// Says why the command didn't learn of SIGTERM: `run` died of it, or kept it, or process 1 never got it.
 fn why_it_was_not_told(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process, expected: &str) -> Error {
     if let Some(status) = run.status() {
-        let seen = format!("after SIGTERM `run` ended with {}, and the command with it", describe(status));
-        return fail!(TermNotForwarded, expected, "{seen}");
+        let lives = sandbox.host.process(command.pid).is_some_and(|it| !it.is_ending);
+        let what = if lives { "the command still runs" } else { "the command has ended, too" };
+        let seen = format!("after SIGTERM `run` ended with {}; {what}", describe(status));
+        // A program that passes on a status has survived the signal itself.
+        return match status.code() {
+            Some(_) if !lives => fail!(Process1Ended, expected, "{seen}"),
+            _ => fail!(TermNotForwarded, expected, "{seen}"),
+        };
     }
     let Ok(program) = run.pid() else { return fail!(TermNotForwarded, expected, "`run` is gone") };
     let seconds = PATIENCE.as_secs();

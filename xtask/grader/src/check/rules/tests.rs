@@ -43,6 +43,7 @@ const FAULTS: &[(&str, Change, Diagnosis)] = &[
     ("it_has_a_uts_namespace", |e| container(e).new.clear(), IsolatedNothing),
     ("it_has_a_uts_namespace", |e| container(e).new.retain(|kind| *kind != "uts"), NoUtsNamespace),
     ("it_is_called_mini_docker", |e| container(e).name = "host".into(), NotNamed),
+    ("it_is_called_mini_docker", |e| container(e).name = "m".into(), BytesNotStr),
     ("it_is_called_mini_docker", |e| container(e).early.name = Some("host".into()), Late),
     ("the_host_keeps_its_name", |e| e.changes.renamed = Some("mini-docker".into()), RenamedHost),
     ("it_has_a_pid_namespace", |e| container(e).new.retain(|kind| *kind != "pid"), NoPidNamespace),

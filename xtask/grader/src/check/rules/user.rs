@@ -43,9 +43,13 @@ pub fn a_killed_run_still_leaves_nothing(sandbox: &Sandbox) -> Checked {
     let line = ["sleep", &sandbox.draw.number(1000, 8999).to_string()];
     let mut run = sandbox.start(&Invocation { flags: &[FLAG, &user], ..Default::default() }, &line)?;
     wait_for_with(sandbox, &mut run, FLAG, &line)?;
+    let first = sandbox.guests()?.into_iter().find(|it| it.inner_pid() == 1);
+    let status = first.as_ref().and_then(|it| sandbox.host.read(it.pid, "status").ok()).unwrap_or_default();
+    let is_that_user = String::from_utf8_lossy(&status).lines().any(|it| it.starts_with(&format!("Uid:\t{uid}\t")));
     sandbox.signal(run.pid()?, Signal::SIGKILL)?;
     if let Some(left) = run.left_behind()?.first() {
         let seen = format!("after SIGKILL to `run`, {} is still there: {}", left.pid, left.line());
+        require!(!is_that_user, DeathSignalCleared, "no process", "{seen}; process 1 is user {uid}");
         return Err(fail!(OrphansLeft, "no process", "{seen}"));
     }
     Ok(())

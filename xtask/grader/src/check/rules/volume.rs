@@ -114,11 +114,12 @@ fn observe_volume(sandbox: &Sandbox, option: &str, with_mount: bool) -> Checked<
                 ..volume
             });
         };
-        fs::write(directory.path.join(&later), "").context("writing on the throwaway host")?;
+        // The program may have made HOST read-only.
+        let is_made = fs::write(directory.path.join(&later), "").is_ok();
         let elsewhere = command.own_mounts.iter().filter(is_it).filter(|it| it.point != place && !it.is_read_only());
         Ok(Volume {
             file: Some(fstat(&file)?.into()),
-            shows_new_files: open(&place.join(&later)).is_ok(),
+            shows_new_files: !is_made || open(&place.join(&later)).is_ok(),
             shows_mounts: !with_mount || open(&place.join(below.file_name().unwrap_or_default()).join(&name)).is_ok(),
             is_read_only: is_read_only(fstatvfs(&file)?),
             writable_at: elsewhere.map(|it| it.point.clone()).next(),
@@ -127,7 +128,8 @@ fn observe_volume(sandbox: &Sandbox, option: &str, with_mount: bool) -> Checked<
         })
     })?;
     if with_mount {
-        umount2(&below, MntFlags::MNT_DETACH).context("umount2")?;
+        // The program may have unmounted it, which another rule reports.
+        let _ = umount2(&below, MntFlags::MNT_DETACH);
     }
     let path = format!("/proc/{}/root{place}/{name}", evidence.command_with("-v")?.pid());
     if volume.is_outside {

@@ -22,7 +22,7 @@ use crate::check::verdict::{Checked, fail};
 /// The time between two observations of a program.
 const TICK: Duration = Duration::from_millis(1);
 /// A PID namespace outlives its last process by 30 to 80 ms, and by more on a busy machine.
-pub const CLEAN_UP: Duration = Duration::from_millis(1500);
+const CLEAN_UP: Duration = Duration::from_millis(1500);
 /// How long a process may still run that isn't being killed when the program has ended, such as one that is about to exit.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// A wrapper that stops itself, and becomes the program when it is continued.

@@ -1,0 +1,8 @@
+#!/usr/bin/env -S python3 -B
+# WANT: never-ran: limits to 100 processes without `--pids`, and fails where no cgroup is allowed.
+# NEEDS: python3
+import sys
+import base
+
+base.limit = "100"
+sys.exit(base.container.main())
