@@ -1,4 +1,4 @@
-//! From text to a book that may be shown.
+//! Builds the book from its text, and checks it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,7 +19,7 @@ const TEXT: &str = "book/text";
 const SUMMARY: &str = "book/text/SUMMARY.md";
 const SETTINGS: &str = "book/book.toml";
 
-/// A checked book in a temporary directory. If it is dropped without being published, it vanishes.
+/// A checked book in a temporary directory. It is deleted unless it is published.
 #[derive(Debug)]
 pub struct Built {
     directory: TempDir,
@@ -92,7 +92,7 @@ pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
     Ok(built)
 }
 
-/// Finds the snapshots that nobody has reviewed yet: the book would show the ones before.
+/// Finds snapshots that nobody has reviewed yet, because the book would show the old ones.
 fn pending_snapshots(workspace: &Workspace) -> Result<Vec<Problem>> {
     let files = workspace.files().context("looking for pending snapshots")?;
     let names = files.iter().map(|path| workspace.name(path));

@@ -1,4 +1,4 @@
-//! The built pages, read as a browser reads them: every link and fragment leads somewhere, and nothing is left over.
+//! Checks the built pages as a browser reads them: every link and fragment leads somewhere, and no directive is left over.
 //!
 //! `print.html` is skipped: mdBook makes it from the same chapters, with links and ids rewritten.
 
@@ -34,7 +34,7 @@ impl Chapter {
     }
 }
 
-/// A message, a text in the lines that are to blame, and how to find them.
+/// A message, a text in the lines that cause it, and a function that finds these lines.
 type Fault = (String, String, fn(&Chapter, &str) -> Vec<usize>);
 
 /// What a page contains that must be checked.

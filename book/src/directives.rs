@@ -1,4 +1,4 @@
-//! Directives: lines of the text such as `{{#listing step02-pid/src/main.rs#run}}`, replaced by what they name.
+//! Directives: lines of the text, such as `{{#listing step02-pid/src/main.rs#run}}`, that are replaced by what they name.
 //!
 //! A directive stands alone on its line, and may be indented to be part of a list item. `\{{#…}}` shows one instead. mdBook's
 //! own (`{{#include}}` and others) are refused: if what they name has moved, they insert nothing and don't report it.
@@ -12,6 +12,7 @@ use crate::workspace::Workspace;
 mod compare;
 mod diagram;
 mod diff;
+mod essence;
 pub mod exercises;
 mod listing;
 mod transcript;
@@ -80,6 +81,7 @@ fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String> 
     match name {
         "listing" => listing::render(workspace, argument),
         "transcript" => transcript::render(workspace, argument),
+        "essence" => essence::render(workspace, argument),
         "stepdiff" => diff::render(workspace, argument),
         "diagram" => diagram::render(workspace, argument),
         "exercises" => exercises::render(workspace, argument),

@@ -1,4 +1,4 @@
-//! HTML and SVG: written in one line, and read by html5ever, as mdBook reads it.
+//! HTML and SVG: written in one line, and read with html5ever, as mdBook does.
 
 use std::cell::{Cell, RefCell};
 

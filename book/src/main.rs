@@ -1,4 +1,4 @@
-//! `cargo xtask book`: builds the book, opens it, or serves it while it is written.
+//! `cargo xtask book`: builds the book, opens it, or serves it while you write.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;

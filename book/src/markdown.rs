@@ -1,4 +1,4 @@
-//! Where things are in a chapter's Markdown, because mdBook's HTML no longer has line numbers.
+//! Finds the lines of a chapter's Markdown, because mdBook's HTML has no line numbers.
 
 use std::iter;
 use std::mem;

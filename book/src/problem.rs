@@ -1,8 +1,8 @@
-//! What is wrong with the book, in a compiler's form: `file:line: message`.
+//! Problems of the book, printed as a compiler does: `file:line: message`.
 
 use std::fmt;
 
-/// One thing that is wrong, and where.
+/// A problem, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The path from the top of the workspace, with `/` between its parts.
@@ -27,7 +27,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why there is no book: everything that was found, so that one build shows all there is to fix.
+/// All problems of a build, so that one build shows everything that must be fixed.
 #[derive(Debug)]
 pub struct Problems(pub Vec<Problem>);
 

@@ -1,5 +1,5 @@
-//! `book serve`: the book in a browser while it is written. A small file server on the loopback address; a script in each page
-//! that reloads it after a build. mdBook's own server is part of its program, not of its library.
+//! `book serve`: shows the book in a browser while it is written. It is a small file server on the loopback address, with a script
+//! in each page that reloads it after a build. mdBook's own server is part of its program, not of its library.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 const PAUSE: Duration = Duration::from_millis(300);
 /// Where a page asks for the number of the last build.
 const VERSION: &str = "/__version";
-/// No browser sends more.
+/// The largest request, which is more than any browser sends.
 const LONGEST_REQUEST: u64 = 16 * 1024;
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";

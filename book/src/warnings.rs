@@ -1,4 +1,4 @@
-//! mdBook's warnings. mdBook logs them and goes on; here they are caught, so that they can fail the build.
+//! mdBook's warnings. mdBook logs them and continues; here they are caught, so that they can fail the build.
 
 use std::fmt;
 use std::mem;

@@ -30,7 +30,6 @@ fn the_last_step_is_a_container() {
         "step04-proc run whoami",
         "step04-proc run hostname",
         "step04-proc run ps -o pid,args",
-        "step04-proc run ls",
         "hostname",
     ];
     insta::assert_snapshot!("container", transcript(&Host::new(), &lines));

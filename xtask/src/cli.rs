@@ -1,4 +1,4 @@
-//! The command line. Commands of other tools are passed on to them, with their options.
+//! The command line. Commands of other tools are passed on to those tools, with their options.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ use lexopt::prelude::*;
 use crate::tools::{self, TOOLS};
 use crate::{doctor, host, run, test};
 
-/// Nothing is wrong with the machine, but with the command line.
+/// The exit status if the command line is wrong.
 const USAGE: u8 = 2;
 
 const HELP: &str = "\
@@ -24,46 +24,46 @@ Build a container in four steps, and see what each one does
 Usage: cargo xtask <COMMAND>
 
 Run:
-  run        Run a step, with a shell in it unless you name a command
+  run        Run a command or a shell in the container of a step
   host       Open a shell on a throwaway host, with the steps on its PATH
   rootfs     Make ./rootfs, the files of the container in steps 3 and 4
-  doctor     Report what this machine can and can't do, and what to do about it
-  compare    Show what each step shares with the host, and what is its own
+  doctor     Report what this machine can run, and how to fix what it can't
+  compare    Show what each step shares with the host, and what it doesn't
 
 Build it yourself:
   workshop   `workshop start` makes workshop/, with your own program
-  check      Grade your program by an exercise, as the kernel sees it
+  check      Grade your program against an exercise, as the kernel sees it
   hint       Show what an exercise asks; each call adds a hint
   diff       Show the difference from your program to a solution
-  reset      Put your program back to what an exercise starts from
-  catch-up   Go on from the solution of the exercises before this one
+  reset      Replace your program with what an exercise starts from
+  catch-up   Continue from our solution of the exercises before this one
   status     List the exercises, and which of them you have passed
   book       Build the book, or show it while you write
 
 Maintain:
   test       Run the tests
   bench      Measure what a container costs, compared with other tools
-  soak       Run the steps thousands of times, and see that nothing leaks
+  soak       Run the steps thousands of times, and check that nothing leaks
   ci         Run everything that must hold before a change lands
 
 `cargo xtask COMMAND --help` explains a command. Start with
-`cargo xtask run step01`; if something does not work, `cargo xtask doctor`
-finds out why.
+`cargo xtask run step01`. If something doesn't work, `cargo xtask doctor`
+finds the cause.
 ";
 
 const RUN: &str = "\
-Run a step, with a shell in it unless you name a command
+Run a command or a shell in the container of a step
 
 Usage: cargo xtask run [OPTIONS] <STEP> [--] [COMMAND [ARG...]]
 
   <STEP>             step01 to step04 (1 and step01-uts are the same), or
                      `mine`, the program in workshop/
-  [COMMAND [ARG...]] What to run in it [default: a shell]
+  [COMMAND [ARG...]] The command to run in it [default: a shell]
 
 The program starts in the repository's top directory, where ./rootfs is.
 
 Options:
-  --privilege HOW    Where the rights come from: user (a user namespace), root
+  --privilege HOW    How the step gets its rights: user (a user namespace), root
                      (you are root), or sudo, for the step's program alone
                      [default: root if you are, otherwise user, otherwise sudo]
   --release          Build with optimizations, and statically if the musl
@@ -77,10 +77,10 @@ Open a shell on a throwaway host, with the steps' programs on its PATH
 
 Usage: cargo xtask host [OPTIONS] [--] [COMMAND [ARG...]]
 
-Its name, mounts and processes are its own and vanish; its files are this
-machine's. The daemons that `ps` shows on it do nothing.
+It has its own name, mounts and processes, which vanish with it. Its files are
+this machine's. The daemons that `ps` shows on it do nothing.
 
-  [COMMAND [ARG...]] What to run on it [default: a shell]
+  [COMMAND [ARG...]] The command to run on it [default: a shell]
 
 Options:
   --privilege HOW    Make it in a user namespace (user), or as root (root)
@@ -112,7 +112,7 @@ directories and 2048 MiB; 64 MiB of the disk stay free.
 ";
 
 const DOCTOR: &str = "\
-Report what this machine can and can't do, and what to do about it
+Report what this machine can run, and how to fix what it can't
 
 Usage: cargo xtask doctor
 ";
@@ -126,8 +126,8 @@ Usage: cargo xtask test [OPTIONS] [STEP] [-- ARG...]
   [-- ARG...]        More arguments for `cargo test`
 
 Options:
-  --all              Everything, also what takes minutes
-  --source SOURCE    What the tests' rootfs is made from, as in `rootfs`
+  --all              Run everything, including what takes minutes
+  --source SOURCE    The source of the tests' rootfs, as in `rootfs`
   --privilege HOW    Make the throwaway hosts in a user namespace (user), or
                      as root (root)
 ";
@@ -142,11 +142,11 @@ const COMMANDS: &[(&str, &str, Task)] = &[
     ("test", TEST, test_command),
 ];
 
-/// What went wrong.
+/// Why a command failed.
 enum Failure {
-    /// The command line, and how to put it right.
+    /// The command line is wrong; the text explains how to correct it.
     Usage(String),
-    /// The task.
+    /// The task failed.
     Task(anyhow::Error),
 }
 
@@ -206,8 +206,8 @@ fn usage(message: &str, more: &str) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// The end of a command line that asks for help or has an unknown option. The known options are the words of the help that
-/// begin with two hyphens.
+/// Prints the help, or fails because of an unknown option. The known options are the words of the help that begin with two
+/// hyphens.
 fn other(help: &'static str, arg: &lexopt::Arg<'_>) -> Result<ExitCode, Failure> {
     match arg {
         Long("help") | Short('h') => {
@@ -220,7 +220,7 @@ fn other(help: &'static str, arg: &lexopt::Arg<'_>) -> Result<ExitCode, Failure>
             Err(Failure::Usage(format!("there is no option --{name}{}", suggestion.replace("mean ", "mean --"))))
         }
         Short(name) => Err(Failure::Usage(format!("there is no option -{name}"))),
-        Value(value) => Err(Failure::Usage(format!("there is one argument too many: '{}'", value.to_string_lossy()))),
+        Value(value) => Err(Failure::Usage(format!("there is an argument too many: '{}'", value.to_string_lossy()))),
     }
 }
 
@@ -232,7 +232,7 @@ fn privilege(parser: &mut lexopt::Parser, accepted: &[Privilege]) -> Result<Opti
     Privilege::parse(&value(parser)?, accepted).map_err(|error| Failure::Usage(error.to_string()))
 }
 
-/// Everything that is left, which is a command's own. A `--` before it is not.
+/// Returns the remaining words, which belong to a command. A `--` before them is dropped.
 fn rest(first: Option<OsString>, parser: &mut lexopt::Parser) -> Result<Vec<OsString>, Failure> {
     let mut words: Vec<OsString> = first.into_iter().collect();
     let rest: Vec<OsString> = parser.raw_args()?.collect();

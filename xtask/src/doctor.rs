@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: what this machine can and can't do, a line each, with a command that helps.
+//! `cargo xtask doctor`: reports what this machine can run, a line for each check, with a command that helps.
 
 use std::env;
 use std::fs;
@@ -19,7 +19,7 @@ use nix::unistd::geteuid;
 
 use crate::{readiness, run};
 
-/// Below this, a build may fill the disk. In bytes.
+/// The free space, in bytes, below which a build may fill the disk.
 const NEEDED_SPACE: u64 = 500 << 20;
 
 /// The lines so far.
@@ -41,7 +41,7 @@ impl Report {
         self.line("FAIL", subject, finding);
     }
 
-    /// A long finding goes on below its beginning.
+    /// Adds a line. A long finding continues below its beginning.
     fn line(&mut self, verdict: &str, subject: &str, finding: &str) {
         const INDENT: usize = 24;
         let finding = output::wrap(finding, self.width.saturating_sub(INDENT), 0);
@@ -53,7 +53,7 @@ impl Report {
 /// Prints what it finds. The exit status is success only if every step can run here.
 ///
 /// # Errors
-/// When it can't look; not when what it finds is bad.
+/// If a check itself fails. A bad finding is not an error.
 pub fn run() -> Result<ExitCode> {
     let mut report = Report { width: output::width(), text: String::new() };
     machine(&mut report);
@@ -63,7 +63,7 @@ pub fn run() -> Result<ExitCode> {
     places(&mut report)?;
     report.text.push_str(match all_run {
         true => "\nEvery step can run here: `cargo xtask run step01`.\n",
-        false => "\nNot every step can run here; the lines marked FAIL say why.\n",
+        false => "\nNot every step can run here; the lines marked FAIL explain why.\n",
     });
     output::write(&report.text)?;
     Ok(if all_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -84,7 +84,7 @@ fn machine(report: &mut Report) {
     }
 }
 
-/// Tries every way to the rights, and every step. True if every step can run.
+/// Tries every way to get the rights, and every step. Returns true if every step can run.
 fn rights(report: &mut Report) -> Result<bool> {
     let steps: Vec<_> = steps::all()?.into_iter().map(|step| (readiness::of(&step, None), step)).collect();
     let all_run = steps.iter().all(|(choice, _)| choice.is_ok());
@@ -96,7 +96,7 @@ fn rights(report: &mut Report) -> Result<bool> {
             Privilege::Sudo => "sudo",
         };
         match probe(way) {
-            Ok(None) => report.ok(subject, "may do everything that the steps ask of the kernel"),
+            Ok(None) => report.ok(subject, "every call of the steps works"),
             Ok(Some(refusal)) => {
                 let advice = advice(way, refusal, &ways);
                 let line = format!("{}: {}. {advice}", refusal.call, refusal.errno);
@@ -104,7 +104,7 @@ fn rights(report: &mut Report) -> Result<bool> {
                 if all_run { report.note(subject, &line) } else { report.fail(subject, &line) }
             }
             Err(_) if way == Privilege::Sudo => {
-                report.note(subject, "asks for a password, or is not for you: `sudo -v` finds out");
+                report.note(subject, "asks for a password, or doesn't allow you to use it: `sudo -v` shows which");
             }
             Err(error) => return Err(error),
         }
@@ -118,7 +118,7 @@ fn rights(report: &mut Report) -> Result<bool> {
     Ok(all_run)
 }
 
-/// What a step with a missing line may have left on this machine, and how `/` is mounted, which decides what it leaves.
+/// Looks for what an incomplete step may have left on this machine, and for the propagation of `/`, which decides what it leaves.
 fn traces(report: &mut Report) {
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match hostname.trim() {
@@ -164,7 +164,7 @@ fn programs(report: &mut Report) {
         true => report.ok("libc.a", &library),
         false => report.note(
             "libc.a",
-            "missing (the escape from a chroot is linked to it): install libc6-dev, on Fedora glibc-static",
+            "missing (the escape from a chroot is linked with it): install libc6-dev, or glibc-static on Fedora",
         ),
     }
     match cargo::static_target() {
@@ -176,7 +176,7 @@ fn programs(report: &mut Report) {
     }
 }
 
-/// The disk, the rootfs, and files that get in the way.
+/// Checks the disk, the rootfs, and files that get in the way.
 fn places(report: &mut Report) -> Result<()> {
     let root = workspace::root();
     if let Ok(disk) = statvfs(root) {

@@ -1,4 +1,4 @@
-//! `cargo xtask host`: a shell, or a command, on a throwaway host.
+//! `cargo xtask host`: runs a shell or a command on a throwaway host.
 
 use std::env;
 use std::ffi::OsString;
@@ -21,10 +21,10 @@ are your machine's own. The steps are here: for example, `step02-pid run ps -e`.
 /// A second line of the banner, if the learner's program has been built.
 const BANNER_MINE: &str = "So is your program in workshop/, as it was last built: `mine run sh`.";
 
-/// What `xtask host` was asked for.
+/// The options of `xtask host`.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// [`Privilege::User`] or [`Privilege::Root`]; `None` takes the first that works.
+    /// [`Privilege::User`] or [`Privilege::Root`]; `None` means the first that works.
     pub privilege: Option<Privilege>,
     /// The program and its arguments; empty means a shell.
     pub command: Vec<OsString>,
@@ -92,8 +92,8 @@ fn build_steps() -> Result<Vec<PathBuf>> {
     Ok(directories)
 }
 
-/// Returns an interactive shell: bash if it is there, because a dash that ends in a PID namespace complains that it can't give
-/// back the terminal, and ends with status 2.
+/// Returns an interactive shell. bash comes first, because dash complains when it ends in a PID namespace that it can't give back
+/// the terminal, and ends with status 2.
 fn shell() -> Vec<OsString> {
     match on_path("bash") {
         Some(bash) => vec![bash.into(), "--norc".into()],

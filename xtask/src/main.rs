@@ -1,4 +1,4 @@
-//! The front door, `cargo xtask`: runs the steps, makes the rootfs, and builds and starts the other tools when they are needed.
+//! The front door, `cargo xtask`: runs the steps, makes the rootfs, and builds the other tools when a command needs them.
 
 #[cfg(target_os = "linux")]
 mod cli;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 #[cfg(not(target_os = "linux"))]
 fn main() -> ExitCode {
     eprintln!(
-        "xtask: containers are made of Linux's namespaces, so the steps run on Linux only.\n\
+        "xtask: containers are made of Linux namespaces, so the steps run only on Linux.\n\
          On macOS use a Linux virtual machine: Lima (`limactl start --mount-writable`), Colima or OrbStack.\n\
          On Windows use WSL 2 (`wsl --install`). Anywhere: open the repository in a GitHub Codespace."
     );

@@ -1,4 +1,4 @@
-//! Whether a step can run here, and how. `run` acts on the answer and `doctor` prints it, so they can't disagree.
+//! Decides whether a step can run here, and how. `run` acts on the answer and `doctor` prints it, so they can't disagree.
 
 use anyhow::{Result, bail};
 use lab::choice::Choice;
@@ -7,7 +7,7 @@ use lab::steps::Step;
 use lab::{choice, rootfs, workspace};
 use nix::unistd::{AccessFlags, access};
 
-/// Decides how a step gets its rights here. `request` leaves only that way.
+/// Decides how a step gets its rights here. A `request` allows only that way.
 ///
 /// # Errors
 /// When the step can't run: the error names the cause, and what to do.

@@ -1,4 +1,4 @@
-//! `cargo xtask run`: builds a step, or the learner's own program, gets what it needs, and becomes it.
+//! `cargo xtask run`: builds a step or the learner's program, prepares what it needs, and becomes it.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use lab::{cargo, environment, rootfs, target, workspace};
 
 use crate::readiness;
 
-/// What can be run.
+/// A program that can be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Program {
     /// A step's.
@@ -23,31 +23,31 @@ pub enum Program {
     Mine,
 }
 
-/// What `xtask run` was asked for.
+/// The options of `xtask run`.
 #[derive(Debug)]
 pub struct Options {
     /// The program to run.
     pub program: Program,
     /// The command inside and its arguments; empty means an interactive shell.
     pub command: Vec<OsString>,
-    /// The only way to use for the rights; `None` finds one.
+    /// How the program gets its rights; `None` finds a way.
     pub privilege: Option<Privilege>,
     /// Build with optimizations.
     pub release: bool,
 }
 
-/// Runs the program in the repository's directory, in this process: its exit status and its terminal are ours. Returns only
-/// if that fails.
+/// Runs the program in the repository's directory, in place of this process, so that it has our terminal and its exit status is
+/// ours. Returns only if that fails.
 ///
 /// # Errors
-/// When it can't be built, there is no rootfs, or no way to the rights.
+/// If the program can't be built, or there is no rootfs, or no way to get the rights.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let (built, step) = match &options.program {
         Program::Step(step) => (build(step, options.release)?, step.clone()),
-        // The exercise that the learner's program has come to isn't known, so it gets what the last step needs.
+        // How far the learner has come isn't known, so the program gets what the last step needs.
         Program::Mine => (build_mine()?, steps::all()?.pop().context("there are no steps")?),
     };
-    // Otherwise the compiler has said why not.
+    // Otherwise the compiler has explained why not.
     let Some(program) = built else { return Ok(ExitCode::FAILURE) };
     if step.needs_rootfs() {
         rootfs::ensure()?;
@@ -104,7 +104,7 @@ fn shell(program: &Program) -> OsString {
     usual.or_else(|| on_path("bash").map(Into::into)).unwrap_or_else(|| "/bin/sh".into())
 }
 
-/// Builds a step; `None` if the compiler has said why not.
+/// Builds a step; `None` if the compiler has explained why not.
 fn build(step: &Step, release: bool) -> Result<Option<PathBuf>> {
     let mut args = vec!["build".to_owned(), "--package".into(), step.name.clone()];
     if release {
@@ -113,7 +113,7 @@ fn build(step: &Step, release: bool) -> Result<Option<PathBuf>> {
     cargo::build_program(None, &args, &step.name)
 }
 
-/// Builds the learner's program; `None` if the compiler has said why not.
+/// Builds the learner's program; `None` if the compiler has explained why not.
 fn build_mine() -> Result<Option<PathBuf>> {
     let manifest = workspace::workshop().join("Cargo.toml");
     ensure!(manifest.exists(), "there is no workshop/ yet: `cargo xtask workshop start` makes it");

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: a rootfs, then the tests; and a comparison of this machine before and after.
+//! `cargo xtask test`: makes a rootfs, runs the tests, and compares this machine before and after.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,18 +14,18 @@ use lab::steps::Step;
 use lab::{cargo, target, workspace};
 use nix::unistd::geteuid;
 
-/// What `xtask test` was asked for.
+/// The options of `xtask test`.
 #[derive(Debug, Default)]
 pub struct Options {
     /// Only the tests of this step; `None` means those of every package.
     pub step: Option<Step>,
-    /// Also the tests that are marked `#[ignore]`, and the book's.
+    /// Include the tests that are marked `#[ignore]`, and those of the book.
     pub all: bool,
-    /// What the tests' rootfs is made from; `None` takes the first source that works.
+    /// The source of the tests' rootfs; `None` means the first that works.
     pub source: Option<Source>,
-    /// The throwaway hosts' privilege; `None` leaves it to them.
+    /// The privilege of the throwaway hosts; `None` lets each choose.
     pub privilege: Option<Privilege>,
-    /// For `cargo test`, after its own.
+    /// More arguments for `cargo test`.
     pub cargo_args: Vec<OsString>,
 }
 
@@ -62,7 +62,7 @@ const GROUPS: &[Group] = &[
 /// Runs the tests. The exit status is success only if all of them pass.
 ///
 /// # Errors
-/// When there is no rootfs, or this machine is not as it was before the tests.
+/// If there is no rootfs, or the tests changed this machine.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let directory = match &options.source {
         None => rootfs::test_directory()?,
@@ -106,7 +106,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let passed = cargo.status().context("starting cargo")?.success();
     let after = Machine::observe()?;
-    ensure!(before == after, "the tests changed this machine: before {before:#?}, after {after:#?}");
+    ensure!(before == after, "the tests changed this machine: it was {before:#?} and is {after:#?}");
     if !passed {
         eprintln!("test: some tests failed, see above");
         return Ok(ExitCode::FAILURE);
@@ -118,7 +118,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns what was not tested, and why or by which command it is. `missing` tells what a group needs and this machine lacks.
+/// Returns a line for everything that wasn't tested, with the reason or with the command that tests it. `missing` returns what a
+/// group needs and this machine lacks.
 fn left_out(options: &Options, missing: impl Fn(&Group) -> Option<&'static str>) -> Vec<String> {
     let everyday = !options.all && options.cargo_args.is_empty();
     let mut lines = Vec::new();

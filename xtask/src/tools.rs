@@ -1,4 +1,4 @@
-//! The tools that are built and started on first use: their libraries would cost the first command more than all the rest.
+//! The tools that are built on first use, because compiling their libraries takes longer than everything else.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,13 +10,13 @@ use lab::cargo;
 
 /// A package with a program of its own, and the commands that it runs.
 pub struct Tool {
-    /// Its name, and that of its program.
+    /// The name of the package and of its program.
     pub package: &'static str,
-    /// The first words of a command line.
+    /// The commands, which are the first words of a command line.
     pub commands: &'static [&'static str],
 }
 
-/// All of them.
+/// Every tool.
 pub const TOOLS: &[Tool] = &[
     Tool {
         package: "grader",
@@ -31,12 +31,12 @@ pub const TOOLS: &[Tool] = &[
 /// # Errors
 /// When cargo or the tool can't be started.
 pub fn run(tool: &Tool, command: &str, args: &[OsString]) -> Result<ExitCode> {
-    // Only a guess at where it is, for a line that explains the wait.
+    // A guess at where the program is, used only to explain the wait.
     if !env::current_exe().is_ok_and(|exe| exe.with_file_name(tool.package).exists()) {
         eprintln!("xtask: building {}, which `{command}` needs; the first time takes a minute or so", tool.package);
     }
     let build = ["build", "--bin", tool.package, "--package", tool.package];
-    // Otherwise the compiler has said why not.
+    // Otherwise the compiler has explained why not.
     let Some(program) = cargo::build_program(None, &build, tool.package)? else { return Ok(ExitCode::FAILURE) };
     // A tool with one command is that command.
     let command = (tool.commands.len() > 1).then_some(command);

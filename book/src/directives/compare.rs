@@ -1,5 +1,5 @@
-//! `{{#compare}}`: the measured table of what each step shares with the host. Its snapshot is set in columns, which a narrow
-//! screen would break, so on the page it is a table.
+//! `{{#compare}}`: the measured table of what each step shares with the host. The snapshot has columns that a narrow screen would
+//! break, so the page has an HTML table instead.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ pub fn render(workspace: &Workspace) -> Result<String> {
     Ok(format!("<div class=\"terminal-box\">{}{table}</div>", transcript::terminal(TYPED)))
 }
 
-/// Returns HTML in one line, or the line that is not a row. The heading sets where the columns begin; an empty line begins a
+/// Returns HTML in one line, or the line that isn't a row. The heading determines where the columns begin; an empty line begins a
 /// new group.
 fn table(text: &str) -> Result<String, &str> {
     let heading = text.lines().next().unwrap_or_default();

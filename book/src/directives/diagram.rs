@@ -1,5 +1,5 @@
-//! `{{#diagram diagrams/uts.svg}}`: a drawing of `book/`, put into the page so that it follows the reader's theme. So it must not
-//! have a colour of its own, and it must describe itself to readers who can't see it.
+//! `{{#diagram diagrams/uts.svg}}`: a drawing in `book/`, inserted into the page so that it follows the reader's theme. So it must
+//! have no fixed colours, and it must describe itself to readers who can't see it.
 
 use anyhow::{Context, Result, ensure};
 
@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 /// Attributes and properties whose value is a paint.
 const PAINTS: &str = "fill stroke stop-color flood-color lighting-color solid-color color background background-color";
 
-/// Words of a paint that is not a colour, or comes from what is around or from the theme.
+/// Words of a paint that isn't a colour, or that takes its colour from its surroundings or from the theme.
 const KEYWORDS: &str =
     "none currentcolor inherit transparent context-fill context-stroke var color-mix in srgb oklab oklch !important";
 

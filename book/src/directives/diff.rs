@@ -39,7 +39,7 @@ pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
     block(&files, &format!(", {}", names.join(", ")), &lines)
 }
 
-/// Returns the hunks between two files in a frame that names the files.
+/// Returns the hunks between two files, in a frame that names the files.
 pub fn block([old, new]: &[String; 2], items: &str, hunks: &str) -> Result<String> {
     ensure!(!hunks.is_empty(), "{old} and {new} are the same");
     let (old, new, items) = (escape(old), escape(new), escape(items));

@@ -1,5 +1,5 @@
 //! `{{#exercises step01.md}}`: the exercises of a chapter. `{{#solution uts}}`: a solution, folded, complete and as a difference.
-//! `{{#exercise-table}}`: all exercises. `{{#diagnoses}}`: what a check may report.
+//! `{{#exercise-table}}`: all exercises. `{{#diagnoses}}`: all diagnoses.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::html::escape;
 use crate::problem::Problem;
 use crate::workspace::Workspace;
 
-/// Returns the exercises of a chapter: each a heading, what to do, the hints folded, and how to check it.
+/// Returns the exercises of a chapter. Each has a heading, the statement, the folded hints, and the command that checks it.
 pub fn render(workspace: &Workspace, chapter: &str) -> Result<String> {
     let mut all = exercises::all(&workspace.root)?;
     all.retain(|exercise| exercise.chapter == chapter);
@@ -26,7 +26,7 @@ pub fn render(workspace: &Workspace, chapter: &str) -> Result<String> {
         }
         let _ = write!(
             block,
-            "Check it: `cargo xtask check {id}`. The change itself, should you want it: `cargo xtask hint {id} --all`.\n\n"
+            "To check it: `cargo xtask check {id}`. To see the solution as a change: `cargo xtask hint {id} --all`.\n\n"
         );
     }
     Ok(block)
@@ -55,7 +55,7 @@ pub fn render_solution(workspace: &Workspace, id: &str) -> Result<String> {
 
 /// Returns a table of all exercises, with links to their chapters.
 pub fn render_table(workspace: &Workspace) -> Result<String> {
-    let mut table = "| | name | what | minutes |\n|---:|---|---|---:|\n".to_owned();
+    let mut table = "| | name | exercise | minutes |\n|---:|---|---|---:|\n".to_owned();
     for Exercise { order, id, title, chapter, minutes, .. } in exercises::all(&workspace.root)? {
         let _ = writeln!(table, "| {order} | `{id}` | [{}]({chapter}#exercise-{id}) | {minutes} |", cell(&title));
     }
@@ -64,7 +64,7 @@ pub fn render_table(workspace: &Workspace) -> Result<String> {
 
 /// Returns a table of all diagnoses, with links to the sections that explain them.
 pub fn render_diagnoses(workspace: &Workspace) -> Result<String> {
-    let mut table = "| name | what may be behind it | read |\n|---|---|---|\n".to_owned();
+    let mut table = "| name | usual cause, and what to do | explained in |\n|---|---|---|\n".to_owned();
     for it in exercises::diagnoses(&workspace.root)? {
         let heading = heading(workspace, &it.section).with_context(|| format!("{DIAGNOSES}:{}", it.line))?;
         let _ = writeln!(table, "| `{}` | {} | [{}]({}) |", it.id, cell(&it.text), cell(&heading), it.section);

@@ -1,5 +1,5 @@
-//! `{{#listing step02-pid/src/main.rs#run}}`: source as it is: a complete file, some of its items by name, or a region that the
-//! source marks.
+//! `{{#listing step02-pid/src/main.rs#run}}`: source code, unchanged: a complete file, some of its items by name, or a region that
+//! the source marks.
 
 use std::ops::Range;
 use std::path::Path;
@@ -122,7 +122,7 @@ pub fn cut(text: &str, lines: &Range<usize>) -> String {
     text.lines().skip(lines.start).take(lines.len()).map(|line| format!("{line}\n")).collect()
 }
 
-/// Moves a text to the left, as far as all of its lines can go.
+/// Removes the indentation that all lines of a text share.
 fn dedent(text: &str) -> String {
     let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
     let least = text.lines().filter(|line| !line.trim().is_empty()).map(indent).min().unwrap_or(0);

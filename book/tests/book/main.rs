@@ -69,6 +69,7 @@ const EXERCISE: &str = "\
 ---
 title: The `first` one
 order: 0
+track: container
 chapter: first.md
 minutes: 5
 function: main

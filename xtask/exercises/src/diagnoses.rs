@@ -7,8 +7,8 @@ use crate::read;
 /// Where the diagnoses are, from the top of the repository.
 pub const DIAGNOSES: &str = "xtask/exercises/diagnoses.md";
 
-/// What may be wrong with a program: a section of `diagnoses.md`. The heading is the id, the next line the section of the
-/// book that explains it, and the rest the text.
+/// A cause that a failure can have: a section of `diagnoses.md`. The heading is its id, the next line names the section of the book
+/// that explains it, and the rest is its text.
 ///
 /// ```markdown
 /// ## no-uts-namespace
@@ -22,7 +22,7 @@ pub struct Diagnosis {
     pub id: String,
     /// The section of the book that explains it: `step01.md#why`.
     pub section: String,
-    /// What the program's author may not have known, in one line.
+    /// The usual cause and what to change first, in one line.
     pub text: String,
     /// The line of its heading.
     pub line: usize,

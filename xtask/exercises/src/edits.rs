@@ -1,29 +1,29 @@
-//! The format of the `.diff` files: changes of a program that name no line numbers, so that they still apply when the program
-//! changes elsewhere.
+//! The format of the `.diff` files: changes to a program. They have no line numbers, so they still apply when the program changes
+//! elsewhere.
 //!
 //! ```diff
-//! == name: verdict              only in mutants.diff: here begins another program
-//! @@                            here begins an edit
+//! == name: verdict              begins a program; only in mutants.diff
+//! @@                            begins an edit
 //!      a line that stays
-//! -    a line that goes
-//! +    a line that comes
+//! -    a line that is removed
+//! +    a line that is added
 //! ```
 //!
-//! A verdict is the id of the diagnosis that the program must get, or `passes`. `ID, but passes for a real root` is one that is
-//! wrong in a user namespace only.
+//! A verdict is the id of the diagnosis that the program must get, or `passes`. With `ID, but passes for a real root`, the program
+//! is wrong only in a user namespace.
 //!
-//! The lines that stay or go, in their order, are the edit's old text. It must occur exactly once. Empty lines mean nothing.
+//! The lines that stay or are removed, in order, are the edit's old text. It must occur exactly once. Empty lines have no meaning.
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// A change of a few lines that stand together.
+/// A change to a few adjacent lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     /// The file and the line where it begins: `xtask/exercises/uts/mutants.diff:3`.
     pub place: String,
     /// The lines that it replaces.
     pub old: Vec<String>,
-    /// The lines that it puts there.
+    /// The lines that replace them.
     pub new: Vec<String>,
 }
 

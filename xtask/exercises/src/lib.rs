@@ -5,8 +5,8 @@
 //! | `text.md` | the front matter, the statement and the hints |
 //! | `starter.diff` | the changes that make the starter, if it isn't a program as it stands |
 //! | `solution.diff` | the changes that make the solution, if it isn't a program as it stands |
-//! | `mutants.diff` | wrong programs, and right ones of another shape, as changes of the solution |
-//! | `programs/` | wrong programs, and right ones of another shape, in any language; see [`Program`] |
+//! | `mutants.diff` | wrong programs, and right ones that are built differently, as changes to the solution |
+//! | `programs/` | wrong programs, and right ones that are built differently, in any language; see [`Program`] |
 //!
 //! The three `.diff` files have one format, see [`edits`]; `diagnoses.md` is described at [`Diagnosis`].
 //!
@@ -30,24 +30,24 @@ pub use programs::Program;
 /// Where the exercises are, from the top of the repository.
 pub const EXERCISES: &str = "xtask/exercises";
 
-/// What a learner does in one sitting. The fields are the keys of the front matter, unless they say otherwise.
+/// An exercise. The fields are the keys of the front matter, unless noted otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exercise {
-    /// The place among the exercises, from 0.
+    /// The number of the exercise, from 0.
     pub order: u32,
     /// The path that it belongs to: `container`, `process-1`, `files`, `rights` or `network`.
     pub track: Track,
     /// The name for commands, which stays when the order changes: that of the directory.
     pub id: String,
-    /// The name for people.
+    /// The name for readers.
     pub title: String,
     /// The file name of the chapter that shows it.
     pub chapter: String,
-    /// How long it takes.
+    /// The estimated time, in minutes.
     pub minutes: u32,
     /// What the program must be: `container`, the default, or `attack`.
     pub kind: Kind,
-    /// The function that the last hint but one shows.
+    /// The function that the second to last hint shows.
     pub function: String,
     /// What to do, in Markdown: the text after the front matter.
     pub statement: String,
@@ -59,7 +59,7 @@ pub struct Exercise {
     pub after: Vec<String>,
     /// The id of the diagnosis that the starter gets; by default it passes.
     pub diagnosis: Option<String>,
-    /// What a machine must have beyond what the steps need, so that a check may be unable to run.
+    /// What a machine must have in addition to what the steps need; without it, a check can't run.
     pub needs: Option<String>,
     /// The program that the starter is, or is made from; by default the last step. The key is `starter`.
     pub starter_base: String,
@@ -76,9 +76,9 @@ pub enum Track {
     Process1,
     /// Devices, volumes, roots and layers.
     Files,
-    /// What a process may do, and how it gets around that.
+    /// What a process may do, and how it can get around that.
     Rights,
-    /// What processes share and use up, and how they are reached.
+    /// What processes share and consume, and how they are reached.
     Network,
 }
 
@@ -97,7 +97,7 @@ impl Track {
         }
     }
 
-    /// Returns its name for people.
+    /// Returns its name for readers.
     pub fn title(self) -> &'static str {
         match self {
             Track::Container => "The container",
@@ -132,7 +132,7 @@ pub struct Check {
     pub sentence: String,
 }
 
-/// A wrong program, or a right one of another shape.
+/// A wrong program, or a right one that is built differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutant {
     /// What is wrong with it, or different.
@@ -182,7 +182,7 @@ pub fn all(root: &Path) -> Result<Vec<Exercise>> {
 /// `step03`, `step03-chroot`).
 ///
 /// # Errors
-/// If there is none. The message suggests the id that is most like it.
+/// If there is none. The message suggests the most similar id.
 pub fn find<'a>(exercises: &'a [Exercise], wanted: &str) -> Result<&'a Exercise> {
     let number = |name: &str| name.strip_prefix("step")?.split('-').next()?.parse::<u32>().ok();
     let named = |it: &&Exercise| {
@@ -209,7 +209,7 @@ impl Exercise {
         }
     }
 
-    /// True if its solution is the next step, so that what comes later builds on it.
+    /// True if its solution is a step, so that later exercises build on it.
     pub fn is_step(&self) -> bool {
         self.kind == Kind::Container && self.starter_base != self.solution_base
     }
@@ -262,7 +262,7 @@ impl Exercise {
         Ok(header + without_header(&source))
     }
 
-    /// Reads the wrong programs and the right ones of another shape.
+    /// Reads the wrong programs, and the right ones that are built differently.
     ///
     /// # Errors
     /// If the file can't be read or is wrong.
@@ -290,7 +290,7 @@ impl Exercise {
     }
 }
 
-/// Returns a program without its leading `//!` lines, which say what a step has new.
+/// Returns a program without its leading `//!` lines, which describe what is new in a step.
 pub fn without_header(source: &str) -> &str {
     let length = source.split_inclusive('\n').take_while(|line| line.starts_with("//!")).map(str::len).sum();
     &source[length..]

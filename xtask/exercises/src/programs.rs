@@ -36,7 +36,7 @@ impl Exercise {
     /// Reads the programs that test the grader, in the order of their names.
     ///
     /// # Errors
-    /// If a file can't be read, or doesn't say what it wants.
+    /// If a file can't be read, or has no `WANT` line.
     pub fn programs(&self, root: &Path) -> Result<Vec<Program>> {
         let directory = format!("{EXERCISES}/{}/programs", self.id);
         if !root.join(&directory).exists() {

@@ -16,30 +16,30 @@ use crate::{catalog, check, compare, workshop};
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", term_width = output::width())]
 enum Command {
-    /// Show what each step shares with the host, and what is its own
+    /// Show what each step shares with the host, and what it doesn't
     Compare(compare::Options),
     /// Your own program: `workshop start` makes its directory
     #[command(subcommand)]
     Workshop(Workshop),
-    /// Grade your program by an exercise and those that it builds on, as the kernel sees it
+    /// Grade your program against an exercise and those that it builds on, as the kernel sees it
     Check(check::Options),
     /// Show what an exercise asks; each call adds a hint
     Hint(workshop::Hint),
     /// Show the difference from your program to an exercise's solution
     Diff(workshop::Diff),
-    /// Put your program back to what an exercise starts from, and keep a copy in workshop/kept/
+    /// Replace your program with what an exercise starts from; yours is kept in workshop/kept/
     Reset {
-        /// Its number or name [default: the one that you began with `reset` or `catch-up`]
+        /// Its number or name [default: the one you began with `reset` or `catch-up`]
         #[arg(value_parser = catalog::exercise)]
         exercise: Option<&'static Exercise>,
     },
-    /// Go on from our solution of the exercises before this one, which count as skipped, and keep a copy in workshop/kept/
+    /// Continue from our solution of the exercises before this one, which count as skipped; yours is kept in workshop/kept/
     CatchUp {
-        /// Its number or name [default: the one that you are at]
+        /// Its number or name [default: the one you are at]
         #[arg(value_parser = catalog::exercise)]
         exercise: Option<&'static Exercise>,
     },
-    /// List the exercises by tracks, and which of them you have passed
+    /// List the exercises by path, and which of them you have passed
     Status(workshop::Status),
 }
 
@@ -67,7 +67,7 @@ pub fn run() -> Result<ExitCode> {
                 check::report::Subject { program: None, exercise: None, hints: 0, seed: 0, start: Instant::now() };
             std::process::exit(check::unusable(true, &subject, why.trim_start_matches("error: ").trim_end()).into())
         }
-        // An exercise or a source of rights that doesn't exist: the error says what does.
+        // An exercise or a privilege that doesn't exist: the error lists those that do.
         Some(why) => {
             eprintln!("xtask: {why}");
             std::process::exit(2)
@@ -86,7 +86,7 @@ pub fn run() -> Result<ExitCode> {
     }
 }
 
-/// True if the command is a check whose stdout must be JSON, whatever else is wrong with its words.
+/// True if the command is a check whose stdout must be JSON, whatever else is wrong with the command line.
 fn wants_json(args: &[OsString]) -> bool {
     args.get(1).is_some_and(|command| command == "check") && args.iter().any(|arg| arg == "--json")
 }

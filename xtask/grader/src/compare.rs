@@ -1,4 +1,4 @@
-//! `cargo xtask compare`: the same questions on the bare host and inside each step, and the kernel's view of it.
+//! `cargo xtask compare`: asks the same questions on the bare host and inside each step, and adds the kernel's view.
 //!
 //! Each column has a throwaway host of its own, so that no step sees what another did:
 //!
@@ -26,7 +26,7 @@ mod observe;
 use observe::{Column, ENTER, HOST};
 pub(crate) use observe::{OBSERVE, observe};
 
-/// What `xtask compare` was asked for.
+/// The options of `xtask compare`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "host's: the same as the host's. `kill` counts the host's processes that a signal would reach. mounts \
@@ -40,10 +40,10 @@ pub struct Options {
     /// When to colour the table: auto (on a terminal), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
-    /// Compare with this machine, instead of with a throwaway host for each step
+    /// Compare with this machine instead of with a throwaway host for each step
     #[arg(long)]
     pub real: bool,
-    /// Where the rights come from: user, root, or sudo, which needs --real; auto finds one
+    /// How the steps get their rights: user, root, or sudo, which needs --real; auto finds a way
     #[arg(long, value_name = "HOW", default_value = "auto",
           value_parser = |way: &str| Privilege::parse(way, &[Privilege::User, Privilege::Root, Privilege::Sudo]))]
     pub privilege: Request,
@@ -76,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Has one column observed, on a new throwaway host or on this machine.
+/// Observes one column, on a new throwaway host or on this machine.
 fn column(name: &str, programs: &BTreeMap<String, PathBuf>, real: bool, rights: Option<Privilege>) -> Result<Column> {
     let (xtask, grader) = (programs["xtask"].as_os_str(), programs["grader"].as_os_str());
     let way = rights.map_or("auto", Privilege::name);

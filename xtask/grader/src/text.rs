@@ -13,12 +13,12 @@ use serde_json::Value;
 /// The value of `--privilege`; `None` is `auto`.
 pub type Request = Option<Privilege>;
 
-/// When to colour what is printed.
+/// When to colour the output.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Color {
     /// On a terminal, unless NO_COLOR is set.
     Auto,
-    /// Also into a pipe.
+    /// Always, even into a pipe.
     Always,
     /// Never.
     Never,

@@ -1,4 +1,4 @@
-//! What to do about a refused call: the cause that was observed on this machine, and a command that cures it.
+//! Advice on a refused call: the cause as observed on this machine, and a command that fixes it.
 
 use std::env;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::probe::Refusal;
 /// CAP_SYS_ADMIN, as a bit of /proc/PID/status's CapEff: capabilities(7).
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
-/// What this machine shows of why a call may be refused.
+/// What this machine shows about why a call may be refused.
 #[derive(Debug, Default)]
 struct Machine {
     /// In a chroot, `/` usually isn't a mount point.
@@ -51,7 +51,7 @@ impl Machine {
     }
 }
 
-/// True for a mount over a part of /proc, as engines make them to hide it. binfmt_misc and the like are not over anything.
+/// True for a mount that hides a part of /proc, as container engines create. binfmt_misc and the like hide nothing.
 fn hides_part_of_proc(mount: &Mount) -> bool {
     mount.point.starts_with("/proc") && mount.point != Path::new("/proc") && !mount.point.starts_with("/proc/sys/fs")
 }
@@ -127,7 +127,7 @@ fn cause_and_cure(privilege: Privilege, refusal: Refusal, ways: &[Privilege], ma
     }
 }
 
-/// Returns the container that this process runs in, if it is one of the known kinds. Each leaves its mark.
+/// Returns the kind of container that this process runs in, if it is a known kind. Each leaves its mark.
 pub fn container() -> Option<&'static str> {
     if Path::new("/.dockerenv").exists() {
         return Some("a Docker container");

@@ -1,4 +1,4 @@
-//! Chooses the way by which a step gets its rights on this machine.
+//! Chooses how a step gets its rights on this machine.
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::geteuid;
@@ -8,7 +8,7 @@ use crate::privilege::Privilege;
 use crate::probe::{Refusal, probe};
 use crate::process::on_path;
 
-/// Returns the ways that `cargo xtask run` tries, in its order.
+/// Returns the ways that `cargo xtask run` tries, in order.
 pub fn ways_to_run() -> Vec<Privilege> {
     match geteuid().is_root() {
         true => vec![Privilege::Root, Privilege::User],
@@ -17,14 +17,14 @@ pub fn ways_to_run() -> Vec<Privilege> {
     }
 }
 
-/// Returns the ways to a throwaway host: a user namespace first, because there a program can do less harm.
+/// Returns the ways to make a throwaway host. A user namespace comes first, because a program can do less harm in one.
 pub fn ways_to_a_host() -> Vec<Privilege> {
     let mut ways = vec![Privilege::User];
     ways.extend(geteuid().is_root().then_some(Privilege::Root));
     ways
 }
 
-/// True if this process may have a host of root's own.
+/// True if this process can make a host without a user namespace.
 pub fn can_be_root() -> bool {
     geteuid().is_root() && probe(Privilege::Root).is_ok_and(|refusal| refusal.is_none())
 }
@@ -32,13 +32,13 @@ pub fn can_be_root() -> bool {
 /// The way that was chosen.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// It.
+    /// The way.
     pub privilege: Privilege,
     /// Why a better way didn't work, as a sentence.
     pub instead: Option<String>,
 }
 
-/// Chooses the first of the `ways` by which the step of this number can run here. `request` leaves only that way.
+/// Chooses the first of the `ways` in which the step of this number can run here. A `request` allows only that way.
 /// sudo is chosen untried, because it may ask for a password. If no way works, the error names the refused call, its cause,
 /// and what to do.
 pub fn choose(ways: &[Privilege], request: Option<Privilege>, step: u32) -> Result<Choice> {
@@ -57,7 +57,7 @@ pub fn choose(ways: &[Privilege], request: Option<Privilege>, step: u32) -> Resu
             Some(refusal) => instead = instead.or_else(|| Some(explain(privilege, refusal, ways))),
         }
     }
-    Err(instead.context("no way to the rights that a namespace needs")?)
+    Err(instead.context("no way to get the rights that a namespace needs")?)
 }
 
 /// Turns a refusal into an error: what failed, why, and what to do. `ways` are those that the caller accepts.

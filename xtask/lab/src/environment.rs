@@ -1,11 +1,11 @@
-//! The environment of a step: what it would be if its program were started by hand.
+//! The environment of a step: the same as if its program were started by hand.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Removes what cargo and rustup added to the environment when they started this program, and leaves what is the user's.
+/// Removes what cargo and rustup added to the environment when they started this program, and keeps the user's own variables.
 pub fn leave_cargos(command: &mut Command) {
     let var = |name: &str| env::var_os(name);
     let home = |name: &str| var("HOME").map(|home| Path::new(&home).join(name).into_os_string());

@@ -1,8 +1,8 @@
-//! The throwaway host: a machine made of the namespaces that the book teaches.
+//! The throwaway host: a small machine made of namespaces.
 //!
 //! It is named `host`, its `/` is shared as under systemd, and it has an init and eight daemons that do nothing. What a
-//! program on it renames, mounts or leaves running is gone when its command ends. Its files are the real machine's: what it
-//! writes or removes stays so. An ordinary user may have one, because it is in a user namespace.
+//! program on it renames, mounts or leaves running is gone when its command ends. Its files are the real machine's, so what a
+//! program writes or removes there is permanent. An ordinary user can make one, because it is in a user namespace.
 //!
 //! ```text
 //! xtask host           unshare(USER|UTS|IPC|NS|PID), maps, `/` private and then shared, sethostname; waits for:
@@ -30,24 +30,24 @@ use nix::unistd::{geteuid, pause, sethostname};
 
 use crate::{mountinfo, privilege, process};
 
-/// The name of the throwaway host.
+/// The hostname of the throwaway host.
 pub const HOSTNAME: &str = "host";
-/// Its process 1.
+/// The name of its process 1.
 const INIT: &str = "/sbin/init";
-/// Its other processes. Eight, so that low process numbers are taken, as on any machine.
+/// The names of its other processes. They take the low process numbers, as on any machine.
 const DAEMONS: &str = "/sbin/journald /sbin/udevd /sbin/networkd /sbin/dbus-daemon /sbin/cron /sbin/logind /sbin/rsyslogd \
     /sbin/timesyncd";
 
-/// The programs that a throwaway host is for.
+/// The programs that will run on a throwaway host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guests {
-    /// Ours: they have the machine's network.
+    /// Our own programs, which share the machine's network.
     Trusted,
-    /// Anybody's: they have a network that leads nowhere, and a limited number of processes.
+    /// Anyone's programs, with a network that leads nowhere and a limited number of processes.
     Untrusted,
 }
 
-/// The number of PIDs on a host of untrusted guests. After all were used once, those below 300 are not used again.
+/// The number of PIDs on a host of untrusted guests. After all have been used once, those below 300 aren't used again.
 const PID_MAX: &str = "400";
 
 /// Moves this process into the namespaces of a new throwaway host, and starts the host's process 1. `user` makes it in a user
@@ -106,7 +106,7 @@ fn hide_other_procs() -> Result<()> {
 }
 
 /// Returns the environment of a command on a throwaway host: the same for everyone, with the directories in `programs` first on
-/// its PATH. To be called before [`build`], because afterwards this process has no /proc/self.
+/// its PATH. Call it before [`build`], because afterwards this process has no /proc/self.
 pub fn environment(programs: &[PathBuf]) -> Result<Vec<(&'static str, OsString)>> {
     let mut path = programs.to_owned();
     path.extend(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from));
@@ -150,7 +150,7 @@ pub(crate) fn reexec() -> Option<ExitCode> {
     }
 }
 
-/// What process 1 does first: mounts its own /proc, and starts the daemons.
+/// Prepares the host from its process 1: mounts its own /proc, and starts the daemons.
 fn start_daemons() -> Result<()> {
     process::die_with_parent()?;
     mount(Some("proc"), "/proc", Some("proc"), proc_flags(), None::<&str>)

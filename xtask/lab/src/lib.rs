@@ -1,4 +1,4 @@
-//! What everything else stands on: the throwaway host, the rootfs, privileges, readers of /proc, and cargo's answers.
+//! The base of everything else: the throwaway host, the rootfs, privileges, parsers of /proc, and questions to cargo.
 //!
 //! A throwaway host and a probe need processes of their own, and start this same program for them. So every program that
 //! uses this library calls [`reexec`] first.
@@ -24,8 +24,8 @@ pub mod workspace;
 
 use std::process::ExitCode;
 
-/// Runs what another process of ours started this program for: a process of a throwaway host, or a probe. Returns its exit
-/// status, or `None` if this program was started by somebody else.
+/// If another process of ours started this program as a part of a throwaway host or as a probe, runs that part and returns its exit
+/// status. Otherwise returns `None`.
 pub fn reexec() -> Option<ExitCode> {
     host::reexec().or_else(probe::reexec)
 }

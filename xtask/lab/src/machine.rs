@@ -1,4 +1,4 @@
-//! What no test may change on the real machine.
+//! The parts of the real machine that no test may change.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::{cargo, mountinfo, workspace};
 
-/// The machine's name, and the mounts in the places where the tests work. (Elsewhere a disk may be plugged in at any time.)
+/// The machine's name, and the mounts in the places where the tests work. Elsewhere a disk may be plugged in at any time.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Machine {
     hostname: String,

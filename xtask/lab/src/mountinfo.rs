@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// One line of the table.
+/// A mount: one line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// The number of the mount, which fdinfo calls `mnt_id`. It is unique as long as the mount exists.
     pub id: u32,
     /// The number of the file system, `98:0`.
     pub device: String,
-    /// The directory (or file) of the file system that is mounted; `/` is all of it.
+    /// The directory or file of the file system that is mounted; `/` means all of it.
     pub root: PathBuf,
     /// The mount point, below the root of the process whose table this is.
     pub point: PathBuf,

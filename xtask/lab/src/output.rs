@@ -1,4 +1,4 @@
-//! Text for people: written to a stdout that may be closed, wrapped at the terminal's width, with a suggestion for a typo.
+//! Text for people: writes to a stdout that may be closed, wraps to the width of the terminal, and suggests a word for a typo.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};

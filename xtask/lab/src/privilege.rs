@@ -1,4 +1,4 @@
-//! The ways to the rights that namespaces need: being root, a user namespace, or sudo.
+//! The ways to get the rights that namespaces need: being root, a user namespace, or sudo.
 
 use std::{fs, io};
 
@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
-/// The variable by which the tests' hosts learn of `cargo xtask test --privilege`.
+/// The variable that passes `cargo xtask test --privilege` on to the tests' hosts.
 pub const TEST_PRIVILEGE: &str = "MINI_DOCKER_TEST_PRIVILEGE";
 
-/// A way to the rights that namespaces need.
+/// A way to get the rights that namespaces need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privilege {
     /// This process is root already.

@@ -1,7 +1,6 @@
 //! Tries the steps' own system calls, in a child process, and returns the first that the kernel refuses.
 //!
-//! What a machine allows can't be read off its settings: a user namespace that can be made may still be refused its maps,
-//! or the mounts.
+//! A machine's settings don't show what it allows: it may allow a user namespace and still refuse its maps, or mounts in it.
 
 use std::env;
 use std::io;

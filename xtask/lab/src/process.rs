@@ -1,4 +1,4 @@
-//! Small things about processes: finding programs, exit statuses, dying with the parent, and the terminal's foreground.
+//! Helpers for processes: finding programs, exit statuses, dying with the parent, and the terminal's foreground.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(125) as u8)
 }
 
-/// From now on, this process dies with the thread that started it.
+/// Makes this process die with the thread that started it.
 pub fn die_with_parent() -> Result<()> {
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")
 }

@@ -13,10 +13,10 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlink
 use nix::sys::signal::Signal;
 use nix::sys::stat::{FileStat, Mode, fstatat, stat};
 
-/// The number of a process, as the throwaway host counts.
+/// The PID of a process on the throwaway host.
 pub type Pid = u32;
 
-/// The kernel's flag of a task that is exiting, in `stat`.
+/// The kernel's flag, in `stat`, for a task that is exiting.
 const PF_EXITING: u32 = 4;
 
 /// The most that is read of a file, in bytes.
@@ -50,7 +50,7 @@ pub struct Process {
     pub parent: Pid,
     /// `R`, `S`, `Z`, …
     pub state: char,
-    /// True if it is certain to end: it is a zombie, is exiting, or has a SIGKILL pending.
+    /// True if it is a zombie, is exiting, or has a SIGKILL pending, so that it is certain to end.
     pub is_ending: bool,
     /// When it was started, in clock ticks since boot: with `pid` it identifies a process for good.
     pub started: u64,
@@ -75,7 +75,7 @@ impl Process {
         ours.eq(words.iter().rev().map(|word| word.as_bytes()))
     }
 
-    /// Returns the command line as a shell would take it, cut short.
+    /// Returns the command line as a shell would accept it, shortened.
     pub fn line(&self) -> String {
         let words: Vec<_> = self.args.iter().map(|word| String::from_utf8_lossy(word).replace('\n', " ")).collect();
         let line = words.join(" ");

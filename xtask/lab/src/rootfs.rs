@@ -1,8 +1,7 @@
 //! Where `./rootfs` comes from: Alpine's minirootfs, a busybox, this machine's own programs, or a tarball or directory.
 //!
-//! A rootfs is made next to its goal, inspected, and moved there by rename(2). Whatever happens on the way (Ctrl-C, a full disk,
-//! a wrong download), the old rootfs or none is there. A stamp inside names the source; a rootfs without a stamp is somebody's
-//! own work.
+//! A rootfs is made next to its goal, inspected, and moved there by rename(2). Whatever happens meanwhile, such as Ctrl-C or a full
+//! disk, there is the old rootfs or none. A stamp inside names the source; a rootfs without a stamp is someone's own work.
 
 use std::env;
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -61,7 +60,7 @@ pub fn ensure() -> Result<()> {
     if is_missing(&goal) { make(&goal, &Options::default()) } else { Ok(()) }
 }
 
-/// The variable by which `cargo xtask test --source` names the directory whose `rootfs/` the tests use.
+/// The variable in which `cargo xtask test --source` names the directory whose `rootfs/` the tests use.
 pub const TEST_DIRECTORY: &str = "MINI_DOCKER_TEST_DIRECTORY";
 
 /// Returns the directory that tests run in, with a pristine `rootfs/` in it.
@@ -81,8 +80,7 @@ pub fn stamp(goal: &Path) -> Option<String> {
     is_ours.then(|| fs::read_to_string(&stamp).ok()).flatten().map(|text| text.trim().to_owned())
 }
 
-/// Makes a rootfs at `goal`. An error means that no source is available, or that something that xtask didn't create is in the
-/// way.
+/// Makes a rootfs at `goal`. Fails if no source is available, or if `goal` exists and wasn't created by xtask.
 pub fn make(goal: &Path, options: &Options) -> Result<()> {
     let goal = &behind_link(goal)?;
     let parent = goal.parent().context("a rootfs has a parent directory")?;
@@ -118,7 +116,7 @@ pub fn make(goal: &Path, options: &Options) -> Result<()> {
     let start = Instant::now();
     DirBuilder::new().mode(0o700).create(&work).with_context(|| format!("creating {}", work.display()))?;
     let new = work.join("rootfs");
-    // Other users may run in a rootfs of root's, so it must not have the modes of root's secrets.
+    // Other users may run in root's rootfs, so it must not have the modes of root's secrets.
     let usual = umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let made = source::fill_from_first(&new, options).and_then(|source| write_stamp(&new, &source).map(|()| source));
     umask(usual);
@@ -133,13 +131,13 @@ fn behind_link(goal: &Path) -> Result<PathBuf> {
     let Ok(to) = fs::read_link(goal) else { return Ok(goal.to_owned()) };
     let link = format!("{} is a link to {}", goal.display(), to.display());
     let target = goal.canonicalize().with_context(|| format!("{link}: create that directory or remove the link"))?;
-    // Even --force replaces nobody's work in another place.
+    // Even --force doesn't replace anyone's work in another place.
     let is_ours = is_missing(&target) || stamp(&target).is_some();
     ensure!(is_ours, "{link}, which wasn't created by xtask: remove the link");
     Ok(target)
 }
 
-/// How the name of the directory begins in which a rootfs is made, next to its goal.
+/// The beginning of the name of the directory in which a rootfs is made, next to its goal.
 const NEW: &str = ".rootfs.new.";
 
 /// Moves `goal` to `old`, and `new` to `goal`. When the second move fails, the first is undone.

@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::{output, workspace};
 
-/// The step from which on a program needs a root file system: the one that brings chroot(2).
+/// The first step that needs a root file system: the one that introduces chroot(2).
 const FIRST_WITH_ROOTFS: u32 = 3;
 
-/// One stage of the container.
+/// A step of the lesson.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Its place in the order, from 1.

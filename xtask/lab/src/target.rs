@@ -7,8 +7,8 @@ use anyhow::Result;
 
 use crate::{cargo, workspace};
 
-/// Returns the target directory of the program in [`workspace::workshop`]: ours, because they share libraries. That of a test is next
-/// to its workshop, so that `mine` on the throwaway host is never a test's.
+/// Returns the target directory of the program in [`workspace::workshop`]. It is ours, because both use the same libraries. That
+/// of a test is next to its workshop, so that `mine` on the throwaway host is never a test's.
 pub fn workshop() -> Result<PathBuf> {
     match env::var_os(workspace::WORKSHOP) {
         Some(directory) => Ok(Path::new(&directory).with_file_name("target")),
@@ -16,7 +16,8 @@ pub fn workshop() -> Result<PathBuf> {
     }
 }
 
-/// Returns the directory for tests of one `source`, with a rootfs of its own, so that no test sees what learners did to theirs.
+/// Returns the directory for tests of one `source`. It has its own rootfs, so that no test depends on what a learner did to
+/// ./rootfs.
 pub fn test_directory(source: &str) -> Result<PathBuf> {
     Ok(cargo::target_directory()?.join("test-rootfs").join(source))
 }

@@ -1,9 +1,9 @@
-// What the kernel's part of a container costs: clone, four calls, exec. No init, no second exec, no dynamic loader, nobody
-// who reaps. Nothing that makes the same namespaces and waits for the command can cost much less.
+// What the kernel's part of a container costs: clone, five calls, exec. No init, no second exec, no dynamic loader, and
+// nothing that reaps. A program that makes the same namespaces and waits for the command can hardly cost less.
 //
-//     cc -O2 -static -o floor floor.c; floor COMMAND [ARG...]      in a folder with a rootfs/
+//     cc -O2 -static -o floor floor.c; floor COMMAND [ARG...]      in a directory with a rootfs/
 //
-// Without a command it ends at once: a process that does nothing.
+// Without a command it ends at once, so it is also the process that does nothing.
 #define _GNU_SOURCE
 #include <sched.h>
 #include <signal.h>

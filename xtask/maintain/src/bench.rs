@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: what a container of the last step costs, compared with what other programs take for the same.
+//! `cargo xtask bench`: measures what a container of the last step costs, compared with other programs that make the same one.
 //!
-//! No figure is of one program alone: a run of ours and one of a peer's take turns, and the result is the median of their
-//! ratios, pair by pair. So it holds on a busy machine and on another one, where milliseconds would not. The races are on
-//! throwaway hosts, whose namespaces cost every contender the same, and begin only after an observation from outside that
+//! Each figure compares two programs: a run of ours and a run of a peer take turns, and the result is the median of the ratios,
+//! pair by pair. So it stays valid on a busy machine and on another one, where milliseconds would not. The races run on throwaway
+//! hosts, whose namespaces cost every contender the same. They begin only after an observation from outside has confirmed that
 //! each contender makes the container that it is timed for.
 //!
 //! ```text
@@ -35,13 +35,13 @@ use crate::soak::release_programs;
 
 pub use self::races::{HostOptions, run as run_on_host};
 
-/// Measure what a container costs, in turn with unshare, bwrap, crun, runc, podman, and the same in Go and C
+/// Measure what a container costs, compared with unshare, bwrap, crun, runc, podman, and the same in Go and C
 #[derive(Args, Debug)]
 pub struct Options {
     /// Runs per pair
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Only check that every contender runs: 5 runs per pair, whose figures mean little
+    /// Only check that every contender runs, with 5 runs per pair; the figures mean little
     #[arg(long, conflicts_with = "runs")]
     short: bool,
     /// Write the tables into the book, as book/text/measured.md
@@ -55,7 +55,7 @@ pub struct Options {
 /// Builds, races, and prints the tables.
 ///
 /// # Errors
-/// When something that is built here does not run. A peer's failure is in the tables.
+/// If something that is built here doesn't run. The tables list a peer that fails.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let runs = if options.short { 5 } else { options.runs };
     let directory = cargo::target_directory()?.join("bench");
@@ -114,7 +114,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns what a rootfs is, without the path that it may have come from, which tells whose machine this is.
+/// Describes a rootfs without the path of its source, which could reveal whose machine this is.
 fn kind_of(rootfs: &Path) -> String {
     match fs::read_to_string(rootfs.join("etc/alpine-release")) {
         Ok(release) => format!("Alpine {}", release.trim()),
@@ -122,21 +122,21 @@ fn kind_of(rootfs: &Path) -> String {
     }
 }
 
-/// Returns how many processes wanted to run, as the mean of the last minute.
+/// Returns the load average of the last minute.
 fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// Builds what the bench races against: the floor in C, and the same design in Go. What can't be built is removed, so that
-/// the races leave it out.
+/// Builds the floor in C, and the program of the same design in Go. One that can't be built is removed, so that the races leave
+/// it out.
 fn build_fixtures(directory: &Path) -> Result<()> {
     let sources = workspace::root().join("xtask/maintain/bench");
     let mut cc = Command::new("cc");
     cc.args(["-O2", "-static", "-o"]).arg(directory.join(FLOOR)).arg(sources.join("floor.c"));
     let mut go = Command::new("go");
     go.args(["build", "-trimpath", "-ldflags=-s -w", "-o"]).arg(directory.join(GO)).current_dir(sources.join("go"));
-    // It needs only the standard library and no C; and no home, no network, no other toolchain.
+    // It needs only the standard library: no C, no home directory, no network and no other toolchain.
     go.envs([("CGO_ENABLED", "0"), ("GO111MODULE", "on"), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local")]);
     go.env("GOCACHE", directory.join("go-cache"))
         .env("GOPATH", directory.join("go-path"))

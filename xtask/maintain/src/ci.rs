@@ -14,7 +14,7 @@ use testkit::transcript::typed_to;
 /// Run everything that must hold before a change lands
 #[derive(clap::Args, Debug)]
 pub struct Options {
-    /// Leave out the book in Chromium, which otherwise must be installed, with its driver, node and npm
+    /// Don't open the book in Chromium, which needs chromium, chromedriver, node and npm
     #[arg(long)]
     no_browser: bool,
 }
@@ -22,7 +22,7 @@ pub struct Options {
 /// Runs all checks, and stops at the first that fails. Those that take little time and fail most often come first.
 ///
 /// # Errors
-/// The check that failed.
+/// If a check fails.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let start = Instant::now();
     with_cargo("formatting", "fmt --all --check")?;
@@ -98,10 +98,10 @@ fn readme() -> Result<()> {
     let demo = demo.context("README.md has no console block")?;
     let lines: Vec<&str> = demo.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     ensure!(!lines.is_empty(), "README.md's console block has no command");
-    // So that the demo has no line about making it.
+    // Beforehand, so that the demo prints no line about making it.
     rootfs::ensure()?;
     let mut shell = Command::new("sh");
-    // Nor cargo's progress, which the README leaves out.
+    // Without cargo's progress, which the README leaves out.
     let actual = typed_to(shell.current_dir(workspace::root()).env("CARGO_TERM_QUIET", "true"), &lines)?;
     ensure!(actual == demo, "README.md's demo differs; it would now be:\n{actual}");
     Ok(())

@@ -16,10 +16,10 @@ enum Tool {
     Bench(bench::Options),
     Soak(soak::Options),
     Ci(ci::Options),
-    /// The part of bench on a throwaway host.
+    /// The part of bench that runs on a throwaway host.
     #[command(hide = true)]
     BenchHost(bench::HostOptions),
-    /// The part of soak on a throwaway host.
+    /// The part of soak that runs on a throwaway host.
     #[command(hide = true)]
     SoakHost(soak::HostOptions),
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: thousands of runs of step 4, one after the other and many at once, and signals to every step at random
-//! moments. Afterwards there must be as much of everything as before.
+//! `cargo xtask soak`: runs step 4 thousands of times, one after the other and many at once, and signals every step at random
+//! moments. Afterwards there must be exactly what there was before.
 //!
 //! ```text
 //! xtask soak               counts on the real machine, before and after
@@ -47,10 +47,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the kernel may take to clean up after a run: it frees a PID namespace 30 to 80 ms after the last process.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
-/// Run the steps thousands of times, and signal them at random moments; then see that nothing leaked
+/// Run the steps thousands of times, signal them at random moments, and check that nothing leaked
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Smaller numbers, for CI
+    /// Use smaller numbers, for CI
     #[arg(long)]
     short: bool,
     /// Runs one after the other, and as many again in parallel [default: 10000; short: 300]
@@ -65,7 +65,7 @@ pub struct Options {
     /// The seed that another soak printed, to repeat its random moments
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// The kind of throwaway host: in a user namespace, or root's own [default: both if you are root]
+    /// Make the throwaway hosts in a user namespace (user), or as root (root) [default: both if you are root]
     #[arg(long, value_name = "HOW", value_parser = host_privilege())]
     privilege: Option<Privilege>,
 }
@@ -75,7 +75,7 @@ fn host_privilege() -> impl TypedValueParser<Value = Privilege> {
     PossibleValuesParser::new(["user", "root"]).map(privilege)
 }
 
-/// What [`run`] tells its part on a throwaway host.
+/// The options of the part of the soak that runs on a throwaway host.
 #[derive(Args, Debug)]
 pub struct HostOptions {
     #[arg(value_parser = host_privilege())]

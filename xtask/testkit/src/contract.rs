@@ -1,6 +1,6 @@
-//! For tests: what the steps promise, whatever their idea. [`crate::contract!`] gives a step these tests.
+//! For tests: the promises that every step keeps. [`crate::contract!`] gives a step these tests.
 //!
-//! They run on throwaway hosts, so that a step that breaks its promise breaks nothing else.
+//! They run on throwaway hosts, so that a step that breaks a promise breaks nothing else.
 
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Output, Stdio};
@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use crate::host::Host;
 use crate::terminal::Terminal;
 
-/// Makes a test of each function of [`mod@crate::contract`], for the step of this package.
+/// Makes a test from each function of [`mod@crate::contract`], for the step of this package.
 #[macro_export]
 macro_rules! contract {
     ($($promise:ident),* $(,)?) => {
@@ -35,13 +35,13 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The status, and the one line on stderr.
+/// Returns the status, and the single line on stderr.
 #[track_caller]
 fn assert_line(output: &Output, status: i32, line: &str) {
     assert_eq!((output.status.code(), stderr(output).as_str()), (Some(status), format!("{line}\n").as_str()));
 }
 
-/// What a script prints on a throwaway host.
+/// Returns what a script prints on a throwaway host.
 #[track_caller]
 fn assert_prints(host: &Host, script: &str, expected: &str) {
     let output = host.sh(script).output().expect("the host starts");
@@ -115,7 +115,7 @@ pub fn the_hostname_is_the_containers_own(step: &str) {
     assert_prints(&Host::new(), &format!("hostname; {step} run hostname; hostname"), "host\nmini-docker\nhost\n");
 }
 
-/// From step 2 on, a `child` that was typed by hand refuses to work: as root it would rename the host, and more.
+/// From step 2 on, a `child` that was started by hand refuses to work: as root it would rename the host, and do more damage.
 pub fn child_by_hand_changes_nothing(step: &str) {
     let output = Host::new().sh(&format!("{step} child true; echo $?; hostname")).output().unwrap();
     assert_line(&output, 0, &format!("{step}: `child` is started by `run`; use `run`"));
@@ -234,7 +234,7 @@ pub fn orphans_are_reaped(step: &str) {
     }
 }
 
-/// All of the environment in a container.
+/// Returns the complete environment in a container.
 const ENVIRONMENT: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nTERM=xterm\n";
 
 /// From step 3 on, nothing of the host's environment is inside except the terminal's name.
@@ -288,7 +288,7 @@ pub fn a_shell_has_job_control(step: &str) {
     terminal.type_keys("exit 5\n");
     terminal.type_keys("echo ba\"\"ck: $?\n");
     let shown = terminal.wait_for("back: ");
-    // In a PID namespace, dash can't give back the terminal. It says so, and ends with status 2.
+    // In a PID namespace, dash can't give back the terminal. It complains, and ends with status 2.
     terminal.wait_for(if shown.contains("Cannot set tty process group") { "2\r\n" } else { "5\r\n" });
     terminal.type_keys("read line\n");
     terminal.type_keys("the terminal works\n");
@@ -297,7 +297,7 @@ pub fn a_shell_has_job_control(step: &str) {
     assert!(terminal.wait().success());
 }
 
-/// Ctrl-C reaches `run`, too, but the command decides what it means, also if stdin is not the terminal.
+/// Ctrl-C also reaches `run`, but the command decides what it means, even if stdin isn't the terminal.
 pub fn the_command_may_handle_ctrl_c(step: &str) {
     let command = r#"sh -c 'trap "echo cleaned up; exit 6" INT; echo rea""dy; while :; do sleep 0.1; done'"#;
     for line in [
@@ -315,7 +315,7 @@ pub fn the_command_may_handle_ctrl_c(step: &str) {
     }
 }
 
-/// A shell learns the size of the window, and that it changed.
+/// A shell learns the size of the window, and learns when it changes.
 pub fn a_shell_follows_the_window(step: &str) {
     let mut terminal = login();
     terminal.type_keys(&format!("{step} run sh\n"));

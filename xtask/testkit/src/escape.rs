@@ -1,4 +1,4 @@
-//! For tests: a throwaway host on which the way out of a chroot, `step03-chroot/examples/escape.rs`, can be shown.
+//! For tests: a throwaway host on which to show the escape from a chroot, `step03-chroot/examples/escape.rs`.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,8 +9,8 @@ use crate::host::Host;
 
 /// What a person types first: it puts a file on the host, and the program where the container finds it.
 ///
-/// All of it vanishes with the throwaway host, also what is below rootfs/, which is a tmpfs. The program is linked statically,
-/// because a rootfs need not have our C library. That needs a libc.a: on Debian it comes with the linker, Fedora calls it
+/// All of it vanishes with the throwaway host, including what is below rootfs/, which is a tmpfs. The program is linked statically,
+/// because a rootfs may not have our C library. That needs a libc.a: on Debian it comes with the linker, on Fedora with
 /// glibc-static.
 pub const SET_UP: [&str; 4] = [
     "mount -t tmpfs tmpfs /mnt",

@@ -22,7 +22,7 @@ impl Host {
     /// A throwaway host whose commands start in a directory with a pristine rootfs.
     ///
     /// # Panics
-    /// When the machine can't have one. A test that can't run is a failure, and says what to do.
+    /// If the machine can't make one. A test that can't run fails with a message that explains what to do.
     pub fn new() -> Host {
         let directory = rootfs::test_directory().unwrap_or_else(|error| panic!("{error:#}"));
         Host { xtask: xtask().to_owned(), directory, privilege: env::var_os(PRIVILEGE) }
@@ -79,8 +79,8 @@ impl Default for Host {
     }
 }
 
-/// Returns the xtask program, next to which are all the steps, built from their present source. A `cargo test` of one package
-/// builds no other.
+/// Returns the xtask program. All the steps are next to it, built from their current source: `cargo test` of one package wouldn't
+/// build them.
 pub fn xtask() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
         let programs = cargo::steps_and(&["xtask"]).unwrap_or_else(|error| panic!("{error:#}"));

@@ -1,4 +1,4 @@
-//! For tests: a program at a terminal, and someone who types.
+//! For tests: a program at a terminal, and a person who types.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -25,7 +25,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts `command` with stdin, stdout and stderr on a terminal of 24 lines and 80 columns. To have it as its controlling
+    /// Starts `command` with stdin, stdout and stderr on a terminal of 24 lines and 80 columns. Making it the controlling
     /// terminal is up to the command: see setsid(1) `--ctty`.
     ///
     /// # Errors
@@ -62,10 +62,10 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).expect("the terminal takes keys");
     }
 
-    /// Waits until `text` shows, and takes it and all before it from the screen.
+    /// Waits until `text` appears, and removes it and everything before it from the screen.
     ///
     /// # Panics
-    /// When it does not show in time; the message holds the screen.
+    /// If it doesn't appear in time; the message contains the screen.
     pub fn wait_for(&mut self, text: &str) -> String {
         self.until(&format!("waited for {text:?}"), |terminal| {
             let mut screen = terminal.screen.lock().expect("no reader panics");
@@ -76,7 +76,7 @@ impl Terminal {
     /// Waits for the program to end.
     ///
     /// # Panics
-    /// When it does not end in time; the message holds the screen.
+    /// If it doesn't end in time; the message contains the screen.
     pub fn wait(&mut self) -> ExitStatus {
         self.until("the program does not end", |terminal| terminal.child.try_wait().expect("our child"))
     }
@@ -93,7 +93,7 @@ impl Terminal {
         }
     }
 
-    /// Makes the window `columns` wide, which the kernel tells the foreground process group by SIGWINCH.
+    /// Makes the window `columns` wide. The kernel reports that to the foreground process group with SIGWINCH.
     ///
     /// # Panics
     /// When stty(1) fails.

@@ -1,5 +1,5 @@
-//! Transcripts: what a person types on the throwaway host, and what the host answers. They are the tests' snapshots and
-//! the book's terminal blocks, so one is the same on every machine.
+//! Transcripts: what a person types on the throwaway host, and what the host answers. They are the tests' snapshots and the
+//! book's terminal blocks, so each is the same on every machine.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -38,9 +38,9 @@ pub fn typed_to(shell: &mut Command, lines: &[&str]) -> Result<String> {
     Ok(redact(&text))
 }
 
-/// The single place for what may differ between machines and does not matter:
-/// - ps pads its columns by the largest PID the kernel may give, which differs by kernel and namespace;
-/// - a rootfs made of this machine's programs may need /lib64 besides Alpine's folders.
+/// Removes what may differ between machines and doesn't matter. This is the only place that does:
+/// - ps pads its columns to the largest PID that the kernel may assign, which differs by kernel and namespace;
+/// - a rootfs made of this machine's programs may need /lib64 in addition to Alpine's directories.
 pub fn redact(text: &str) -> String {
     let mut lines = Vec::new();
     let mut in_table = false;

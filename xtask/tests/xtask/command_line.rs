@@ -34,7 +34,7 @@ fn a_typo_gets_a_suggestion_and_status_2() {
         (&["run", "--privilege", "users", "1"], "--privilege takes auto, user, root, sudo, not 'users'"),
         (&["host", "--privilege", "sudo"], "--privilege takes auto, user, root, not 'sudo'"),
         (&["rootfs", "--sorce", "host"], "did you mean --source?"),
-        (&["rootfs", "host"], "one argument too many: 'host'"),
+        (&["rootfs", "host"], "an argument too many: 'host'"),
         (&["run"], "\n  step01-uts     a hostname of its own\n"),
         (&[], "Usage: cargo xtask <COMMAND>"),
     ] {

@@ -1,7 +1,7 @@
-//! One column of the table: starts the command on the host, and observes it.
+//! Fills one column of the table: starts the command on the host, and observes it.
 //!
-//! The command, a shell, answers what only it can know: its hostname, its PID, what it sees and which processes it can signal.
-//! Then it waits, and is observed from outside, in /proc/PID, because what it says of itself need not be true.
+//! The command, a shell, reports what only it can know: its hostname, its PID, what it sees and which processes it can signal.
+//! Then it waits and is observed from outside, in /proc/PID, because what it reports about itself may not be true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -26,7 +26,7 @@ pub(crate) const OBSERVE: &str = "--observe";
 /// The hidden second argument with which it enters a user namespace and becomes a command; as the last one, it asks for that.
 pub(crate) const ENTER: &str = "--enter";
 
-/// The column that is not a step.
+/// The name of the column that isn't a step.
 pub(crate) const HOST: &str = "host";
 
 /// The questions to the command: its hostname, its PID, how many processes it sees, and which of the given PIDs `kill`
@@ -40,7 +40,7 @@ const QUESTIONS: &str = r#"
     read until_observed
     exit 7"#;
 
-/// What was observed of the host, or of one step.
+/// What was observed about the host or about one step.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Column {
     /// `host`, or the name of the step.
@@ -120,7 +120,7 @@ fn column(name: &OsStr, enter: bool) -> Result<Column> {
     let stdout = BufReader::new(child.stdout.take().context("is piped")?);
     let answers: Vec<String> = stdout.lines().take(4).collect::<io::Result<_>>()?;
     let [hostname, own, visible, reached] = answers.as_slice() else {
-        // The step has printed why.
+        // The step has explained why.
         bail!("no answer, but {}", child.wait()?)
     };
 

@@ -1,4 +1,4 @@
-//! `cargo xtask hint` and `diff`: what to do, and the solution as a change.
+//! `cargo xtask hint` and `diff`: show what to do, and the solution as a change.
 
 use std::fs;
 use std::process::ExitCode;
@@ -12,13 +12,13 @@ use super::{Program, Progress, known, meant, source, source_of};
 use crate::catalog;
 use crate::text::{markdown, quoted};
 
-/// What `xtask hint` was asked for.
+/// The options of `xtask hint`.
 #[derive(Debug, clap::Args)]
 pub struct Hint {
-    /// Its number or name [default: the one that you are at]
+    /// Its number or name [default: the one you are at]
     #[arg(value_parser = catalog::exercise)]
     pub exercise: Option<&'static Exercise>,
-    /// Show only what to do, and no hint
+    /// Show only the exercise, without hints
     #[arg(long)]
     pub statement: bool,
     /// Show every hint, the last of which is the solution
@@ -45,13 +45,12 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
     let starter = exercise.starter(workspace::root())?;
     let solution = solution_like(exercise, &starter)?;
     let all = between(&starter, &solution, "starter", "solution");
-    // Exercise 0 is solved from the beginning.
+    // The starter of exercise 0 already solves it.
     if !all.is_empty() {
-        // The learner's program has grown in its own way, so these are to be read next to it, and not to be applied.
-        let heading = format!("In our program: what the exercise changes in `{function}`");
+        // The learner's program has developed in its own way, so these changes are for reading, not for applying.
+        let heading = format!("Our change to `{function}`");
         hints.push((heading, diff_block(&function_diff(&starter, &solution, function)?)));
-        let heading =
-            format!("In our program: everything that it changes; `cargo xtask diff {id} --solution` prints the result");
+        let heading = format!("Our complete change; `cargo xtask diff {id} --solution` prints the result");
         hints.push((heading, diff_block(&all)));
     }
     let shown = match () {
@@ -72,8 +71,8 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
                 format!("\n{again}{all}.")
             }
             Some(next) if program == Program::Mine => format!(
-                "\nThere are no more hints. `cargo xtask catch-up {}` goes on from our solution, and keeps a copy of your \
-                 program in workshop/kept/.",
+                "\nThere are no more hints. `cargo xtask catch-up {}` continues from our solution, and keeps a copy of \
+                 your program in workshop/kept/.",
                 next.id
             ),
             _ => "\nThere are no more hints.".into(),
@@ -95,20 +94,20 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns what an attack is, for a learner whose program makes containers.
+/// Explains what an attack is to a learner whose program makes containers.
 pub(crate) fn another_kind(exercise: &Exercise) -> String {
     let id = &exercise.id;
     format!(
-        "This exercise asks for a program of another kind: `PROGRAM COMMAND [ARG...]` is put into a container, and gets out of it. \
-         It must be one statically linked file, because it can use nothing of the rootfs. A script can't be that. \
+        "This exercise needs another kind of program: `PROGRAM COMMAND [ARG...]` is put into a container, and gets out of it. It must \
+         be a single, statically linked file, because it can use nothing from the rootfs. A script won't do. \
          `cargo xtask check {id} --cmd PROGRAM` grades one."
     )
 }
 
-/// What `xtask diff` was asked for.
+/// The options of `xtask diff`.
 #[derive(Debug, clap::Args)]
 pub struct Diff {
-    /// Its number or name [default: the one that you have begun, or just passed]
+    /// Its number or name [default: the one you began or passed last]
     // Not the next one, so that its solution isn't shown by mistake.
     #[arg(value_parser = catalog::exercise)]
     pub exercise: Option<&'static Exercise>,
@@ -132,7 +131,7 @@ pub(crate) fn diff(options: &Diff) -> Result<ExitCode> {
     }
     if let Program::Other(path) = &program {
         let remark = format!(
-            "Your program is {}, and our solution of exercise {order} ({id}) is in Rust, so a difference would not help. \
+            "Your program is {}, and our solution of exercise {order} ({id}) is in Rust, so comparing them wouldn't help. \
              `cargo xtask diff {id} --solution` prints the solution, and `cargo xtask hint {id}` gives one hint at a time. \
              To work on the Rust program in workshop/ again: `cargo xtask check --cmd mine`",
             quoted(path)
@@ -145,7 +144,7 @@ pub(crate) fn diff(options: &Diff) -> Result<ExitCode> {
     let mine = fs::read_to_string(&mine).with_context(|| format!("reading {}", mine.display()))?;
     let solution = solution_like(exercise, &mine)?;
     let difference = between(&mine, &solution, &format!("workshop/{file}"), &format!("the solution of {id}"));
-    output::write(if difference.is_empty() { "They are the same.\n" } else { &difference })?;
+    output::write(if difference.is_empty() { "Your program and the solution are the same.\n" } else { &difference })?;
     let has_passed = Progress::read(&program)?.has_passed(exercise);
     if has_passed && options.exercise.is_none() && next.id != *id {
         let remark = format!(

@@ -1,4 +1,4 @@
-//! The program that a learner works on: the one in `workshop/`, or another in any language that `check --cmd` named last.
+//! The program that a learner works on: the one in `workshop/`, or the one that `check --cmd` named last, in any language.
 
 use std::env;
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::{NAME, source_of};
 use crate::text::{quoted, visible};
 
-/// A program with progress of its own.
+/// A program, which has its own progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
     /// The Rust program in `workshop/`.
@@ -49,15 +49,15 @@ impl Program {
         let Some(path) = Progress::read(&Program::Mine)?.current().map(PathBuf::from) else { return Ok(Program::Mine) };
         if !path.exists() {
             bail!(
-                "there is no program {} any more, which `check --cmd` named last: name another, or go back to the program \
-                 in workshop/ with `cargo xtask check --cmd mine`",
+                "{}, which `check --cmd` named last, doesn't exist any more: name another, or return to the program in workshop/ \
+                 with `cargo xtask check --cmd mine`",
                 quoted(&path)
             );
         }
         Ok(Program::Other(path))
     }
 
-    /// Returns what a report calls it. Without an exercise, that is the program of most exercises.
+    /// Returns its name in a report. Without an exercise, that is the program of most exercises.
     pub(crate) fn label(&self, exercise: Option<&Exercise>) -> String {
         match self {
             Program::Mine => format!("workshop/{}", exercise.map_or("src/main.rs".into(), source_of)),
@@ -65,7 +65,7 @@ impl Program {
         }
     }
 
-    /// Returns the same for machines, which need no quotes.
+    /// Returns the same name for machines, without quotes.
     pub(crate) fn plain_label(&self, exercise: Option<&Exercise>) -> String {
         match self {
             Program::Mine => self.label(exercise),

@@ -1,4 +1,4 @@
-//! `workshop/progress.txt`: what was passed, and which hints were read.
+//! `workshop/progress.txt`: what was passed and which hints were read.
 //!
 //! Plain text, a line each: `passed uts 1f2e…`, `hints pid 2`; `skipped uts 1` for what `catch-up` or `reset` gave the solution of;
 //! `at exercise pid` for what was last passed or begun, and `begun exercise pid` for what was begun and not passed since. The
@@ -20,9 +20,9 @@ use lab::workspace;
 use super::program::Program;
 use crate::catalog;
 
-const HEAD: &str = "# What `cargo xtask check` saw pass, and which hints were read. Remove a line to forget it.\n";
+const HEAD: &str = "# What passed in `cargo xtask check`, and which hints were read. Remove a line to forget it.\n";
 
-/// How the line about the remembered program begins.
+/// The beginning of the line about the remembered program.
 const CURRENT: &str = "current program ";
 
 /// The lines of the file, and the section that is read and written.

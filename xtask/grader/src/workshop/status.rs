@@ -1,4 +1,4 @@
-//! `cargo xtask status`: the exercises track by track, and which of them were passed.
+//! `cargo xtask status`: lists the exercises track by track, and which of them were passed.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Program, Progress, in_order, open};
 use crate::text::{self, hanging};
 
-/// What `xtask status` was asked for.
+/// The options of `xtask status`.
 #[derive(Debug, clap::Args)]
 pub struct Status {
     /// Print JSON instead of the list
@@ -26,7 +26,7 @@ pub(crate) fn status(options: &Status) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `progress.txt` notes of an exercise, in one word; empty if nothing.
+/// Returns what `progress.txt` notes about an exercise, in one word; empty if nothing.
 fn word(progress: &Progress, exercise: &Exercise) -> &'static str {
     match () {
         () if progress.has_passed(exercise) => "passed",
@@ -62,8 +62,8 @@ fn as_text(program: &Program, progress: &Progress) -> Result<String> {
         all.len()
     );
     for (wanted, means) in [
-        ("changed", "the exercise asks something else since you passed it"),
-        ("skipped", "`catch-up` or `reset` gave you its solution; `cargo xtask reset EXERCISE` starts it"),
+        ("changed", "the exercise has changed since you passed it; check it again"),
+        ("skipped", "`catch-up` or `reset` gave you its solution; `cargo xtask reset EXERCISE` lets you do it"),
     ] {
         if count(&all, wanted) > 0 {
             out += &hanging(&format!("{wanted}: "), 9, means);

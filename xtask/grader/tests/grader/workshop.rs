@@ -317,7 +317,7 @@ fn diff_shows_mine_beside_the_solution() {
     let said = workshop.says("diff uts");
     assert!(said.starts_with("--- workshop/src/main.rs\n+++ the solution of uts\n@@"), "{said}");
     workshop.write("src/main.rs", &solution("uts"));
-    assert_eq!(workshop.says("diff uts"), "They are the same.\n");
+    assert_eq!(workshop.says("diff uts"), "Your program and the solution are the same.\n");
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn diff_without_a_name_does_not_give_the_next_solution_away() {
     let workshop = Workshop::new("diff-at");
     workshop.says("check run");
     let (status, stdout, stderr) = workshop.run("diff");
-    assert_eq!((status, stdout.as_str()), (Some(0), "They are the same.\n"));
+    assert_eq!((status, stdout.as_str()), (Some(0), "Your program and the solution are the same.\n"));
     assert!(stderr.contains("exercise 0 (run)") && stderr.contains("cargo xtask hint uts --all"), "{stderr}");
     // Who has begun one means that one.
     workshop.says("reset uts");
@@ -698,7 +698,7 @@ mod slow {
         assert!(report.contains("workshop/src/bin/escape.rs, and check again"), "{report}");
         workshop.write("src/bin/escape.rs", &solution("escape"));
         workshop.says("check escape");
-        assert_eq!(workshop.says("diff escape"), "They are the same.\n");
+        assert_eq!(workshop.says("diff escape"), "Your program and the solution are the same.\n");
         assert!(workshop.says("reset escape").contains("kept/escape-1.rs"));
         assert_eq!(workshop.read("src/bin/escape.rs"), starter("escape"));
         assert_eq!(workshop.read("src/main.rs"), "mine\n");

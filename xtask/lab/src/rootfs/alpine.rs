@@ -14,12 +14,12 @@ use super::archive::read_output;
 use super::{Options, lock, not_started};
 use crate::target;
 
-/// The release that everything in the book was seen with.
+/// The release that the book was written with.
 pub const RELEASE: &str = "3.19.1";
 /// The server of the releases; `--mirror` replaces it.
 const SERVER: &str = "https://dl-cdn.alpinelinux.org/alpine";
 
-/// In bytes; the release has about three million.
+/// The largest download, in bytes; the release has about three million.
 const LARGEST_DOWNLOAD: u64 = 64 << 20;
 
 /// Returns Alpine's name for this machine's architecture, and the SHA-512 that is published next to its tarball.
@@ -76,7 +76,7 @@ pub fn tarball(options: &Options) -> Result<PathBuf> {
 /// 10 seconds.
 fn download(url: &str, part: &Path, any_protocol: bool) -> Result<()> {
     eprintln!("rootfs: downloading {url}");
-    // A mirror of one's own may speak plain HTTP, because the sum is verified in any case.
+    // A private mirror may use plain HTTP, because the sum is verified in any case.
     let protocols = if any_protocol { "=https,http" } else { "=https" };
     let mut curl = Command::new("curl");
     curl.args(["--fail", "--location", "--proto", protocols, "--connect-timeout", "5"]);

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::target::{Target, named};
 
-/// What a tarball consists of, in bytes.
+/// The size of a block of a tarball, in bytes.
 const BLOCK: u64 = 512;
 /// The longest extended header, in bytes: one is kept in memory.
 const LONGEST_HEADER: u64 = 1 << 20;
@@ -130,14 +130,14 @@ fn unpack_entry(header: &[u8], extended: Extended, content: &mut impl Read, targ
         }
         b'1' => target.hard_link(&name, &link),
         b'2' => target.symlink(&name, &link),
-        // Devices and FIFOs; a volume's label; and what POSIX says of all entries.
+        // Devices and FIFOs, a volume's label, and POSIX's header for all entries.
         b'3' | b'4' | b'6' | b'V' | b'g' => Ok(()),
         other => bail!("{name:?} is of an unknown kind: {:?}", char::from(other)),
     };
     unpacked.map_err(|error| named(error, &name))
 }
 
-/// What headers of their own say of the next entry, because it doesn't fit into that entry's header.
+/// What extended headers tell about the next entry, because it doesn't fit into the entry's own header.
 #[derive(Debug, Default)]
 struct Extended {
     name: Option<PathBuf>,

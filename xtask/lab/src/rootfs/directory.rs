@@ -1,4 +1,4 @@
-//! Copies a directory that is to be a rootfs.
+//! Copies a directory to make it a rootfs.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
@@ -38,7 +38,7 @@ pub fn copy(source: &Path, target: &mut Target<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns what is to be copied, a directory before its content, if it isn't too large for `target`.
+/// Returns the paths to copy, each directory before its content, unless they are too large for `target`.
 fn list(source: &Path, target: &mut Target<'_>) -> Result<Vec<(PathBuf, Metadata)>> {
     let device = source.metadata().with_context(|| format!("reading {}", source.display()))?.dev();
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! What is wrong with a rootfs, if anything.
+//! Finds what is wrong with a rootfs.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -73,7 +73,7 @@ fn foreign_architecture(program: &Path) -> Option<String> {
     Some(name.map_or_else(|| format!("ELF machine {number}"), |(_, name)| (*name).to_owned()))
 }
 
-/// Returns what tells architectures apart in the header of a program, elf(5): the word size, the byte order and the machine.
+/// Returns the parts of a program's header that identify its architecture, elf(5): word size, byte order and machine.
 fn elf_kind(program: &Path) -> Option<[u8; 4]> {
     let mut header = [0; 20];
     File::open(program).and_then(|mut file| file.read_exact(&mut header)).ok()?;

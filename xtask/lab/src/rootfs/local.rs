@@ -1,4 +1,4 @@
-//! A rootfs made of this machine's programs: its busybox, or its own commands with their libraries.
+//! Makes a rootfs from this machine's programs: its busybox, or its own commands with their libraries.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,7 +9,7 @@ use duct::cmd;
 
 use super::not_started;
 
-/// Alpine's directories, and the modes of those that don't have 755.
+/// Alpine's directories, and the modes of those whose mode isn't 755.
 const DIRECTORIES: &str = "bin dev etc home lib media mnt opt run sbin srv usr usr/bin usr/lib usr/sbin var";
 const MODES: [(&str, u32); 4] = [("proc", 0o555), ("root", 0o700), ("sys", 0o555), ("tmp", 0o1777)];
 
@@ -21,7 +21,7 @@ const PROGRAMS: &str = "awk basename cat chmod chroot clear cp cut date dd df di
 const NEEDED: [&str; 12] =
     ["cat", "env", "grep", "hostname", "ls", "printf", "ps", "readlink", "stty", "sh", "sleep", "whoami"];
 
-/// A rootfs of Alpine's shape: the directories, and the user root.
+/// Makes a rootfs laid out like Alpine's: the directories, and the user root.
 fn lay_out(new: &Path) -> Result<()> {
     for (name, mode) in DIRECTORIES.split(' ').map(|name| (name, 0o755)).chain(MODES) {
         fs::create_dir(new.join(name))?;

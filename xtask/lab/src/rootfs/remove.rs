@@ -1,4 +1,4 @@
-//! Removes a rootfs, in which anybody may have done anything.
+//! Removes a rootfs, whatever was done to it.
 
 use std::fs;
 use std::io::ErrorKind;

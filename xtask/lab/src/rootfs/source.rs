@@ -1,4 +1,4 @@
-//! What a rootfs is made from.
+//! The sources of a rootfs.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -49,7 +49,7 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// Returns the source that a rootfs was made from by its stamp, if it is still there.
+    /// Returns the source that a stamp names, if the source still exists.
     pub fn of_stamp(stamp: &str) -> Option<Source> {
         let named = [Source::Alpine, Source::Busybox, Source::Host].into_iter().find(|it| it.to_string() == stamp);
         named.or_else(|| {
@@ -57,7 +57,7 @@ impl Source {
         })
     }
 
-    /// Returns a word that a directory can be named by.
+    /// Returns a word that can be part of a directory's name.
     pub fn short(&self) -> &'static str {
         match self {
             Source::Alpine => "alpine",

@@ -1,7 +1,7 @@
 //! Writes a new root file system: nothing outside of its directory, and no more than the limits allow.
 //!
-//! Names and links may come from anybody's tarball. Every name is looked up as a process would that has the directory as its
-//! root, so links and absolute names lead nowhere else. No other user or process works in the directory at the same time.
+//! Names and links may come from anyone's tarball. Every name is looked up as by a process that has the directory as its root, so
+//! links and absolute names can't lead elsewhere. No other user or process works in the directory at the same time.
 
 use std::cmp::Reverse;
 use std::fs::{self, File, Permissions};
@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 
-// The limits are far more than any distribution's rootfs needs, and so little that a decompression bomb does no damage.
+// The limits are far above what any distribution's rootfs needs, and low enough that a decompression bomb does no damage.
 /// The most files, directories, links and so on.
 const MOST_ENTRIES: u64 = 200_000;
 /// The most bytes of all files together, and of a tarball when it is decompressed.
@@ -59,7 +59,7 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Refuses a path that is too long, and more than so many files and directories.
+    /// Refuses a path that is too long, and too many files and directories.
     pub fn check_name(&self, name: &Path, entries: u64) -> Result<()> {
         ensure!(name.as_os_str().len() <= LONGEST_PATH, "it has a path of more than {LONGEST_PATH} bytes");
         let most = self.most_entries;
@@ -112,7 +112,7 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Makes room for a new name: its directory exists, and it is free unless it is a directory's.
+    /// Prepares a new name: creates its directory, and removes what has the name, unless that is a directory.
     fn place(&mut self, name: &Path) -> Result<PathBuf> {
         let path = self.locate(name)?;
         // Directories may have no entries of their own.
@@ -135,13 +135,13 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Adds to an error of a system call which name it is about.
+/// Adds the name to the error of a system call.
 pub fn named(error: anyhow::Error, name: &Path) -> anyhow::Error {
     if error.is::<io::Error>() { error.context(format!("writing {name:?}")) } else { error }
 }
 
-/// Returns what a path means to a process whose root directory is `root`, without links in it. What doesn't exist stays as it
-/// is.
+/// Resolves a path as for a process whose root directory is `root`, and returns it without links. Parts that don't exist stay as
+/// they are.
 pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
     let parts = |path: &Path| path.components().rev().map(|it| it.as_os_str().to_owned()).collect::<Vec<_>>();
     let (mut rest, mut found, mut links) = (parts(path), root.to_owned(), 0);

@@ -1,5 +1,5 @@
-//! The programs that are raced. Each makes the same: a new UTS, PID and mount namespace, `./rootfs` as root, a /proc of its
-//! own, and the command in there.
+//! The programs that are raced. Each makes the same container: new UTS, PID and mount namespaces, `./rootfs` as root, its own
+//! /proc, and the command inside.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,7 +19,7 @@ pub struct Payload {
     pub argv: &'static [&'static str],
 }
 
-/// As good as nothing: this is timed.
+/// A command that takes hardly any time; this one is timed.
 pub const TIMED: Payload = Payload { bundle: "bundles/timed", argv: &["/bin/true"] };
 
 /// Reports its hostname and its /proc, and stays until stdin is closed. It runs no programs, because a rootfs may have few.
@@ -45,7 +45,7 @@ pub struct Contender {
     pub name: String,
     /// Its file. There is none if the program is missing.
     pub program: PathBuf,
-    /// How to get it if it is missing.
+    /// How to install it.
     pub cure: String,
     args: Vec<OsString>,
     /// True if an OCI bundle and a name follow the arguments, instead of the command.
@@ -74,7 +74,7 @@ impl Contender {
         directory.parent().is_some_and(|target| self.program.starts_with(target))
     }
 
-    /// For tests: a program that is given the command, and makes of it what it likes.
+    /// For tests: a program that may do anything with the command that it is given.
     #[cfg(test)]
     pub fn pretender(args: &[&str]) -> Contender {
         let args = args.iter().map(OsString::from).collect();
@@ -135,7 +135,7 @@ pub fn all(directory: &Path, programs: &Path) -> Result<Vec<Contender>> {
     ])
 }
 
-/// Writes the OCI bundles of crun and runc: the same namespaces, the same root, and nothing more than they can do without.
+/// Writes the OCI bundles of crun and runc: the same namespaces, the same root, and nothing that isn't required.
 ///
 /// # Errors
 /// When they can't be written.

@@ -9,7 +9,7 @@ use super::races::Measurements;
 /// The page's text. Words in capitals are replaced.
 const TEXT: &str = include_str!("../../bench/page.md");
 
-/// What the figures depend on, and nothing that tells whose machine it is: a name, and a shell command that prints the value.
+/// What the figures depend on, but nothing that reveals whose machine it is: a name, and a shell command that prints the value.
 const MACHINE: [(&str, &str); 6] = [
     ("date", "date -u +%Y-%m-%d"),
     ("CPU", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1"),
@@ -19,7 +19,7 @@ const MACHINE: [(&str, &str); 6] = [
     ("commit", "git describe --always --dirty --exclude='*'"),
 ];
 
-/// Renders everything that was measured: by place, such as `as root`, and what is missing on this machine, a line each.
+/// Renders the measurements by place, such as `as root`, and a line for everything that is missing on this machine.
 pub fn render(mut machine: Vec<[String; 2]>, places: &[(&str, Measurements)], missing: &[String]) -> String {
     let mut tables = String::new();
     for (place, found) in places {
@@ -36,7 +36,7 @@ pub fn render(mut machine: Vec<[String; 2]>, places: &[(&str, Measurements)], mi
         .replace("MISSING\n", if missing.is_empty() { "Nothing.\n" } else { &missing })
 }
 
-/// Returns the lines that a shell command prints, as one.
+/// Returns the lines that a shell command prints, joined by commas.
 fn output_of(script: &str) -> String {
     let mut shell = Command::new("sh");
     let output = shell.args(["-c", script]).current_dir(workspace::root()).stdin(Stdio::null()).output();

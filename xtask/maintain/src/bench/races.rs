@@ -1,5 +1,5 @@
-//! The part of the bench on a throwaway host: observes each contender's container from outside, then lets them run in turn,
-//! and prints the measurements as JSON.
+//! The part of the bench that runs on a throwaway host. It observes each contender's container from outside, then runs the
+//! contenders in turn, and prints the measurements as JSON.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ use crate::soak::wait;
 /// How long a contender may take to show its container.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What the bench tells its part on a throwaway host.
+/// The options of the part of the bench that runs on a throwaway host.
 #[derive(clap::Args, Debug)]
 pub struct HostOptions {
     /// The bench's directory.
@@ -36,7 +36,7 @@ pub struct HostOptions {
 pub struct Measurements {
     /// The last step with each contender, then each step with the one before.
     pub races: Vec<Race>,
-    /// By contender: why it is left out.
+    /// The reason for each contender that is left out.
     pub failures: BTreeMap<String, String>,
 }
 
@@ -52,12 +52,12 @@ pub struct Race {
 }
 
 impl Race {
-    /// Returns the first's time by the second's.
+    /// Returns the ratio of the first program's time to the second's.
     pub fn ratio(&self) -> String {
         median(self.pairs.iter().map(|(first, second)| first / second))
     }
 
-    /// Returns the milliseconds of the second.
+    /// Returns the milliseconds of the second program.
     pub fn second(&self) -> String {
         median(self.pairs.iter().map(|(_, second)| *second))
     }

@@ -1,4 +1,4 @@
-//! Counts of everything that a load could leak, before and after it.
+//! Counts everything that a load could leak, before and after it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,7 +22,7 @@ const IN_USE: [(&str, &str, &str); 4] = [
     ("user namespaces in use", "--user", "/proc/sys/user/max_user_namespaces"),
 ];
 
-/// How many there are of each thing that could leak.
+/// The number of each resource that could leak.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Counts(Vec<(&'static str, usize)>);
 
@@ -98,7 +98,7 @@ fn count_processes(is_wanted: impl Fn(&Proc, Pid) -> bool) -> Result<Vec<(&'stat
     ])
 }
 
-/// Counting stops here: this many is a leak anyway.
+/// Where counting stops, because so many are a leak in any case.
 const MOST: usize = 200;
 
 /// Returns how many namespaces of a kind the kernel counts in our user namespace: one less than the smallest limit at which

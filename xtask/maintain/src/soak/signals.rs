@@ -20,7 +20,7 @@ use super::{CLEAN_UP, PATIENCE, print_some};
 /// STOP is followed by CONT some moments later.
 const SIGNALS: [Signal; 5] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGSTOP];
 
-/// A run takes some 2 ms to start, and then sleeps for 10 if it is to survive. The moments cover that.
+/// A run takes about 2 ms to start, and then sleeps for 10 ms if it should survive. The moments cover that time.
 const LONGEST_MOMENT: Duration = Duration::from_millis(12);
 const START: Duration = Duration::from_millis(4);
 const LONGEST_STOP: Duration = Duration::from_millis(3);
