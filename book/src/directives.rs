@@ -12,6 +12,7 @@ use crate::workspace::Workspace;
 mod compare;
 mod diagram;
 mod diff;
+mod essence;
 pub mod exercises;
 mod listing;
 mod transcript;
@@ -80,6 +81,7 @@ fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String> 
     match name {
         "listing" => listing::render(workspace, argument),
         "transcript" => transcript::render(workspace, argument),
+        "essence" => essence::render(workspace, argument),
         "stepdiff" => diff::render(workspace, argument),
         "diagram" => diagram::render(workspace, argument),
         "exercises" => exercises::render(workspace, argument),
