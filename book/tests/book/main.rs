@@ -70,6 +70,7 @@ const EXERCISE: &str = "\
 title: The `first` one
 order: 0
 chapter: first.md
+track: container
 minutes: 5
 function: main
 starter: step01-a/src/main.rs
