@@ -70,8 +70,8 @@ const EXERCISE: &str = "\
 title: The `first` one
 order: 0
 chapter: first.md
-track: container
 minutes: 5
+track: container
 function: main
 starter: step01-a/src/main.rs
 solution: step02-b/src/main.rs
