@@ -187,10 +187,10 @@ fn an_exercise_that_is_wrong_or_not_shown_is_refused() {
     };
     assert_eq!(
         error("first.md", "second.md"),
-        "xtask/exercises/one/text.md:4: no chapter shows it: there is no line {{#exercises second.md}}\n"
+        "xtask/exercises/one/text.md:5: no chapter shows it: there is no line {{#exercises second.md}}\n"
     );
     let message = error("minutes: 5", "minutes: soon");
-    assert!(message.starts_with("xtask/exercises/one/text.md:5: "), "{message}");
+    assert!(message.starts_with("xtask/exercises/one/text.md:6: "), "{message}");
 }
 
 #[test]

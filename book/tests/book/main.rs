@@ -69,9 +69,9 @@ const EXERCISE: &str = "\
 ---
 title: The `first` one
 order: 0
+track: container
 chapter: first.md
 minutes: 5
-track: container
 function: main
 starter: step01-a/src/main.rs
 solution: step02-b/src/main.rs
