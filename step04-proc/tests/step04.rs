@@ -26,12 +26,7 @@ testkit::contract! {
 
 #[test]
 fn the_last_step_is_a_container() {
-    let lines = [
-        "step04-proc run whoami",
-        "step04-proc run hostname",
-        "step04-proc run ps -o pid,args",
-        "hostname",
-    ];
+    let lines = ["step04-proc run whoami", "step04-proc run hostname", "step04-proc run ps -o pid,args", "hostname"];
     insta::assert_snapshot!("container", transcript(&Host::new(), &lines));
 }
 
