@@ -15,7 +15,9 @@ use crate::workspace::Workspace;
 /// Returns the block that replaces the directive.
 pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
     let Some((path, rest)) = argument.split_once('#') else {
-        bail!("`essence` takes functions of a file: {{{{#essence step02-pid/src/main.rs#run,child without thread_block}}}}");
+        bail!(
+            "`essence` takes functions of a file: {{{{#essence step02-pid/src/main.rs#run,child without thread_block}}}}"
+        );
     };
     let (names, without) = rest.split_once(" without ").unwrap_or((rest, ""));
     let mut words: Vec<(&str, bool)> =
@@ -23,7 +25,8 @@ pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
     let text = workspace.read(path)?;
     let mut functions = Vec::new();
     for name in names.split(',').map(str::trim) {
-        let lines = listing::find_item(&text, name).ok().flatten().with_context(|| format!("{path} has no item `{name}`"))?;
+        let lines =
+            listing::find_item(&text, name).ok().flatten().with_context(|| format!("{path} has no item `{name}`"))?;
         functions.push(shorten(&listing::cut(&text, &lines), &mut words).with_context(|| format!("{path}#{name}"))?);
     }
     if let Some((word, _)) = words.iter().find(|(_, is_used)| !is_used) {
