@@ -20,7 +20,7 @@ pub fn it_is_called_mini_docker(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let wanted = evidence.hostname.as_deref().unwrap_or("mini-docker");
     let (name, expected) = (&command.name, format!("{wanted:?}"));
-    let is_first_letter = name.len() == 1 && wanted.starts_with(name.as_str());
+    let is_first_letter = name != wanted && name.len() == 1 && wanted.starts_with(name.as_str());
     require!(!is_first_letter, BytesNotStr, expected, "the hostname in it is {name:?}");
     require!(name == wanted, NotNamed, expected, "the hostname in it is {name:?}");
     if let Some(early) = command.early.name.as_ref().filter(|it| *it != wanted) {
