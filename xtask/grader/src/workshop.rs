@@ -5,8 +5,8 @@
 //!   Cargo.toml           a workspace of its own, next to ours: it shares our target directory and our libraries' versions
 //!   .cargo/config.toml   makes `cargo xtask` work in there
 //!   src/main.rs          the program, the same one from exercise 0 on
-//!   kept/                copies of what a command has replaced, so that nothing of the learner's is lost
-//!   progress.txt         what was passed, and which hints were read, for each program
+//!   kept/                copies of what commands have replaced, so that nothing is lost
+//!   progress.txt         what was passed and which hints were read, for each program
 //! ```
 
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ fn config() -> Result<String> {
     ))
 }
 
-/// Makes the directory, and prints what to do with it. What is there already stays.
+/// Makes the directory, and prints what to do next. Existing files stay.
 pub(crate) fn start() -> Result<ExitCode> {
     let folder = workspace::workshop();
     let is_new = !folder.join("Cargo.toml").exists();
@@ -61,7 +61,7 @@ pub(crate) fn start() -> Result<ExitCode> {
         // The very versions that are here already, so that nothing is downloaded.
         fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
     }
-    // Again, because the repository may have moved.
+    // Even if it exists, because the repository may have moved.
     write(&folder.join(".cargo/config.toml"), &config()?)?;
     // An update may have brought one with a program of its own.
     for exercise in catalog::exercises()? {
@@ -73,10 +73,10 @@ pub(crate) fn start() -> Result<ExitCode> {
     let what = if is_new { "is ready" } else { "is there already" };
     let mut out = markdown(&format!("workshop/ {what}. Your program is workshop/src/main.rs.")) + "\n";
     for (command, does) in [
-        ("check", "grade it by the next exercise"),
+        ("check", "grade it against the next exercise"),
         ("check --watch", "grade it whenever you save"),
         ("hint", "show what to do; each call adds a hint"),
-        ("host", "open a throwaway host to try it on: `mine run sh`"),
+        ("host", "open a throwaway host; try it there: `mine run sh`"),
         ("status", "list what you have passed"),
     ] {
         out += &hanging(&format!("cargo xtask {command:<15} "), 28, does);
@@ -86,8 +86,8 @@ pub(crate) fn start() -> Result<ExitCode> {
         Some(Exercise { order, id, title, .. }) => format!("Next is exercise {order} ({id}): {title}."),
         None => "You have passed them all.".into(),
     };
-    let other = "Another language will do: `cargo xtask check --cmd ./mine.py` grades that program, and all commands mean it \
-                 from then on.";
+    let other = "You can use any other language: `cargo xtask check --cmd ./mine.py` grades that program, and from then on all \
+                 commands mean it.";
     output::write(&format!("{out}\n{}\n{}", markdown(&next), markdown(other)))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -123,7 +123,7 @@ fn source(exercise: &Exercise) -> Result<PathBuf> {
     Ok(folder.join(file))
 }
 
-/// Builds the learner's program for an exercise; `None` if the compiler has said why not.
+/// Builds the learner's program for an exercise; `None` if the compiler has explained why not.
 pub(crate) fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
     let manifest = there()?.join("Cargo.toml");
     source(exercise)?;
@@ -149,7 +149,7 @@ pub(crate) fn meant(program: &Program, named: Option<&'static Exercise>) -> Resu
     }
 }
 
-/// Returns the exercise that was begun, whether it was passed before or not; otherwise the first that was not passed yet, from
+/// Returns the exercise that was begun, even if it was passed before. Otherwise returns the first that wasn't passed yet, from
 /// where the learner is, or of all.
 fn open(program: &Program, progress: &Progress) -> Result<Option<&'static Exercise>> {
     match known(progress.value("begun", "exercise"))? {
@@ -169,8 +169,8 @@ fn in_order() -> Result<Vec<&'static Exercise>> {
     Ok(all)
 }
 
-/// Returns an exercise that is to be done: in the track of `at`, from there on or else before it; otherwise the first after that
-/// track, or of all. A step that was skipped is not to be done. Another exercise is, although a starter may contain its solution as well.
+/// Returns an open exercise: in the track of `at`, from there on or else before it; otherwise the first after that track, or of
+/// all. A step that was skipped isn't open. Another exercise is, although a starter may contain its solution as well.
 fn next(program: &Program, progress: &Progress, at: Option<&Exercise>) -> Result<Option<&'static Exercise>> {
     let is_done = |it: &Exercise| {
         let is_skipped = progress.has_skipped(it);
@@ -194,7 +194,7 @@ pub(crate) fn next_after(
     Ok(next(program, progress, Some(exercise))?.filter(|it| it.id != exercise.id))
 }
 
-/// Notes a program, if there is a workshop to note it in, so that a command that names none means this one.
+/// Remembers a program, if there is a workshop, so that commands that name no program mean this one.
 pub(crate) fn remember(program: &Program) -> Result<()> {
     if program.is_noted() && Program::remembered().ok().as_ref() != Some(program) {
         Progress::update(program, |progress| progress.set_current(program))?;
@@ -202,7 +202,7 @@ pub(crate) fn remember(program: &Program) -> Result<()> {
     Ok(())
 }
 
-/// Notes what was passed, and if it is among that, the exercise that was asked for. Returns what is noted now.
+/// Notes what was passed, and that the exercise asked for is finished if it is among that. Returns the progress.
 pub(crate) fn note(program: &Program, passed: &[&Exercise], asked: Option<&Exercise>) -> Result<Progress> {
     Progress::update(program, |progress| {
         passed.iter().for_each(|exercise| progress.pass(exercise));
@@ -236,8 +236,8 @@ pub(crate) fn fingerprint(path: &Path) -> u64 {
     hasher.finish()
 }
 
-/// Puts the program back to what an exercise starts from: the named one, or the one that was begun, so that it isn't the program
-/// of another.
+/// Replaces the program with what an exercise starts from: the named one, or the one that was begun. It never replaces the program
+/// of another exercise.
 pub(crate) fn reset(named: Option<&'static Exercise>) -> Result<ExitCode> {
     require_mine("reset")?;
     let progress = Progress::read(&Program::Mine)?;
@@ -246,10 +246,13 @@ pub(crate) fn reset(named: Option<&'static Exercise>) -> Result<ExitCode> {
     };
     let Exercise { order, id, title, .. } = exercise;
     let file = source_of(exercise);
-    begin(exercise, &format!("workshop/{file} is again what exercise {order} ({id}), {title}, starts from."))
+    begin(
+        exercise,
+        &format!("workshop/{file} is again the program that exercise {order} ({id}), {title}, starts from."),
+    )
 }
 
-/// Replaces the program by the solution of what an exercise builds on.
+/// Replaces the program with the solution of everything that an exercise builds on.
 pub(crate) fn catch_up(named: Option<&'static Exercise>) -> Result<ExitCode> {
     require_mine("catch-up")?;
     let exercise = meant(&Program::Mine, named)?;
@@ -308,7 +311,7 @@ fn given_by(exercise: &Exercise) -> Result<Vec<&'static Exercise>> {
     Ok(given)
 }
 
-/// Copies a file of the learner's to `kept/`, under a name that isn't taken. Returns where it is, and how to get it back.
+/// Copies the learner's file to `kept/`, under a new name. Returns a text with the place and the command that restores it.
 fn keep(folder: &Path, file: &str) -> Result<String> {
     let mine = folder.join(file);
     if !mine.exists() {
@@ -331,7 +334,7 @@ fn keep(folder: &Path, file: &str) -> Result<String> {
     };
     fs::copy(&mine, kept.join(&copy)).with_context(|| format!("copying {} to workshop/kept/{copy}", mine.display()))?;
     Ok(format!(
-        "A copy of your program is in workshop/kept/{copy}. To get it back:\n\n    cp workshop/kept/{copy} workshop/{file}"
+        "Your program was copied to workshop/kept/{copy}. To restore it:\n\n    cp workshop/kept/{copy} workshop/{file}"
     ))
 }
 
