@@ -153,8 +153,9 @@ const A_MOMENT: Duration = Duration::from_millis(100);
 fn wait_for(sandbox: &Sandbox, run: &mut Run<'_>, line: &[&str]) -> Checked<Process> {
     let found = run.poll(START_PATIENCE, |_| Ok(sandbox.guests()?.into_iter().find(|it| it.has_line(line))))?;
     found.ok_or_else(|| {
-        let said = shorten(&run.stderr());
-        fail!(NeverRan, "the command, and what it starts", "no process `{}`; on stderr: {said}", line.join(" "))
+        let seen = format!("no process `{}`; on stderr: {}", line.join(" "), shorten(&run.stderr()));
+        let meaning = run.status().and_then(|_| Stderr::new(&run.stderr()).meaning());
+        failure(meaning.unwrap_or(Diagnosis::NeverRan), seen, "the command, and what it starts")
     })
 }
 
