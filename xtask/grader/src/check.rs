@@ -1,17 +1,17 @@
 //! `cargo xtask check`: grades a program by what the kernel reports about it.
-//!
-//! What a program prints isn't believed. It starts a command on a throwaway host. While the command waits, the kernel is asked
-//! about every task of the container, and about the host, which is compared with what it was before and is afterwards. So a
-//! program in any language can be graded that follows `PROGRAM run COMMAND [ARG...]` in a directory with a `rootfs/`.
+//! The grader doesn't trust what a program prints. The program starts a command on a throwaway host. While the command waits,
+//! the grader asks the kernel about every task of the container and about the host, which it compares with its state before and
+//! after the run. So it can grade a program in any language that accepts `PROGRAM run COMMAND [ARG...]` in a directory with a
+//! `rootfs/`.
 //!
 //! ```text
 //! grade              starts a sandbox for each set of runs, and collects the verdicts
 //! └─ sandbox         the throwaway host, and one run of the program on it
-//!    ├─ probe        a command with random words (draw), which is waited for and observed
+//!    ├─ probe        a command with random words (draw), observed while it waits
 //!    ├─ observation  the container while the command waits: its tasks (task), mounts, cgroups
-//!    └─ snapshot     the host, and what a run has changed of it
+//!    └─ snapshot     the host, and what a run has changed on it
 //! rules              judge the evidence of a run; each failure names a diagnosis
-//! report             says what was seen, and what it means
+//! report             prints what was seen, and what it means
 //! ```
 
 use std::collections::BTreeMap;
@@ -61,26 +61,26 @@ use verdict::Verdict;
 /// The hidden first argument of a sandbox's process.
 pub const SANDBOX: &str = "--sandbox";
 
-/// What `xtask check` was asked for.
+/// The options of `xtask check`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Every program has its own progress. The program that --cmd names is remembered: a later check, hint, diff or \
                   status without --cmd means that program. `--cmd mine` goes back to the Rust program in workshop/.\n\n\
-                  Status 0: all pass. 1: one fails, or yours does not compile. 77: this machine can't tell. 2: nothing to \
-                  grade. With --json, stdout is one object in every case."
+                  Exit status 0: all checks pass. 1: one fails, or your program doesn't compile. 77: this machine can't \
+                  tell. 2: there is nothing to grade. With --json, stdout is one object in every case."
 )]
 pub struct Options {
-    /// Its number or name [default: the one that you are at]
+    /// Its number or name [default: the one you are at]
     #[arg(value_parser = catalog::exercise)]
     pub exercise: Option<&'static Exercise>,
-    /// Grade this program, in any language, which must take `run COMMAND [ARG...]`; `mine` is the one in workshop/ [default: the
-    /// one that --cmd named last, or else mine]
+    /// Grade this program, in any language, which must accept `run COMMAND [ARG...]`; `mine` is the one in workshop/ [default:
+    /// the one --cmd named last, or else mine]
     #[arg(long = "cmd", value_name = "PROGRAM")]
     pub program: Option<OsString>,
     /// Go on after a failure, and print the verdict of every check; without an exercise, of all exercises
     #[arg(long)]
     pub all: bool,
-    /// Check again whenever it changes, until Ctrl-D
+    /// Check again whenever the program changes, until Ctrl-D
     #[arg(long)]
     pub watch: bool,
     /// Print JSON instead of a report
@@ -92,7 +92,7 @@ pub struct Options {
     /// When to colour the report: auto (on a terminal), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
-    /// Make its rootfs from alpine (downloaded, verified and kept), busybox or host (this machine's programs), or from the tarball
+    /// Make the rootfs from alpine (downloaded, verified and kept), busybox or host (this machine's programs), or from the tarball
     /// or directory of that path [default: what ./rootfs was made from, or else the first of alpine, busybox and host that works]
     #[arg(long)]
     pub source: Option<Source>,
@@ -106,7 +106,7 @@ const PASSED: u8 = 0;
 const FAILED: u8 = 1;
 /// There is nothing to grade, or the grader fails.
 const UNUSABLE: u8 = 2;
-/// What test suites use for a test that was skipped.
+/// The status that test suites use for a skipped test.
 const CANNOT_RUN: u8 = 77;
 
 /// Grades, reports, and notes what was passed. The exit status is 0 if all checks pass, 1 if one fails or the learner's
@@ -226,7 +226,7 @@ fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Resul
     Ok(if errors.is_empty() { outcome(&graded) } else { UNUSABLE })
 }
 
-/// True if root can reach a path only by the right to pass by permissions, which it doesn't have in a user namespace: it is below
+/// True if root can reach a path only by overriding permissions, which it can't do in a user namespace. The path may be below
 /// another user's home, for example.
 fn is_hidden(path: &Path) -> bool {
     let is_closed = |it: &Path| it.metadata().is_ok_and(|it| it.is_dir() && it.uid() != 0 && it.mode() & 0o001 == 0);
@@ -254,7 +254,7 @@ fn built(program: &Program, exercises: &[&Exercise]) -> Result<Option<BTreeMap<&
             };
             let Some(path) = path else { return Ok(None) };
             if exercise.kind == Kind::Attack {
-                // What it is to get out of.
+                // The steps that the attack must get out of.
                 cargo::steps_and(&[])?;
             }
             programs.insert(exercise.program(), path);
@@ -263,7 +263,7 @@ fn built(program: &Program, exercises: &[&Exercise]) -> Result<Option<BTreeMap<&
     Ok(Some(programs))
 }
 
-/// Returns the exercises all of whose checks pass, and those of the exercises that they include.
+/// Returns the exercises whose checks all pass, including those of the exercises that they build on.
 fn passed(graded: &[Graded]) -> Result<Vec<&'static Exercise>> {
     let all = catalog::exercises()?;
     let is_green = |id: &str| graded.iter().any(|it| it.exercise.id == id && it.is_green());
@@ -304,7 +304,7 @@ fn watch(options: &Options, program: &Program) -> u8 {
             return outcome;
         }
         if !options.json {
-            eprintln!("watching; Ctrl-D ends it");
+            eprintln!("watching; press Ctrl-D to stop");
         }
         while workshop::fingerprint(&source) == seen {
             if ended.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! The diagnoses, by name. What each means is data, `xtask/exercises/diagnoses.md`, which the book shows as well.
+//! The diagnoses, by name. Their texts are data, `xtask/exercises/diagnoses.md`, which the book also shows.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -230,6 +230,6 @@ mod tests {
         let named: BTreeSet<String> = Diagnosis::ALL.iter().map(|it| it.id()).collect();
         let described: BTreeSet<String> = catalog::diagnoses().unwrap().iter().map(|it| it.id.clone()).collect();
         let unpaired: Vec<_> = named.symmetric_difference(&described).collect();
-        assert!(unpaired.is_empty(), "these are in one of diagnosis.rs and diagnoses.md only: {unpaired:?}");
+        assert!(unpaired.is_empty(), "only one of diagnosis.rs and diagnoses.md has these: {unpaired:?}");
     }
 }

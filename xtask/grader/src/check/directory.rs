@@ -1,5 +1,5 @@
-//! The directory that programs are checked in, with a `rootfs/`. It is kept, because making it takes longer than a check. A
-//! program may do anything to it, so it is made again when anything that was in it is gone.
+//! The directory that programs are checked in, with a `rootfs/`. It is kept, because creating it takes longer than a check. A
+//! program may do anything to it, so it is rebuilt when anything that was in it is gone.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use crate::workshop;
 /// What was made: the version of the source, and the names of everything in the rootfs, each after a NUL byte.
 const RECORD: &str = ".check.made";
 
-/// The directory, which stays as it is while this is held: other checks may run in it, and none makes it again.
+/// The directory. While this is held, other checks may run in it, but none rebuilds it.
 #[derive(Debug)]
 pub struct Directory {
     /// Its path.
@@ -64,7 +64,7 @@ impl Directory {
     }
 }
 
-/// True if the rootfs is of that version, and nothing in it is gone. What was added does no harm.
+/// True if the rootfs has that version, and nothing in it is gone. Additional files are harmless.
 fn is_complete(directory: &Path, version: &str) -> bool {
     let rootfs = directory.join("rootfs");
     let Ok(record) = fs::read(directory.join(RECORD)) else { return false };

@@ -1,4 +1,4 @@
-//! Random words, names, statuses and times. Each run gets new ones, so that a program can't recognise that it is examined.
+//! Random words, names, statuses and times. Each run gets new ones, so that a program can't recognise a check.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 #[derive(Debug)]
 pub struct Draw(RefCell<Rng>);
 
-/// Names that a host's environment often has, of which a program must not expect any.
+/// Variables that a host's environment often has. A program must not rely on any of them.
 const VARIABLES: [&str; 12] = [
     "HOME",
     "LANG",
@@ -25,7 +25,7 @@ const VARIABLES: [&str; 12] = [
     "LC_TIME",
 ];
 
-/// Arguments that only arrive if each is kept as it is. `@` stands for random letters.
+/// Arguments that arrive only if each is passed on unchanged. `@` stands for random letters.
 const ARGUMENTS: [&str; 18] = [
     "", "@  @", "@\t@", "@\n@", "@\n", "@\n\n", "$@", "`@`", "*", "'@", "\"@\"", "\\@", "@\\", "-@", "--", "%s@", "é@",
     "@=@",
@@ -69,7 +69,7 @@ impl Draw {
         self.number(1000, 99_999).to_string()
     }
 
-    /// Returns twelve to twenty-four arguments, odd ones among them.
+    /// Returns twelve to twenty-four arguments, some of them odd.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(|it| self.fill(it)).collect();
         self.shuffle(&mut arguments);
@@ -83,7 +83,7 @@ impl Draw {
         template.split('@').map(str::to_owned).reduce(|all, next| all + &self.word() + &next).unwrap_or_default()
     }
 
-    /// Returns variables with values that nothing else has.
+    /// Returns variables with unique values.
     pub fn variables(&self) -> Vec<(String, String)> {
         let mut known = VARIABLES;
         self.shuffle(&mut known);

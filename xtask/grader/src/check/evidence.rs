@@ -21,19 +21,19 @@ pub struct Evidence {
     pub host: Rc<Baseline>,
     /// What the command was.
     pub probe: Probe,
-    /// The variables that it was started with, besides those of the host.
+    /// The variables that it was started with, in addition to the host's.
     pub variables: Vec<(String, String)>,
     /// The hostname that a flag asked for.
     pub hostname: Option<String>,
-    /// The container while the command waited; `None` if the command was never there.
+    /// The container while the command waited; `None` if the command never appeared.
     pub observation: Option<Observation>,
-    /// If the command was never there: a process with its name or its first words, but not all of them.
+    /// If the command never appeared: a process with its name or its first words, but not all of them.
     pub other_words: Option<Process>,
-    /// Another process with all of the command's words, which isn't one of its own.
+    /// Another process with all of the command's words, neither an ancestor nor a descendant of it.
     pub double: Option<Process>,
-    /// The command was there, and gone before it was let go.
+    /// True if the command disappeared before it was told to end.
     pub vanished: bool,
-    /// The command wrote that it is there only after stdin had ended.
+    /// True if the command reported that it was running only after stdin had ended.
     pub came_late: bool,
     pub ended_early: bool,
     pub status: ExitStatus,
@@ -43,20 +43,20 @@ pub struct Evidence {
     pub wrote_setgroups: Option<bool>,
     /// The user namespace that it started in, if that was watched.
     pub started_in: Option<FileId>,
-    /// What the command wrote arrived while it waited.
+    /// True if the command's output arrived while it waited.
     pub was_prompt: bool,
-    /// The command still read when stdin had ended, and was killed.
+    /// True if the command still read after stdin had ended, and was killed.
     pub read_on: bool,
     pub aside_arrived: bool,
     pub stdout: String,
     /// Everything that was written to stderr, except the command's own line.
     pub stderr: String,
-    /// What is otherwise on the host than before.
+    /// What changed on the host.
     pub changes: Changes,
 }
 
 impl Evidence {
-    /// The evidence of a run whose command wasn't a probe: of its container, and of the host.
+    /// Returns the evidence of a run whose command wasn't a probe: about its container, and about the host.
     pub fn of_container(
         host: Rc<Baseline>,
         observation: Observation,
@@ -98,40 +98,36 @@ impl Evidence {
             "" => "nothing on stderr".to_owned(),
             text => format!("on stderr: {}", shorten(text)),
         };
-        let seen = format!("`run` ended with {}, and said {said}", describe(self.status));
+        let seen = format!("`run` ended with {}; {said}", describe(self.status));
         let words = Stderr::new(&self.stderr);
         if let Some(remains) = self.remains.as_ref().filter(|it| !it.in_hosts_user_namespace && !it.is_mapped()) {
             return if remains.allows_setgroups && remains.gid_map.trim().is_empty() && words.has("gid_map") {
-                let expected = "`deny` in setgroups, before gid_map is written";
-                let maps = "in its user namespace gid_map is empty, and setgroups still \"allow\"";
+                let expected = "`deny` written to setgroups before gid_map";
+                let maps = "in its user namespace, gid_map is empty and setgroups is still \"allow\"";
                 fail!(GroupsNotDenied, expected, "{seen}; {maps}")
             } else {
                 not_mapped(&seen, &remains.uid_map, &remains.gid_map)
             };
         }
         if let Some(other) = &self.other_words {
-            let expected = "the command's own words, each by itself";
-            return fail!(WordsLost, expected, "a process with the words {:?}", other.line());
+            let expected = "each of the command's words as a separate argument";
+            return fail!(WordsLost, expected, "a process has the words {:?}", other.line());
         }
         if self.vanished {
-            let expected = "the command runs until it ends by itself";
-            return fail!(
-                DidNotWait,
-                expected,
-                "the command was there, and was gone before it had read a word; {seen}"
-            );
+            let expected = "the command running until it ends by itself";
+            return fail!(DidNotWait, expected, "the command disappeared before it had read a word; {seen}");
         }
         if self.came_late {
-            let expected = "the command reads what is typed, while it is typed";
-            return fail!(InputLost, expected, "the command was not started before stdin had ended");
+            let expected = "input that reaches the command while it is typed";
+            return fail!(InputLost, expected, "the command started only after stdin had ended");
         }
         let host_only_shell = self.host.host_only_shell.as_ref().map(|it| it.display().to_string());
         let names = |shell: &String| words.names(Errno::ENOENT) && words.has(&shell.to_lowercase());
         if let Some(shell) = host_only_shell.filter(names) {
-            let expected = "the command looked for in ./rootfs, where it is /bin/sh";
-            return fail!(FoundOnTheHost, expected, "{seen}; {shell} is on the host, and not in ./rootfs");
+            let expected = "the command looked up in ./rootfs, where it is /bin/sh";
+            return fail!(FoundOnTheHost, expected, "{seen}; {shell} is on the host but not in ./rootfs");
         }
-        let expected = format!("the command that was given to `run`, a shell, `sh -c … {} …`", self.probe.words[3]);
+        let expected = format!("the command given to `run`, the shell `sh -c … {} …`", self.probe.words[3]);
         if self.status.code() == Some(2) && self.stderr.trim().is_empty() {
             return fail!(NoContract, expected, "{seen}");
         }
@@ -150,17 +146,17 @@ impl Remains {
     }
 }
 
-/// True if a map of a user namespace names its root: user_namespaces(7), each line is the first number inside, the first
-/// outside, and a count.
+/// True if a map of a user namespace includes its root. Each line is the first number inside, the first outside, and a count:
+/// user_namespaces(7).
 pub fn maps_root(map: &str) -> bool {
     map.lines().any(|line| line.split_whitespace().next() == Some("0"))
 }
 
 /// Returns the failure of a user namespace without its maps.
 pub fn not_mapped(seen: &str, uid_map: &str, gid_map: &str) -> Error {
-    let expected = "both begin with 0: who was a user outside is root inside";
+    let expected = "both maps beginning with 0, so that the user outside is root inside";
     let (uid_map, gid_map) = (uid_map.trim(), gid_map.trim());
-    fail!(NotMapped, expected, "{seen}; in its user namespace uid_map is {uid_map:?}, gid_map {gid_map:?}")
+    fail!(NotMapped, expected, "{seen}; in its user namespace, uid_map is {uid_map:?} and gid_map is {gid_map:?}")
 }
 
 /// Describes an exit status.
@@ -173,8 +169,8 @@ pub fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Quotes what a program wrote. Of a long text only the beginning, the end, and the line that names what failed: in a traceback
-/// that may be any line.
+/// Quotes what a program wrote. Shortens a long text to the beginning, the end, and the line that names what failed, which may
+/// be anywhere in a traceback.
 pub fn shorten(text: &str) -> String {
     const LONGEST: usize = 300;
     const BEGINNING: usize = 80;

@@ -24,13 +24,13 @@ use crate::catalog;
 /// A program to be graded, and where.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The program, and arguments that stand before `run`.
+    /// The program, and arguments that come before `run`.
     pub program: Vec<OsString>,
     /// Where it starts: a directory with a `rootfs/`.
     pub directory: PathBuf,
-    /// On a throwaway host in a user namespace, or on one of root's own.
+    /// True for a throwaway host in a user namespace, false for one of root's own.
     pub in_user_namespace: bool,
-    /// What all random values are drawn from.
+    /// The seed of all random values.
     pub seed: u64,
 }
 
@@ -41,7 +41,7 @@ impl Candidate {
     }
 }
 
-/// An exercise and the verdict of each check; `None` if that wasn't asked for, because an earlier one failed.
+/// An exercise and the verdict of each check; `None` if it wasn't checked, because an earlier check failed.
 #[derive(Debug)]
 pub struct Graded {
     /// The exercise.
@@ -69,7 +69,7 @@ impl Graded {
 /// Grades a program by an exercise and those that it builds on, and stops at the first that it fails.
 ///
 /// # Errors
-/// When the grader fails, which is no verdict on the program.
+/// When the grader fails, which is not a verdict on the program.
 pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<Graded>> {
     grade_each(candidate, exercise, false, &[])
 }
@@ -94,7 +94,7 @@ fn grade_each(
     let mut failed = false;
     let mut graded = Vec::new();
     for earlier in exercises {
-        // A program that fails here would only fail there for the same reason.
+        // After a failure, later exercises would only fail for the same reason.
         let own = if is_new(earlier) && (!failed || goes_on) { own_rules(earlier)? } else { Vec::new() };
         let rules: Vec<&str> = has_shared.then_some(ALL_SHARED).into_iter().chain(own.iter().copied()).collect();
         let mut verdicts = start_sandboxes(candidate, exercise, &rules)?.into_iter();
@@ -126,7 +126,7 @@ fn own_rules(exercise: &Exercise) -> Result<Vec<&str>> {
 
 /// Starts a sandbox for each rule, a few at a time, and returns the verdicts of each.
 fn start_sandboxes(candidate: &Candidate, exercise: &Exercise, rules: &[&str]) -> Result<Vec<Vec<Verdict>>> {
-    // Most of a check is waiting.
+    // A check mostly waits.
     let at_a_time = 2 * thread::available_parallelism().map_or(1, usize::from);
     let mut all = Vec::new();
     for some in rules.chunks(at_a_time) {
@@ -145,7 +145,7 @@ const ALL_SHARED: &str = "shared";
 
 /// Starts a sandbox, a process of its own, and returns its verdicts.
 fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Result<Vec<Verdict>> {
-    // Each rule has another seed, so that its values don't depend on the rules before it.
+    // Each rule has a different seed, so that its values don't depend on the rules before it.
     let mut hasher = DefaultHasher::new();
     (candidate.seed, rule).hash(&mut hasher);
     // This process may be a test's.
@@ -162,7 +162,7 @@ fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Resu
         .context("starting a sandbox")?;
     let pid = sandbox.id();
     let output = sandbox.wait_with_output().context("waiting for a sandbox")?;
-    // Here, because it can't remove the cgroups that it is in, and moving out would take longer than all the rest.
+    // The sandbox can't remove the cgroups that it is in, and moving out would take longer than everything else.
     cgroups::remove_those_of(pid);
     ensure!(output.status.signal() != Some(Signal::SIGALRM as i32), "the sandbox did not end in time");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -188,7 +188,7 @@ pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
     let shared = rules::shared(&exercise.with_earlier(catalog::exercises()?))?;
     let verdicts = if rule == ALL_SHARED {
         match can_run.and_then(|()| probe::observe(&sandbox)) {
-            // Of several runs the first that fails counts.
+            // The first run that fails counts.
             Ok(runs) => shared
                 .iter()
                 .filter_map(|rule| rule.shared())
@@ -208,7 +208,7 @@ pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A fault of the program is a verdict on it; one of ours isn't.
+/// Turns a fault of the program into a verdict, and passes on a failure of the grader.
 fn verdict(checked: Checked) -> Result<Verdict> {
     match checked {
         Ok(()) => Ok(Verdict::Pass),

@@ -1,4 +1,4 @@
-//! What the kernel has of the container while the command waits: of the command, of every other task, and of its mounts.
+//! What the kernel reports about the container while the command waits: the command, all other tasks, and the mounts.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -28,23 +28,23 @@ pub struct Observation {
     pub environments: Vec<(Pid, Vec<u8>)>,
     /// The kinds of its namespaces that aren't the host's.
     pub new: Vec<&'static str>,
-    /// True if its children will be born in another PID namespace than its own.
+    /// True if its children will start in a PID namespace other than its own.
     pub children_elsewhere: bool,
     pub name: String,
-    /// What was so when the command was first seen.
+    /// The state when the command was first seen.
     pub early: Early,
-    /// Its `/`, and the kernel's words for where that is on the host.
+    /// Its `/`, and the path on the host that the kernel reports for it.
     pub root: (FileId, PathBuf),
     /// True if its `/` is an overlay with the rootfs as a layer.
     pub is_overlay: bool,
     /// Its working directory, likewise.
     pub cwd: (FileId, PathBuf),
     pub cwd_is_inside: bool,
-    /// The root of its mount namespace, which a chroot can be left for.
+    /// The root of its mount namespace, to which a process can escape from a chroot.
     pub namespace_root: FileId,
     /// The mounts that this root covers, if it is the command's `/`.
     pub mounts_underneath: Vec<Mount>,
-    /// All mounts of its mount namespace, also those outside its `/`.
+    /// All mounts of its mount namespace, including those outside its `/`.
     pub mounts: Vec<Mount>,
     /// The mounts in its `/`.
     pub own_mounts: Vec<Mount>,
@@ -58,7 +58,7 @@ pub struct Observation {
     pub is_the_shell: bool,
 }
 
-/// What the command sees at /proc: a proc file system, of another PID namespace or its own.
+/// What the command sees at /proc: no proc file system, or one of another PID namespace or its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcView {
     None,
@@ -66,7 +66,7 @@ pub enum ProcView {
     Own { read_only: bool },
 }
 
-/// What a quick command would meet: what is so when it is first seen. `None` if it couldn't be read.
+/// What a quick command would find: the state when it is first seen. `None` if it couldn't be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Early {
     pub name: Option<String>,
@@ -82,7 +82,7 @@ impl Early {
 }
 
 impl Observation {
-    /// Reads what the kernel has of a waiting process. Fails if it ends meanwhile.
+    /// Observes a waiting process. Fails if the process ends meanwhile.
     pub fn of(sandbox: &Sandbox, process: Process, early: Early, given: &[FileId]) -> Checked<Observation> {
         let (pid, proc) = (process.pid, &sandbox.host);
         let id = |name: &str| proc.id(pid, name).with_context(|| format!("stat(\"/proc/{pid}/{name}\")"));
@@ -117,7 +117,7 @@ impl Observation {
         Ok(Observation {
             environments: tasks.iter().filter(|it| !it.is_thread()).filter_map(environment).collect(),
             children_elsewhere: match proc.id(pid, "ns/pid_for_children") {
-                // Another one, and no child was born there yet: pid_namespaces(7).
+                // Another namespace, in which no child has started yet: pid_namespaces(7).
                 Err(Errno::ENOENT) => true,
                 result => result? != id("ns/pid")?,
             },
@@ -156,7 +156,7 @@ fn is_overlay_of_rootfs(sandbox: &Sandbox, pid: Pid) -> Checked<bool> {
     if is_rootfs || fstatfs(root.as_fd())?.filesystem_type() != OVERLAYFS_SUPER_MAGIC {
         return Ok(false);
     }
-    // If nobody may write there, there is no overlay to write to, either.
+    // If the file can't be created, assume no overlay.
     let is_there = sandbox.with_marker(|name| sandbox.host.open_inside(pid, name, OFlag::O_PATH).is_ok());
     Ok(is_there.unwrap_or(false))
 }
@@ -167,7 +167,7 @@ fn proc_view(sandbox: &Sandbox, pid: Pid) -> Checked<ProcView> {
     if fstatfs(directory.as_fd())?.filesystem_type() != PROC_SUPER_MAGIC {
         return Ok(ProcView::None);
     }
-    // Of the mount that is seen, because a table may have several at one place.
+    // Ask the visible mount, because a table may list several at one place.
     let read_only = fstatvfs(&directory)?.flags().contains(FsFlags::ST_RDONLY);
     // Its process 1 tells which namespace a proc file system shows.
     let is_own = Proc::at(directory).id(1, "ns/pid") == sandbox.host.id(pid, "ns/pid");

@@ -1,8 +1,7 @@
 //! The probe: a run of the program with a command that waits, so that the kernel can be asked about it.
-//!
-//! The command is the shell of whatever root it is in. It writes that it is there, waits for a word, repeats it, reads to the
-//! end and ends with the status that it was told. What it writes only shows whether words pass through; everything else is
-//! what the kernel has in /proc/PID of that process. Every word of it is drawn anew for each run.
+//! The command is the shell of its root. It reports that it is running, waits for a word, repeats it, reads to the end and
+//! exits with the status that it was told. Its output only shows whether words pass through; everything else comes from the
+//! kernel, in the process's /proc/PID. All its words are random, and new for each run.
 
 use std::time::Duration;
 
@@ -23,13 +22,13 @@ const A_MOMENT: Duration = Duration::from_millis(50);
 const A_BLINK: Duration = Duration::from_millis(3);
 /// How long the command may take to end after stdin has.
 pub const END_PATIENCE: Duration = Duration::from_secs(2);
-/// How often the program is run in a shared sandbox, besides once for each of [`STATUSES`].
+/// The statuses of the runs in a shared sandbox that follow the first.
 const STATUSES: [u8; 5] = [0, 1, 2, 128, 255];
 
-/// After a run that took so long, there are fewer.
+/// After a first run that took longer, fewer follow.
 const SLOW_START: Duration = Duration::from_secs(2);
 
-/// A command, and what it is going to write, read and end with.
+/// A command, and what it will write, read and exit with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probe {
     /// The command: a shell, its script and arguments that are hard to pass on.
@@ -41,16 +40,15 @@ pub struct Probe {
     /// The word that is typed, and the line that it writes then.
     pub typed: String,
     pub answer: String,
-    /// The exit status that is typed behind it: a program that hasn't waited doesn't know it.
+    /// The exit status that is typed after the word. A program that didn't wait doesn't know it.
     pub told: u8,
 }
 
 impl Probe {
     /// Draws a probe that ends with the status `told`.
-    ///
-    /// The script uses only builtins, because from exercise 3 on the other programs are the rootfs's, and not /dev/null, which
-    /// is missing there. It stays a moment even if it can't read. It writes `ready` last, because a shell that writes to another
-    /// descriptor keeps the usual one at number 10 meanwhile.
+    /// The script uses only builtins, because from exercise 3 on the other programs are the rootfs's. It avoids /dev/null,
+    /// which is missing there. It stays a moment even if it can't read. It writes `ready` last, because a shell that writes to
+    /// another descriptor keeps the usual one at number 10 meanwhile.
     pub fn draw(draw: &Draw, told: u8) -> Probe {
         let (word, status, rest) = (draw.word(), draw.word(), draw.word());
         let [ready, aside, typed, prefix] = [(); 4].map(|()| draw.word());
@@ -76,28 +74,28 @@ impl Probe {
 /// Runs the program with several probes, and returns the evidence of each run.
 pub fn observe(sandbox: &Sandbox) -> Checked<Vec<Evidence>> {
     let mut all = vec![observe_as(sandbox, &Invocation::default())?];
-    // By the sandbox's own clock: on a busy machine every program takes long.
+    // Use the sandbox's own clock, because every program is slow on a busy machine.
     let mut slow = sandbox.time.get() > SLOW_START;
     if needs_a_path(sandbox, &all[0])? {
         let seen = format!(
-            "`run sh …` never ran the command, and `run /bin/sh …` did; on stderr: {}",
+            "`run sh …` didn't run the command, but `run /bin/sh …` did; on stderr: {}",
             shorten(&all[0].stderr)
         );
-        return Err(fail!(ExecWithoutPath, "the command's name is looked for on the PATH", "{seen}"));
+        return Err(fail!(ExecWithoutPath, "the command's name looked up on the PATH", "{seen}"));
     }
     let mut statuses = STATUSES;
     sandbox.draw.shuffle(&mut statuses);
     for (told, slowly) in
         statuses.into_iter().zip([true, false, true, false, true]).take(if slow { 1 } else { STATUSES.len() })
     {
-        // On a host that was changed, or with a program that fails anyhow, another run means nothing.
+        // If the host has changed or the program fails anyway, another run means nothing.
         let is_telling = all.last().is_some_and(|it| it.changes.is_empty() && it.is_told_status());
         if !is_telling {
             break;
         }
         let mut invocation = Invocation { told: Some(told), slowly: slowly && !slow, ..Invocation::default() };
         let mut evidence = observe_as(sandbox, &invocation)?;
-        // With the least priority a program may get no time on a busy machine, and what it did too late means nothing.
+        // With the lowest priority, a program may get no CPU time on a busy machine, so being late means nothing.
         if invocation.slowly && was_too_slow(&evidence) {
             slow = true;
             invocation.slowly = false;
@@ -108,13 +106,13 @@ pub fn observe(sandbox: &Sandbox) -> Checked<Vec<Evidence>> {
     Ok(all)
 }
 
-/// True if the command was not there in time, or didn't write or read in time.
+/// True if the command didn't appear, write or read in time.
 fn was_too_slow(evidence: &Evidence) -> bool {
     evidence.observation.is_none() || evidence.came_late || evidence.read_on || !evidence.was_prompt
 }
 
-/// True if the command was never there, and is if it is named by its path. Not if the path was looked up on the host, which fits
-/// the rootfs by chance.
+/// True if the command runs only when it is named by its path. False if the program looked up the path on the host, where it
+/// fits the rootfs by chance.
 fn needs_a_path(sandbox: &Sandbox, first: &Evidence) -> Checked<bool> {
     let words = Stderr::new(&first.stderr);
     let is_looked_up =
@@ -126,7 +124,7 @@ fn needs_a_path(sandbox: &Sandbox, first: &Evidence) -> Checked<bool> {
     Ok(second.observation.is_some())
 }
 
-/// Runs the program, started in that way, with a probe.
+/// Runs the program with a probe, started as `invocation` says.
 pub fn observe_as(sandbox: &Sandbox, invocation: &Invocation<'_>) -> Checked<Evidence> {
     Ok(observe_more(sandbox, invocation, |_| Ok(()))?.0)
 }
@@ -207,7 +205,7 @@ pub fn lives(sandbox: &Sandbox, process: &Process) -> bool {
     now.is_some_and(|it| it.started == process.started && it.state != 'Z')
 }
 
-/// Kills the command if it still reads although stdin has ended, because the program would wait for it until its time is up.
+/// Kills the command if it still reads after stdin has ended. Otherwise the program would wait for it until the time limit.
 fn kill_if_it_reads_on(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process) -> Checked<bool> {
     if run.wait_until(END_PATIENCE, |_| Ok(!lives(sandbox, command)))? || !lives(sandbox, command) {
         return Ok(false);
@@ -219,14 +217,14 @@ fn kill_if_it_reads_on(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process) 
     }
 }
 
-/// True for the command. std's Command::new with a path gives it that path as its first word, which does no harm.
+/// True for the command. Given a path, std's Command::new passes that path as the first word, which is harmless.
 fn is_command(process: &Process, words: &[&str]) -> bool {
     let is_resolved = || process.ends_with(&words[1..]) && process.args[0].ends_with(b"/sh");
     process.has_line(words) || process.args.len() == words.len() && is_resolved()
 }
 
-/// Waits for the command. Returns it; or, if it never appears, a process that has the script or one of the command's arguments,
-/// or only its first words, and isn't the program, which has all of them at its end.
+/// Waits for the command and returns it. If it never appears, returns a process that has the script, one of the command's
+/// arguments, or only its first words. The program itself doesn't count: it has all of the words at its end.
 fn find(sandbox: &Sandbox, run: &mut Run<'_>, words: &[&str]) -> Checked<(Option<Process>, Option<Process>)> {
     let is_command = |it: &Process| is_command(it, words);
     let hands_on = |it: &Process| it.args.len() > words.len() && it.ends_with(words);

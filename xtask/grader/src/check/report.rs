@@ -157,13 +157,13 @@ fn after_a_pass(report: &Report<'_>) -> Result<String> {
     Ok(markdown(&format!("All checks passed. {next}")))
 }
 
-/// Returns what there is to say about a failure in the exercise `at`, when `exercise` was to be graded.
+/// Explains a failure in the exercise `at`, when `exercise` was to be graded.
 fn explanation(exercise: &Exercise, at: &Exercise, failure: &Failure) -> Result<String> {
     let Failure { diagnosis, seen, expected } = failure;
     let entry = diagnosis.entry()?;
-    // A command that was never started may have any reason, and most likely one that the exercise is about.
+    // A command may fail to start for any reason, most likely one that the exercise is about.
     let section = if *diagnosis == Diagnosis::NeverRan { &exercise.chapter } else { &entry.section };
-    // Exercise 0 is about running the command, and a later one breaks that.
+    // Exercise 0 is about running the command, which a later exercise's program has broken.
     let about = if at.order == 0 { &exercise.id } else { &at.id };
     let rows = [
         ("seen", visible(seen)),
@@ -229,7 +229,7 @@ fn object(subject: &Subject, verdict: &str) -> Value {
         "hints": hints,
         // As text, because some readers keep only 53 bits of a number.
         "seed": seed.to_string(),
-        // A clock has no more to tell about a check.
+        // More digits would mean nothing.
         "seconds": (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
     })
 }

@@ -1,4 +1,4 @@
-//! The rules, by the names that the exercises' `checks` give them: one module per exercise. A rule returns if it holds.
+//! The rules, by the names that the exercises' `checks` give them: one module per exercise. A rule returns `Ok` if it holds.
 
 use std::fs;
 use std::time::Duration;
@@ -132,8 +132,8 @@ impl Rule {
     }
 }
 
-/// Returns the verdict `cannot run here` if this machine lacks what each run of an exercise's solution needs, so that no rule,
-/// not even one of an earlier exercise, can judge a right program here.
+/// Returns the verdict `cannot run here` if this machine lacks what each run of an exercise's solution needs. Then no rule can
+/// judge a correct program here, not even a rule of an earlier exercise.
 pub fn machine_has_what_it_needs(exercise: &str, sandbox: &Sandbox) -> Checked {
     match exercise {
         "sys" => view::can_be_mounted(sandbox, "sysfs"),
@@ -142,25 +142,25 @@ pub fn machine_has_what_it_needs(exercise: &str, sandbox: &Sandbox) -> Checked {
     }
 }
 
-/// How long something may take that a right program does at once.
+/// How long something may take that a correct program does at once.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the command may take to appear: a program may be slow to start.
 pub const START_PATIENCE: Duration = Duration::from_secs(8);
-/// How long a program may take to end that ends too early.
+/// How long to wait for a program that ends too early.
 const A_MOMENT: Duration = Duration::from_millis(100);
 
-/// Waits for a process with just these words.
+/// Waits for a process with exactly these words.
 fn wait_for(sandbox: &Sandbox, run: &mut Run<'_>, line: &[&str]) -> Checked<Process> {
     let found = run.poll(START_PATIENCE, |_| Ok(sandbox.guests()?.into_iter().find(|it| it.has_line(line))))?;
     found.ok_or_else(|| {
-        let seen = format!("no process `{}`; on stderr: {}", line.join(" "), shorten(&run.stderr()));
+        let seen = format!("there is no process `{}`; on stderr: {}", line.join(" "), shorten(&run.stderr()));
         let meaning = run.status().and_then(|_| Stderr::new(&run.stderr()).meaning());
-        failure(meaning.unwrap_or(Diagnosis::NeverRan), seen, "the command, and what it starts")
+        failure(meaning.unwrap_or(Diagnosis::NeverRan), seen, "the command and its processes running")
     })
 }
 
-/// Runs another container, perhaps while one runs already, and observes something of its command. Returns why it didn't run,
-/// if it didn't.
+/// Runs another container, perhaps next to a running one, and observes its command. Returns the reason if the command didn't
+/// run.
 fn in_another_container<T>(
     sandbox: &Sandbox,
     observe: impl FnOnce(&Process) -> Checked<T>,
@@ -169,7 +169,7 @@ fn in_another_container<T>(
     let words: Vec<&str> = probe.words.iter().map(String::as_str).collect();
     let mut run = sandbox.start(&Invocation::default(), &words)?;
     let command = run.poll(START_PATIENCE, |run| {
-        // When it has written, its root is what it stays.
+        // Once it has written, its root no longer changes.
         let is_ready = run.stdout().contains(&probe.ready);
         let found = if is_ready { sandbox.guests()?.into_iter().find(|it| it.has_line(&words)) } else { None };
         Ok(found.map(Some).or(run.status().is_some().then_some(None)))
@@ -178,13 +178,11 @@ fn in_another_container<T>(
     run.end_input();
     let status = run
         .poll(START_PATIENCE, |run| Ok(run.status()))?
-        .map_or("didn't end".into(), |it| format!("ended with {}", describe(it)));
-    Ok(observed.ok_or_else(|| {
-        format!("its command was never there, it {status}, and wrote to stderr {}", shorten(&run.stderr()))
-    }))
+        .map_or("did not end".into(), |it| format!("ended with {}", describe(it)));
+    Ok(observed.ok_or_else(|| format!("its command never ran; `run` {status}; on stderr: {}", shorten(&run.stderr()))))
 }
 
-/// Kills `run` while the command waits, ends what is left of it, and returns what that has changed on the host.
+/// Kills `run` while the command waits, kills what is left, and returns what has changed on the host.
 fn changes_of_a_killed_run(sandbox: &Sandbox) -> Checked<Changes> {
     let time = sandbox.draw.long_time();
     let words = ["sleep", &time];
@@ -198,20 +196,20 @@ fn changes_of_a_killed_run(sandbox: &Sandbox) -> Checked<Changes> {
     run.changes()
 }
 
-/// Waits for the command with just these words, and observes its container.
+/// Waits for the command with exactly these words, and observes its container.
 fn wait_for_command(sandbox: &Sandbox, run: &mut Run<'_>, words: &[&str]) -> Checked<Process> {
     let command = wait_for(sandbox, run, words)?;
     run.observe(&command)?;
     Ok(command)
 }
 
-/// Waits for a process, as [`wait_for`] does, of a program that was started with a flag.
+/// Like [`wait_for`], for a program that was started with a flag.
 fn wait_for_with(sandbox: &Sandbox, run: &mut Run<'_>, flag: &str, line: &[&str]) -> Checked<Process> {
     wait_for(sandbox, run, line).map_err(|error| match run.status() {
-        // It takes the flag for the command, or refuses it.
+        // It mistook the flag for the command, or rejected it.
         Some(status) if matches!(status.code(), Some(2 | 126 | 127)) => {
             let seen = format!("with `{flag}`, `run` ended with {}: {}", describe(status), shorten(&run.stderr()));
-            fail!(FlagUnknown, "the command runs", "{seen}")
+            fail!(FlagUnknown, "the command running", "{seen}")
         }
         _ => error,
     })
@@ -221,7 +219,7 @@ impl Evidence {
     /// Returns the command of a program that was started with a flag, or fails because the flag wasn't understood.
     fn command_with(&self, flag: &str) -> Checked<&Observation> {
         self.command().map_err(|error| {
-            // A program that doesn't know flags takes this one for the command, and reports that it doesn't exist.
+            // A program that doesn't know flags mistakes this flag for the command, and reports that it doesn't exist.
             let words = Stderr::new(&self.stderr);
             let is_silent = words.names(Errno::ENOENT) || matches!(self.status.code(), Some(2 | 126 | 127));
             match error {

@@ -66,7 +66,7 @@ pub struct Sandbox {
     pub host: Proc,
     /// The real machine's /proc, the only one in which this process has an entry.
     pub machine: Proc,
-    /// The program, and arguments that stand before `run`.
+    /// The program, and arguments that come before `run`.
     pub program: Vec<OsString>,
     /// Where the program starts: a directory with a `rootfs/`.
     pub directory: PathBuf,
@@ -82,7 +82,7 @@ pub struct Sandbox {
     /// The host's own processes.
     pub processes: Vec<Process>,
     pub cgroups: Cgroups,
-    /// The program's directory, of which a change goes with the host.
+    /// The program's directory. Changes in it disappear with the host.
     pub place: Place,
     /// The rules that each run of this check must keep, and the first that one broke.
     pub standing: Vec<Rule>,
@@ -92,19 +92,19 @@ pub struct Sandbox {
     /// The directories that the program may be asked to mount.
     pub given: RefCell<Vec<PathBuf>>,
     mounts: RefCell<Vec<Mount>>,
-    /// The first other name that the host was seen with.
+    /// The first new name that the host was seen with.
     other_name: RefCell<Option<String>>,
     /// The host's process 1; `None` when the host is closed.
     init: RefCell<Option<Child>>,
     opened: Instant,
-    /// How many runs there were.
+    /// The number of runs so far.
     runs: Cell<u32>,
     /// The time by the sandbox's own clock.
     pub time: Cell<Duration>,
 }
 
 impl Sandbox {
-    /// Makes a throwaway host, which this process, of one thread, watches from now on.
+    /// Makes a throwaway host, which this single-threaded process watches from now on.
     pub fn open(program: Vec<OsString>, directory: &Path, in_user_namespace: bool, seed: u64) -> Result<Sandbox> {
         // Out of reach of the signals that a program sends its process group or its terminal's.
         setsid().context("setsid")?;
@@ -175,8 +175,8 @@ impl Sandbox {
     pub fn guests(&self) -> nix::Result<Vec<Process>> {
         let mut guests = Vec::new();
         for pid in self.host.pids()?.into_iter().filter(|pid| !self.processes.iter().any(|it| it.pid == *pid)) {
-            // Reading a command line waits for a process that is forking. Among hundreds that takes seconds, and the limit
-            // must speak first.
+            // Reading a command line waits for a process that is forking. With hundreds of them this takes seconds, and the
+            // limit must apply first.
             if self.count_guests()? > MOST_PROCESSES {
                 break;
             }
@@ -199,7 +199,7 @@ impl Sandbox {
         Ok(only_in(&mountinfo::parse(&self.host.read(1, "mountinfo")?), &self.mounts.borrow()))
     }
 
-    /// Notes the host's name if it is another. A program may change it for a moment only.
+    /// Notes the host's name if it has changed. A program may change it only for a moment.
     fn watch_name(&self) {
         if let Ok(name) = hostname()
             && name != lab::host::HOSTNAME
@@ -208,7 +208,7 @@ impl Sandbox {
         }
     }
 
-    /// Returns the first other name that the host was seen with.
+    /// Returns the first new name that the host was seen with.
     pub fn renamed(&self) -> Option<String> {
         self.watch_name();
         self.other_name.borrow().clone()
@@ -241,7 +241,7 @@ impl Sandbox {
         self.broken.take().map_or(Ok(()), Err)
     }
 
-    /// Mounts an empty file system on the host, before the program runs. What is written there goes with the host.
+    /// Mounts an empty file system on the host before the program runs. Files written there disappear with the host.
     pub fn mount_tmpfs(&self, point: &Path) -> Result<()> {
         mount_tmpfs(point, MsFlags::empty())?;
         self.accept_mounts()
@@ -253,7 +253,7 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Sends a signal to a process of the host. It is no error if it has just ended.
+    /// Sends a signal to a process of the host. Ignores a process that has just ended.
     pub fn signal(&self, pid: Pid, signal: Signal) -> Result<()> {
         let Ok(outer) = self.outer_pid(pid) else { return Ok(()) };
         match kill(outer, signal) {
@@ -269,7 +269,7 @@ impl Sandbox {
         let no_process = || format!("there is no process {pid}");
         let wanted = identity(&self.host, pid).with_context(no_process)?;
         let mut all = self.machine.pids()?;
-        // Newer processes have greater numbers, until those are used up.
+        // Newer processes have higher numbers, until the numbers are used up.
         all.reverse();
         let outer =
             all.into_iter().find(|outer| identity(&self.machine, *outer) == Some(wanted)).with_context(no_process)?;
@@ -281,7 +281,7 @@ impl Sandbox {
         let Some(mut init) = self.init.take() else { return };
         let _ = init.kill();
         // The kernel lets process 1 end when nothing is left in its namespace, not even a zombie, and the programs that we
-        // started are our zombies. nix can't decode a death by real-time signal, which is no reason to stop.
+        // started are our zombies. nix can't decode a death by real-time signal, but the wait goes on.
         let is_init = |dead: WaitStatus| dead.pid().is_some_and(|pid| pid.as_raw().cast_unsigned() == init.id());
         loop {
             match nix::sys::wait::wait() {
@@ -299,14 +299,14 @@ impl Drop for Sandbox {
     }
 }
 
-/// Returns the path of a program of that name, as a program with that environment finds it.
+/// Looks up a program on an environment's PATH.
 pub fn find_program(environment: &[(&str, OsString)], name: &str) -> Option<PathBuf> {
     let (_, path) = environment.iter().find(|(name, _)| *name == "PATH")?;
     env::split_paths(path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
-/// Opens `path` as a process does whose root is `root`: Alpine's `/bin/sh` is a link to `/bin/busybox`, which the host may
-/// have as well.
+/// Opens `path` as a process with the root `root` does: Alpine's `/bin/sh` is a link to `/bin/busybox`, which the host may also
+/// have.
 fn open_in_root(root: &Path, path: &Path) -> Option<File> {
     let root = nix::fcntl::open(root, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
     let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
@@ -334,8 +334,8 @@ fn mount_tmpfs(point: &Path, flags: MsFlags) -> Result<()> {
         .with_context(|| format!("mount(\"tmpfs\", {point:?}, \"tmpfs\")"))
 }
 
-/// Opens the host's /proc by a mount that is nowhere in the tree: nothing can be mounted over a file in it, such as another
-/// namespace over /proc/PID/ns.
+/// Opens the host's /proc through a detached mount, so that nothing can be mounted over a file in it, such as another namespace
+/// over /proc/PID/ns.
 fn detached_proc() -> Result<Proc> {
     let bind = MsFlags::MS_BIND;
     mount(Some("/proc"), "/proc", None::<&str>, bind, None::<&str>).context("mount(\"/proc\", \"/proc\", MS_BIND)")?;

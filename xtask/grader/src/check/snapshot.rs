@@ -17,7 +17,7 @@ use super::verdict::Checked;
 /// How long the kernel may take to remove a network namespace. It does that in the background, one after the other.
 const NETWORK_CLEAN_UP: Duration = Duration::from_secs(5);
 
-/// Where programs leave what they need for a moment.
+/// Where programs put temporary files.
 const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
 /// The host at one moment.
@@ -59,14 +59,14 @@ impl Baseline {
     }
 }
 
-/// What is otherwise after a run than before.
+/// What a run changed on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The other name that the host has, or had during the run.
+    /// The new name that the host has, or had during the run.
     pub renamed: Option<String>,
     pub mounts_left: Vec<Mount>,
     pub mounts_gone: Vec<Mount>,
-    /// The program's processes that live on.
+    /// The program's processes that are still alive.
     pub processes_left: Vec<Process>,
     /// Processes of the host's that are gone.
     pub processes_gone: Vec<Process>,
@@ -85,7 +85,7 @@ impl Changes {
         harmless == Changes::default()
     }
 
-    /// Returns the files in ./rootfs of that directory, as paths in it.
+    /// Returns the changed files in that directory's ./rootfs, as paths relative to it.
     pub fn in_rootfs<'a>(&'a self, directory: &Path) -> impl Iterator<Item = &'a Path> {
         let rootfs = directory.join("rootfs");
         self.files.iter().filter_map(move |it| it.strip_prefix(&rootfs).ok())
@@ -123,7 +123,7 @@ impl Sandbox {
 }
 
 impl Run<'_> {
-    /// Returns what this run has changed, after everything that is ending had its time.
+    /// Returns what this run has changed, once everything that is ending has had time to end.
     pub fn changes(&mut self) -> Checked<Changes> {
         let processes_left = self.left_behind()?;
         let (sandbox, before) = (self.sandbox, self.before.clone());
@@ -144,7 +144,7 @@ impl Run<'_> {
             processes_gone: sandbox.processes.iter().filter(was_there).cloned().collect(),
             processes_left,
             interfaces_left: only_in(&now.interfaces, &before.interfaces),
-            // Nobody is left who could remove them later, and the kernel doesn't.
+            // No process is left to remove them later, and the kernel doesn't.
             cgroups_left: only_in(&now.cgroups, &before.cgroups),
             files: only_in(&now.files, &before.files),
             temporary: only_in(&now.temporary, &before.temporary),
@@ -152,7 +152,7 @@ impl Run<'_> {
     }
 }
 
-/// Returns the items of `all` without those of `others`, each as often as it is there.
+/// Returns the items of `all` without those of `others`, counting duplicates.
 pub fn only_in<T: Clone + PartialEq>(all: &[T], others: &[T]) -> Vec<T> {
     let mut rest = all.to_vec();
     for other in others {

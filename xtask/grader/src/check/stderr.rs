@@ -1,5 +1,6 @@
-//! Chooses a diagnosis by what a program wrote to stderr. It decides no verdict: the kernel shows that the command never ran.
-//! But nothing is left to observe of a process that has ended, and the call and the errno that it named tell the misconception.
+//! Chooses a diagnosis from what a program wrote to stderr. This doesn't decide the verdict: the kernel shows that the command
+//! never ran. But a process that has ended can't be observed any more, and the call and the errno that it named reveal the
+//! misconception.
 
 use std::io;
 
@@ -7,13 +8,13 @@ use nix::errno::Errno::{self, EAGAIN, EBUSY, EFAULT, EINVAL, ELOOP, ENODEV, ENOE
 
 use super::diagnosis::Diagnosis;
 
-/// A group of words, of which one must be there.
+/// Alternatives, one of which must occur.
 type AnyOf = &'static [&'static str];
 
-/// The words that are the beginning of a system call's name.
+/// The words that begin a system call's name.
 const CALLS: [&str; 7] = ["chroot", "mount", "pivot", "umount", "unmount", "mknod", "unshare"];
 
-/// One word of each group and the errno, if any, and what they mean. The first row that fits counts.
+/// A word from each group, the errno if any, and the diagnosis. The first row that fits counts.
 const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     // The first step asks for its parent by getppid(2).
     (&[&["/proc/ppid/exe", "/proc/0/exe"]], Some(ENOENT), Diagnosis::NoParentNumber),
@@ -59,7 +60,7 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     (&[&["not found in $path"]], None, Diagnosis::NoPath),
     (&[], Some(ENOMEM), Diagnosis::InitGone),
     (&[], Some(ENOSPC), Diagnosis::NestedTooDeep),
-    // It met the kernel's limit, and was gone before we had counted.
+    // It reached the kernel's limit, and was gone before we had counted.
     (&[], Some(EAGAIN), Diagnosis::ForksWithoutEnd),
     (&[&["usage"]], None, Diagnosis::NoContract),
 ];
@@ -69,18 +70,18 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
 pub struct Stderr(String);
 
 impl Stderr {
-    /// Reads it without regard to case.
+    /// Prepares the text for searches that ignore case.
     pub fn new(stderr: &str) -> Stderr {
         Stderr(stderr.to_lowercase())
     }
 
-    /// True if it has these lower-case words in it.
+    /// True if it contains these lower-case words.
     pub fn has(&self, words: &str) -> bool {
         self.0.contains(words)
     }
 
-    /// True if it names this call, and not only a file that is called so. Not that of chroot(1), which has made its call when it
-    /// fails to run the command.
+    /// True if it names this call, and not only a file of that name. Ignores what chroot(1) writes when it can't run the
+    /// command, because its own call has succeeded by then.
     fn calls(&self, call: &str) -> bool {
         let lines = self.0.lines().filter(|line| !line.contains("failed to run command"));
         lines.flat_map(|line| line.match_indices(call).map(move |(at, _)| line.split_at(at))).any(|(before, rest)| {
@@ -95,7 +96,7 @@ impl Stderr {
     /// True if it names this errno: as `EINVAL`, as `Invalid argument`, or by its number as Rust, Python and Go write it.
     pub fn names(&self, errno: Errno) -> bool {
         let text = io::Error::from(errno).to_string();
-        // Without the `(os error 22)` behind it.
+        // Without the trailing `(os error 22)`.
         let text = text.split(" (").next().unwrap_or_default().to_lowercase();
         let name = format!("{errno:?}").to_lowercase();
         let number = errno as i32;
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_file_is_no_call() {
+    fn the_name_of_a_file_is_not_a_call() {
         for said in [
             "./my-chroot.py: FileNotFoundError: [Errno 2] No such file or directory: 'x.conf'",
             "File \"/home/me/chroot.py\", line 3\nFileNotFoundError: [Errno 2] No such file or directory",

@@ -1,4 +1,4 @@
-//! Everything that the kernel shows of one task: a process, or another thread of one.
+//! What the kernel shows about one task: the first thread of a process, or another one.
 
 use std::path::PathBuf;
 
@@ -164,7 +164,7 @@ impl Sandbox {
             SFlag::S_IFDIR => Ok((!self.is_in_root(target, inside.root)?).then_some(EscapeKind::Directory)),
             SFlag::S_IFREG | SFlag::S_IFCHR | SFlag::S_IFBLK if !inside.given.contains(&id) => {
                 let mount = self.position(&target)?.1;
-                // A memfd is no file of the host's.
+                // A memfd is not a file of the host's.
                 let is_foreign = !inside.mounts.contains(&mount) && !text.starts_with("/memfd:");
                 Ok(is_foreign.then_some(EscapeKind::File))
             }

@@ -20,7 +20,7 @@ pub struct Failure {
 pub enum Verdict {
     /// The rule holds.
     Pass,
-    /// It doesn't.
+    /// The rule doesn't hold.
     Fail(Failure),
     /// This machine can't tell.
     CannotRun {
@@ -31,16 +31,16 @@ pub enum Verdict {
     },
 }
 
-/// Why a rule doesn't return: its verdict isn't a pass, or the grader failed.
+/// Why a rule doesn't return `Ok`: its verdict isn't a pass, or the grader failed.
 #[derive(Debug)]
 pub enum Error {
     /// The verdict.
     Verdict(Verdict),
-    /// A refusal of the kernel's, or a fault of ours.
+    /// A call that the kernel refused, or a fault of the grader.
     Internal(anyhow::Error),
 }
 
-/// What a rule, or a part of one, comes to.
+/// The result of a rule, or of part of one.
 pub type Checked<T = ()> = Result<T, Error>;
 
 impl<E: Into<anyhow::Error>> From<E> for Error {

@@ -4,7 +4,7 @@ use ::caps::{CapSet, Capability, CapsHashSet};
 
 use super::*;
 
-/// What the command keeps: Docker's default set without what reaches the host.
+/// What the command keeps: Docker's default set, without the capabilities that reach the host.
 const KEPT: [Capability; 7] = [
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
@@ -26,7 +26,7 @@ struct Sets {
     no_new_privileges: bool,
 }
 
-/// No set has more than those. From the bounding set and the inheritable one, root gets back at execve(2) what it dropped.
+/// No set has more than these. At execve(2), root regains dropped capabilities from the bounding and the inheritable set.
 pub fn its_capabilities_are_few(sandbox: &Sandbox) -> Checked {
     let (pid, sets) = observe_sets(sandbox)?;
     let named = [
@@ -38,18 +38,18 @@ pub fn its_capabilities_are_few(sandbox: &Sandbox) -> Checked {
     ];
     let excess = |set: u64| set & !kept();
     let Some((name, set, diagnosis)) = named.into_iter().find(|(_, set, _)| excess(*set) != 0) else { return Ok(()) };
-    let seen = format!("{name} in /proc/{pid}/status is {set:016x}: it has {}", names(excess(set)));
-    Err(failure(diagnosis, seen, format!("no more than {:016x}: {}", kept(), names(kept()))))
+    let seen = format!("{name} in /proc/{pid}/status is {set:016x}, which includes {}", names(excess(set)));
+    Err(failure(diagnosis, seen, format!("at most {:016x}: {}", kept(), names(kept()))))
 }
 
 pub fn it_keeps_what_root_needs(sandbox: &Sandbox) -> Checked {
     let ours = mask_of(::caps::read(None, CapSet::Bounding)?);
     let (pid, sets) = observe_sets(sandbox)?;
     for (name, set) in [("CapBnd", sets.bounding), ("CapPrm", sets.permitted), ("CapEff", sets.effective)] {
-        // What this machine doesn't give, nobody can keep.
+        // A program can't keep what this machine doesn't grant.
         let missing = kept() & ours & !set;
-        let seen = format!("{name} in /proc/{pid}/status is {set:016x}: it lacks {}", names(missing));
-        require!(missing == 0, CapabilitiesMissing, format!("all of {:016x}: {}", kept(), names(kept())), "{seen}");
+        let seen = format!("{name} in /proc/{pid}/status is {set:016x}, which lacks {}", names(missing));
+        require!(missing == 0, CapabilitiesMissing, format!("at least {:016x}: {}", kept(), names(kept())), "{seen}");
     }
     Ok(())
 }
@@ -81,7 +81,7 @@ fn observe_sets(sandbox: &Sandbox) -> Checked<(lab::procfs::Pid, Sets)> {
     Ok((evidence.command()?.pid(), sets))
 }
 
-/// Lets the program inherit everything that this process has, also what it would keep as another user.
+/// Lets the program inherit all capabilities of this process, even those that it would keep as another user.
 fn be_a_careless_caller() -> Result<()> {
     let permitted = ::caps::read(None, CapSet::Permitted).context("capget")?;
     ::caps::set(None, CapSet::Inheritable, &permitted).context("capset")?;
@@ -98,7 +98,7 @@ fn mask_of(capabilities: CapsHashSet) -> u64 {
     capabilities.iter().fold(0, |mask, it| mask | it.bitmask())
 }
 
-/// Returns the names of the first capabilities of a mask, and how many more there are.
+/// Names the first capabilities in a mask, and counts the others.
 fn names(mask: u64) -> String {
     const MOST: usize = 7;
     let mut bits: Vec<u8> = (0..64).filter(|bit| mask >> bit & 1 == 1).collect();

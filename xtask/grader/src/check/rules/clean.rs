@@ -1,4 +1,4 @@
-//! Exercise `clean`: nothing of the host's environment and none of its open files.
+//! Exercise `clean`: nothing from the host's environment, and none of its open files.
 
 use std::fs::File;
 use std::io;
@@ -8,10 +8,10 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::*;
 
-/// The variables that may be the host's.
+/// The variables that may come from the host.
 const ALLOWED: [&str; 2] = ["PATH", "TERM"];
 
-/// Returns the environment of a process, and whether a variable in it is one that `run` was started with.
+/// Returns the environment of a process, and the number of variables in it that come from the host.
 fn environment(evidence: &Evidence, process: &Process) -> Result<(Vec<(String, String)>, usize)> {
     let bytes = match &evidence.observation {
         Some(observation) => {
@@ -27,7 +27,7 @@ fn environment(evidence: &Evidence, process: &Process) -> Result<(Vec<(String, S
         evidence.variables.iter().any(|(_, given)| given == value)
             || hosts.iter().any(|(its, given)| its == name && given == value)
     };
-    // Without their names, which would only be listed in the program.
+    // The report doesn't name them, because a program would only remove the names in the list.
     let count = variables.iter().filter(is_hosts).count();
     Ok((variables, count))
 }
@@ -35,14 +35,14 @@ fn environment(evidence: &Evidence, process: &Process) -> Result<(Vec<(String, S
 pub fn the_environment_is_its_own(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let (variables, count) = environment(evidence, &command.process)?;
-    let seen = format!("in the command's environment: {count} variables of the host's");
-    require!(count == 0, EnvironmentLeaked, "PATH, TERM, and what you choose", "{seen}");
+    let seen = format!("the command's environment contains {count} of the host's variables");
+    require!(count == 0, EnvironmentLeaked, "only PATH, TERM, and variables that you choose", "{seen}");
     let path = variables.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
     let hosts = evidence.host.environment.iter().find(|(name, _)| *name == "PATH");
-    let (is_hosts, expected) = (hosts.is_some_and(|(_, value)| value == path), "a PATH with the rootfs's directories");
-    require!(!is_hosts, EnvironmentLeaked, expected, "the command's PATH is the host's, word for word");
+    let (is_hosts, expected) = (hosts.is_some_and(|(_, value)| value == path), "a PATH of directories in the rootfs");
+    require!(!is_hosts, EnvironmentLeaked, expected, "the command's PATH is identical to the host's");
     let has_bin = path.split(':').any(|directory| directory == "/bin");
-    require!(has_bin, NoPath, "a PATH with the rootfs's directories, /bin among them", "PATH is {path:?}");
+    require!(has_bin, NoPath, "a PATH of directories in the rootfs, including /bin", "PATH is {path:?}");
     Ok(())
 }
 
@@ -54,16 +54,16 @@ pub fn no_other_process_has_the_hosts_environment(evidence: &Evidence) -> Checke
         if count > 0 {
             let (inner, line) = (task.process.inner_pid(), task.process.line());
             let seen =
-                format!("/proc/{inner}/environ in there, of `{line}`, has {count} of the host's variables in it");
+                format!("in the container, /proc/{inner}/environ of `{line}` contains {count} of the host's variables");
             let diagnosis = if inner == 1 { Diagnosis::EnvironmentOfProcess1 } else { Diagnosis::EnvironmentOfAHelper };
-            return Err(failure(diagnosis, seen, "PATH, TERM, and what you choose"));
+            return Err(failure(diagnosis, seen, "only PATH, TERM, and variables that you choose"));
         }
     }
     Ok(())
 }
 
 pub fn its_descriptors_are_its_own(sandbox: &Sandbox) -> Checked {
-    // What a careless caller leaves open: at the first free number, and where a short loop doesn't come.
+    // What a careless caller leaves open: at the first free number, and at numbers that a short loop doesn't reach.
     let mut open: Vec<OwnedFd> = vec![File::open("/").context("open(\"/\")")?.into()];
     open.push(File::open("/etc/passwd").context("open(\"/etc/passwd\")")?.into());
     open.push(io::pipe().context("pipe")?.1.into());
@@ -77,25 +77,25 @@ pub fn its_descriptors_are_its_own(sandbox: &Sandbox) -> Checked {
         let pid = command.pid();
         let above = sandbox.host.numbers(pid, "fd")?.into_iter().filter(|fd| *fd > 2);
         let target = |fd| sandbox.host.link(pid, &format!("fd/{fd}")).unwrap_or_default();
-        let lines = above.map(|fd| format!("/proc/{pid}/fd/{fd} leads to {}", target(fd).display()));
+        let lines = above.map(|fd| format!("/proc/{pid}/fd/{fd} points to {}", target(fd).display()));
         Ok(lines.collect::<Vec<_>>())
     })?;
     evidence.command()?;
-    require!(open.is_empty(), DescriptorsLeaked, "0, 1 and 2, and no others", "{}", open.join(", "));
+    require!(open.is_empty(), DescriptorsLeaked, "only descriptors 0, 1 and 2", "{}", open.join(", "));
     no_other_process_has_a_file_of_the_hosts(&evidence)
 }
 
-/// Of another process in the container, only its descriptors count: its root and its program may be the host's.
+/// For other processes in the container, only descriptors count, because their root and program may be the host's.
 fn no_other_process_has_a_file_of_the_hosts(evidence: &Evidence) -> Checked {
     for task in &evidence.command()?.tasks {
         let Some(escape) = task.escapes.iter().find(|it| it.link.starts_with("fd/")) else { continue };
         let (path, to) = (format!("{}/{}", task.path(), escape.link), escape.to.display());
-        let seen = format!("{path}, of `{}`, leads to {to} on the host", task.process.line());
+        let seen = format!("{path} of `{}` points to {to} on the host", task.process.line());
         let diagnosis = match escape.kind {
             EscapeKind::File => Diagnosis::ForeignFileOpen,
             _ => Diagnosis::DescriptorsLeaked,
         };
-        return Err(failure(diagnosis, seen, "no process in the container has a file of the host's open"));
+        return Err(failure(diagnosis, seen, "no file of the host's open in the container"));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::*;
 /// The devices that a container may have: null, zero, full, random, urandom, tty, ptmx; and the terminals of its own devpts.
 const USUAL: [(u64, u64); 7] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)];
 const PTS: RangeInclusive<u64> = 136..=143;
-/// How deep to look into /dev. On the host a disk is at the top, or one directory below, as for device mapper.
+/// How deep to search /dev. The host's disks are at the top or one directory below, as with device mapper.
 const DEPTH: u32 = 3;
 
 pub fn dev_null_swallows(sandbox: &Sandbox) -> Checked {
@@ -31,25 +31,25 @@ fn kind_and_number(file: &FileStat) -> (SFlag, (u64, u64)) {
 
 fn has_dev_null(sandbox: &Sandbox, command: &Observation) -> Checked {
     let pid = command.pid();
-    let expected = "a character device, number 1:3, that can be opened";
+    let expected = "character device 1:3, which can be opened";
     let refused = |errno: Errno| fail!(NoDevNull, expected, "/proc/{pid}/root/dev/null: {errno}");
     let file = sandbox.host.open_inside(pid, "dev/null", OFlag::O_PATH).and_then(fstat).map_err(refused)?;
     let what = match kind_and_number(&file) {
         (SFlag::S_IFCHR, (1, 3)) => None,
         (SFlag::S_IFCHR, (major, minor)) => Some(format!("device {major}:{minor}")),
-        (SFlag::S_IFREG, _) => Some(format!("a file of {} bytes", file.st_size)),
-        _ => Some("no device".to_owned()),
+        (SFlag::S_IFREG, _) => Some(format!("a regular file of {} bytes", file.st_size)),
+        _ => Some("not a device".to_owned()),
     };
     let what = what.map(|it| fail!(DevNullIsAFile, expected, "/proc/{pid}/root/dev/null is {it}"));
     what.map_or(Ok(()), Err)?;
-    // On a file system that is mounted nodev it is there, and can't be opened.
+    // On a file system mounted nodev, the device exists but can't be opened.
     let null = sandbox.host.open_inside(pid, "dev/null", OFlag::O_RDWR).map_err(refused)?;
     write(&null, b"x").and_then(|_| read(&null, &mut [0; 8])).map(drop).map_err(refused)
 }
 
 fn has_no_device_of_the_hosts(sandbox: &Sandbox, command: &Observation) -> Checked {
     let pid = command.pid();
-    let expected = "null, zero, full, random, urandom, tty, and no other device of the host's";
+    let expected = "of the host's devices, only null, zero, full, random, urandom and tty";
     if let Some((inside, name)) = mount_of_hosts_dev(sandbox, command) {
         let seen = format!("/proc/{pid}/root{} is the host's {}", inside.display(), name.display());
         return Err(fail!(DevOfTheHost, expected, "{seen}"));
@@ -59,7 +59,7 @@ fn has_no_device_of_the_hosts(sandbox: &Sandbox, command: &Observation) -> Check
     while let Some((path, directory, depth)) = directories.pop() {
         for entry in Dir::from_fd(directory.try_clone()?)?.iter().filter_map(Result::ok) {
             let name = entry.file_name();
-            // It is told by its number, and not opened, because some devices do something then.
+            // Identify the device by its number, because opening some devices has side effects.
             let Ok(file) = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
             let path = format!("{path}/{}", name.to_string_lossy());
             let (kind, (major, minor)) = kind_and_number(&file);
@@ -79,9 +79,9 @@ fn has_no_device_of_the_hosts(sandbox: &Sandbox, command: &Observation) -> Check
     Ok(())
 }
 
-/// Returns a mount in the container that shows the host's /dev, a directory in it or one of its unusual devices, and which. Not
-/// /dev/mqueue: a file system of that kind belongs to the IPC namespace, whichever process mounts it, and a namespace of that
-/// kind isn't asked for.
+/// Returns a mount in the container that shows the host's /dev, a directory in it or one of its unusual devices, and that path
+/// on the host. Ignores /dev/mqueue: such a file system belongs to the IPC namespace, whichever process mounts it, and the
+/// exercise doesn't require an IPC namespace.
 fn mount_of_hosts_dev<'a>(sandbox: &Sandbox, command: &'a Observation) -> Option<(&'a Path, PathBuf)> {
     let mut hosts = sandbox.mounts_before();
     hosts.retain(|it| it.kind != "mqueue" && !it.point.starts_with(&sandbox.directory));
@@ -102,12 +102,12 @@ fn is_usual(device: &Path) -> bool {
 
 pub fn nothing_stays_in_dev(evidence: &Evidence) -> Checked {
     evidence.command()?;
-    is_unchanged(&evidence.host.directory, &evidence.changes, "afterwards")
+    is_unchanged(&evidence.host.directory, &evidence.changes, "after the run")
 }
 
 fn is_unchanged(directory: &Path, changes: &Changes, when: &str) -> Checked {
     let changed: Vec<_> = changes.in_rootfs(directory).filter(|it| it.starts_with("dev")).collect();
     let names: Vec<_> = changed.iter().map(|it| it.display().to_string()).collect();
-    require!(changed.is_empty(), DevLeft, "a directory as it was", "in ./rootfs {when}: {}", names.join(", "));
+    require!(changed.is_empty(), DevLeft, "./rootfs/dev unchanged", "changed in ./rootfs {when}: {}", names.join(", "));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 pub fn a_killed_run_leaves_nothing(sandbox: &Sandbox) -> Checked {
-    // The command may ignore SIGTERM: it isn't what ends by it.
+    // The command may ignore SIGTERM, because the signal is for `run`.
     let mut kills = [(Signal::SIGKILL, ""), (Signal::SIGTERM, ""), (Signal::SIGTERM, "trap '' TERM; ")];
     sandbox.draw.shuffle(&mut kills);
     for (signal, trap) in kills {
@@ -11,7 +11,7 @@ pub fn a_killed_run_leaves_nothing(sandbox: &Sandbox) -> Checked {
         for left in sandbox.guests()? {
             sandbox.signal(left.pid, Signal::SIGKILL)?;
         }
-        // A program that solves the exercise `stop` gives the command its time first.
+        // A program that solves the exercise `stop` first gives the command time to end.
         if trap.is_empty() || kill_run(sandbox, signal, trap, &STOP_SOON).is_err() {
             return Err(error);
         }
@@ -36,11 +36,11 @@ fn kill_run(sandbox: &Sandbox, signal: Signal, trap: &str, flags: &[&str]) -> Ch
     }
     let left = run.left_behind()?;
     let is_there = left.iter().any(|it| it.pid == program);
-    let seen = format!("after {signal}, `run` itself, process {program}, is still there");
-    require!(!is_there, TermIgnored, "it ends, and with it the container", "{seen}");
+    let seen = format!("after {signal}, `run` itself, process {program}, is still running");
+    require!(!is_there, TermIgnored, "the end of `run` and of the container", "{seen}");
     if let Some(orphan) = left.first() {
-        let seen = format!("after {signal} to `run`, {} is still there: {}", orphan.pid, orphan.line());
-        return Err(fail!(OrphansLeft, "no process", "{seen}"));
+        let seen = format!("after {signal} to `run`, process {} is still there: {}", orphan.pid, orphan.line());
+        return Err(fail!(OrphansLeft, "no process left", "{seen}"));
     }
     run.wait()?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Exercise `enter`: a second command in a container that runs already.
+//! Exercise `enter`: a second command in a running container.
 
 use lab::namespaces;
 use lab::procfs::FileId;
@@ -7,16 +7,16 @@ use super::run::require_status;
 use super::*;
 use crate::check::sandbox::cgroups::Controller;
 
-/// Starts `PROGRAM enter …` where the sandbox starts `PROGRAM run enter …`: leaves out the first word `run`.
+/// A wrapper that drops the first word `run`, so that `PROGRAM run enter …` becomes `PROGRAM enter …`.
 const WITHOUT_RUN: [&str; 4] = [
     "sh",
     "-c",
     r#"found=; for word; do shift; if [ "$found$word" = run ]; then found=1; else set -- "$@" "$word"; fi; done; exec "$@""#,
     "sh",
 ];
-/// A wrapper that makes the cgroup `$0`, moves itself in, and becomes the program.
+/// A wrapper that creates the cgroup `$0`, moves into it, and becomes the program.
 const IN_A_CGROUP: &str = r#"mkdir "$0" && echo 0 >"$0/cgroup.procs" && exec "$@""#;
-/// The second command, which waits for the status to end with.
+/// The second command, which reads the status to exit with.
 const SCRIPT: &str = "read status; exit $status";
 
 pub fn it_joins_all_namespaces(sandbox: &Sandbox) -> Checked {
@@ -26,8 +26,9 @@ pub fn it_joins_all_namespaces(sandbox: &Sandbox) -> Checked {
         let differs = |kind: &&str| id(there, kind) != id(here, kind);
         let missing: Vec<_> = namespaces::KINDS.into_iter().filter(differs).collect();
         if missing == ["pid"] && id(here, "pid_for_children") == id(there, "pid") {
-            let seen = format!("only a child of process {here} would be in the container's PID namespace");
-            return Err(fail!(EnteredWithoutFork, "the command is a child, born after setns", "{seen}"));
+            let seen =
+                format!("process {here} is outside the container's PID namespace; only its children would be inside");
+            return Err(fail!(EnteredWithoutFork, "the command in a child created after setns", "{seen}"));
         }
         let seen = format!("process {here} is not in these namespaces of process {there}: {}", missing.join(", "));
         require!(missing.is_empty(), NamespaceNotJoined, "all namespaces of the container", "{seen}");
@@ -39,16 +40,16 @@ pub fn its_root_is_the_containers(sandbox: &Sandbox) -> Checked {
     enter(sandbox, &[], &[], |first, second, given| {
         let pid = second.pid;
         let is_hosts = sandbox.host.id(pid, "root")? == sandbox.root;
-        let whose = if is_hosts { "the host's" } else { "another directory" };
-        let seen = format!("/proc/{pid}/root is {whose}, and not that of process {}", first.pid());
+        let whose = if is_hosts { "the host's `/`" } else { "another directory" };
+        let seen = format!("/proc/{pid}/root is {whose}, not the root of process {}", first.pid());
         let expected = "the container's `/`";
         require!(sandbox.host.id(pid, "root")? == first.root.0, RootNotEntered, expected, "{seen}");
         let second = Observation::of(sandbox, second.clone(), Early::default(), given)?;
-        let seen = format!("/proc/{pid}/cwd leads to {}, outside of its `/`", second.cwd.1.display());
+        let seen = format!("/proc/{pid}/cwd is {}, outside the command's `/`", second.cwd.1.display());
         require!(second.cwd_is_inside, ChrootWithoutChdir, "a directory in the container", "{seen}");
         let leak = second.tasks[0].escapes.first();
-        let seen = leak.map(|it| format!("/proc/{pid}/{} leads to {}", it.link, it.to.display())).unwrap_or_default();
-        require!(leak.is_none(), DescriptorsLeaked, "nothing open outside of its `/`", "{seen}");
+        let seen = leak.map(|it| format!("/proc/{pid}/{} points to {}", it.link, it.to.display())).unwrap_or_default();
+        require!(leak.is_none(), DescriptorsLeaked, "nothing open outside its `/`", "{seen}");
         Ok(())
     })
 }
@@ -58,22 +59,26 @@ pub fn its_environment_is_the_containers(sandbox: &Sandbox) -> Checked {
     enter(sandbox, &[], &[(&name, &value)], |first, second, _| {
         let read = |pid| Ok::<_, Error>(String::from_utf8_lossy(&sandbox.host.read(pid, "environ")?).into_owned());
         let (wanted, found) = (read(first.pid())?, read(second.pid)?);
-        // Not TERM, which is about the terminal.
+        // Except TERM, which describes the terminal.
         let variables = |text: &str| -> Vec<String> {
             text.split('\0').filter(|it| !it.is_empty() && !it.starts_with("TERM=")).map(str::to_owned).collect()
         };
         let (wanted, found) = (variables(&wanted), variables(&found));
         let foreign = found.iter().filter(|it| !wanted.contains(it)).count();
-        let seen = format!("/proc/{}/environ has {foreign} variables that process {} hasn't", second.pid, first.pid());
-        require!(foreign == 0, EnvironmentLeaked, "the container's environment, perhaps with TERM", "{seen}");
+        let seen = format!(
+            "/proc/{}/environ contains {foreign} variables that process {} doesn't have",
+            second.pid,
+            first.pid()
+        );
+        require!(foreign == 0, EnvironmentLeaked, "the container's environment, plus TERM at most", "{seen}");
         let is_path = |it: &&String| it.starts_with("PATH=");
-        let seen = format!("/proc/{}/environ has no PATH, and the container has one", second.pid);
+        let seen = format!("/proc/{}/environ has no PATH, although the container's has one", second.pid);
         require!(found.iter().find(is_path) == wanted.iter().find(is_path), NoPath, "the container's PATH", "{seen}");
         Ok(())
     })
 }
 
-/// Where a program may not move into another cgroup, this holds.
+/// Passes where a program may not move into another cgroup.
 pub fn it_joins_the_cgroup_if_it_may(sandbox: &Sandbox) -> Checked {
     let Ok(limits) = sandbox.cgroups.of(Controller::Pids) else { return Ok(()) };
     let directory = limits.point().join(sandbox.draw.word()).to_string_lossy().into_owned();
@@ -84,7 +89,7 @@ pub fn it_joins_the_cgroup_if_it_may(sandbox: &Sandbox) -> Checked {
             Ok(limits.path_in(&String::from_utf8_lossy(&table)).to_owned())
         };
         let (there, here) = (path(first.pid())?, path(second.pid)?);
-        let seen = format!("process {} is in the cgroup {here}, and process {} in {there}", second.pid, first.pid());
+        let seen = format!("process {} is in cgroup {here}, but process {} is in {there}", second.pid, first.pid());
         require!(here == there, CgroupNotJoined, "the container's cgroup", "{seen}");
         Ok(())
     })
@@ -94,7 +99,8 @@ pub fn its_status_is_passed_on(sandbox: &Sandbox) -> Checked {
     enter(sandbox, &[], &[], |_, _, _| Ok(()))
 }
 
-/// Enters a container that runs, which `wrapper` starts, observes its command and the second one while both wait, and requires the second one's status.
+/// Starts a container through `wrapper`, enters it, observes both commands while they wait, and requires the status of the
+/// second command.
 fn enter(
     sandbox: &Sandbox,
     wrapper: &[&str],
@@ -110,14 +116,14 @@ fn enter(
         let second = wait_for(sandbox, &mut run, &line).map_err(|error| match run.status() {
             Some(status) if status.code() == Some(2) => {
                 let seen = format!("`enter PID COMMAND` ended with status 2: {}", shorten(&run.stderr()));
-                fail!(EnterUnknown, "the second command", "{seen}")
+                fail!(EnterUnknown, "the second command running", "{seen}")
             }
             _ => error,
         })?;
         also(first, &second, &run.given)?;
         run.type_line(&told.to_string());
         run.end_input();
-        let status = run.poll(PATIENCE, |run| Ok(run.status()))?.context("the second command goes on")?;
+        let status = run.poll(PATIENCE, |run| Ok(run.status()))?.context("the second command did not end")?;
         require_status(status, told, "in the container, ", &run.stderr())
     })?;
     evidence.command().map(drop)

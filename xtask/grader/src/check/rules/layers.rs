@@ -15,11 +15,11 @@ const FLAG: &str = "--image";
 const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 
-/// The paths in an image, and what they should look like from inside.
+/// The paths in an image, and how they should look in the container.
 struct Image {
     /// A file that the rootfs has, and that 2.tar deletes.
     in_rootfs: String,
-    /// Files that must be there, each with its text and the layer that it is of.
+    /// Files that must exist, each with its text and its layer.
     present: Vec<(String, String, u8)>,
     /// A file that both layers have, and the text that 2.tar gives it.
     replaced: (String, String),
@@ -29,7 +29,7 @@ struct Image {
     hidden: Vec<String>,
     /// The whiteouts themselves.
     whiteouts: Vec<String>,
-    /// A file that is to be written by the command.
+    /// A file that the command must be able to create.
     written: String,
 }
 
@@ -109,7 +109,7 @@ fn pack(directory: &Path, number: u8, files: &[(String, String)], empty: &[Strin
 #[derive(Default)]
 struct Seen {
     is_overlay: bool,
-    /// Of each path of the image that is there, its text.
+    /// The image's paths that exist, each with its text.
     files: Vec<(String, String)>,
     is_read_only: bool,
     /// The directories that the overlays of the command's mount namespace were mounted with.
@@ -126,7 +126,7 @@ impl Seen {
     }
 }
 
-/// What a run with an image shows, and leaves.
+/// What a run with an image shows, and what it leaves behind.
 struct Outcome {
     evidence: Evidence,
     image: Image,
@@ -158,12 +158,12 @@ fn observe_image(sandbox: &Sandbox) -> Checked<Outcome> {
     evidence.command_with(FLAG)?;
     let mut changed = Vec::new();
     if let Some(path) = tree(&directory).symmetric_difference(&before).next() {
-        changed.push((Diagnosis::ImageChanged, format!("DIR has other files afterwards: {}", path.display())));
+        changed.push((Diagnosis::ImageChanged, format!("the files in DIR changed during the run: {}", path.display())));
     }
     let rootfs = sandbox.directory.join("rootfs");
     if let Some(path) = evidence.changes.files.first() {
         let diagnosis = if path.starts_with(&rootfs) { Diagnosis::RootfsChanged } else { Diagnosis::LayersLeft };
-        changed.push((diagnosis, format!("after the run, {} is changed", path.display())));
+        changed.push((diagnosis, format!("after the run, {} has changed", path.display())));
     }
     let left = seen.layers.iter().map(|layer| sandbox.directory.join(layer));
     let has_ours = |layer: &PathBuf| image.present.iter().any(|(path, ..)| layer.join(path).exists());
@@ -175,7 +175,7 @@ fn observe_image(sandbox: &Sandbox) -> Checked<Outcome> {
 
 /// Returns the text of a file in the command's `/`.
 fn read_inside(sandbox: &Sandbox, pid: Pid, path: &str) -> Option<String> {
-    // A whiteout that is shown is a device that can't be opened.
+    // A visible whiteout is a device that can't be opened.
     sandbox.host.open_inside(pid, path, OFlag::O_PATH | OFlag::O_NOFOLLOW).ok()?;
     let mut text = String::new();
     if let Ok(file) = sandbox.host.open_inside(pid, path, OFlag::O_RDONLY) {
@@ -212,19 +212,23 @@ pub fn its_root_is_the_image(sandbox: &Sandbox) -> Checked {
     let pid = evidence.command()?.pid();
     let has_any = image.present.iter().any(|(path, ..)| seen.text(path).is_some());
     let expected = "the files of both layers";
-    require!(has_any, NoLayers, expected, "in /proc/{pid}/root there is no file of the image");
+    require!(has_any, NoLayers, expected, "/proc/{pid}/root contains no file of the image");
     let missing = image.present.iter().find(|(path, text, _)| seen.text(path) != Some(text));
     if let Some((path, _, layer)) = missing {
-        return Err(fail!(LayerMissing, expected, "there is no /proc/{pid}/root/{path}, which is in {layer}.tar"));
+        return Err(fail!(
+            LayerMissing,
+            expected,
+            "/proc/{pid}/root/{path} is missing, although {layer}.tar contains it"
+        ));
     }
     let (path, text) = &image.replaced;
     let found = seen.text(path);
-    let seen_text = format!("1.tar and 2.tar have a file {path}, and /proc/{pid}/root/{path} is not the one of 2.tar");
-    require!(found == Some(text), LayersSwapped, "2.tar lies on 1.tar", "{seen_text}");
+    let seen_text = format!("1.tar and 2.tar contain {path}, and /proc/{pid}/root/{path} is not the file from 2.tar");
+    require!(found == Some(text), LayersSwapped, "2.tar on top of 1.tar", "{seen_text}");
     let expected = "an overlay, with ./rootfs as the lowest layer";
-    require!(seen.is_overlay, NotAnOverlay, expected, "/proc/{pid}/root is another file system");
-    let expected = "the command can write to its `/`";
-    require!(!seen.is_read_only, RootfsReadOnly, expected, "a file can't be created in /proc/{pid}/root");
+    require!(seen.is_overlay, NotAnOverlay, expected, "/proc/{pid}/root is not such an overlay");
+    let expected = "a writable `/`";
+    require!(!seen.is_read_only, RootfsReadOnly, expected, "creating a file in /proc/{pid}/root failed");
     Ok(())
 }
 
@@ -232,19 +236,19 @@ pub fn what_a_layer_deletes_is_gone(sandbox: &Sandbox) -> Checked {
     let Outcome { evidence, image, seen, changed } = observe_image(sandbox)?;
     let pid = evidence.command()?.pid();
     if let Some(path) = seen.first(&image.whiteouts) {
-        let seen = format!("there is a /proc/{pid}/root/{path}");
-        return Err(fail!(WhiteoutShown, "a whiteout deletes, and is not a file in the container", "{seen}"));
+        let seen = format!("/proc/{pid}/root/{path} exists");
+        return Err(fail!(WhiteoutShown, "no whiteouts among the container's files", "{seen}"));
     }
-    // A program that deletes it there has understood the whiteout.
+    // A program that deletes the file in ./rootfs has understood the whiteout.
     let is_kept = !changed.iter().any(|(diagnosis, _)| *diagnosis == Diagnosis::RootfsChanged);
     if let Some(path) = seen.first(&image.deleted).filter(|_| is_kept) {
-        let of = if *path == image.in_rootfs { "of ./rootfs" } else { "of 1.tar" };
-        let seen = format!("2.tar deletes {path} {of}, and there is a /proc/{pid}/root/{path}");
-        return Err(fail!(WhiteoutIgnored, "what is deleted is not there", "{seen}"));
+        let of = if *path == image.in_rootfs { "from ./rootfs" } else { "from 1.tar" };
+        let seen = format!("2.tar deletes {path} {of}, but /proc/{pid}/root/{path} exists");
+        return Err(fail!(WhiteoutIgnored, "no deleted files in the container", "{seen}"));
     }
     if let Some(path) = seen.first(&image.hidden) {
-        let seen = format!("2.tar has {OPAQUE} in a directory of {path}, and there is a /proc/{pid}/root/{path}");
-        return Err(fail!(OpaqueIgnored, "nothing of 1.tar in that directory or below", "{seen}"));
+        let seen = format!("2.tar has {OPAQUE} in a directory above {path}, but /proc/{pid}/root/{path} exists");
+        return Err(fail!(OpaqueIgnored, "nothing from 1.tar in or below that directory", "{seen}"));
     }
     Ok(())
 }
@@ -254,6 +258,6 @@ pub fn nothing_of_the_image_stays(sandbox: &Sandbox) -> Checked {
     super::proc::no_mount_is_left(&evidence)?;
     match changed.into_iter().next() {
         None => Ok(()),
-        Some((diagnosis, seen)) => Err(failure(diagnosis, seen, "as it was before the run")),
+        Some((diagnosis, seen)) => Err(failure(diagnosis, seen, "no changes and no layers left after the run")),
     }
 }

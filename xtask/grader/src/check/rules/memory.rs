@@ -1,4 +1,4 @@
-//! Exercise `memory`: a cgroup that limits the memory, and what the kernel does when it is used up.
+//! Exercise `memory`: a cgroup that limits memory, and what the kernel does when the limit is reached.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -7,13 +7,12 @@ use super::*;
 use crate::check::sandbox::cgroups::Controller;
 
 const FLAG: &str = "--memory";
-/// What the kernel kills with, as a shell reports it.
+/// The status of a command that the kernel has killed, as a shell reports it.
 const KILLED: i32 = 128 + Signal::SIGKILL as i32;
-/// A command that doubles a variable until it is that long.
+/// A command that doubles a variable until it is `$1` bytes long.
 const HOG: &str = "x=0123456789abcdef; while [ ${#x} -lt $1 ]; do x=$x$x; done; echo $0";
 
-/// Draws a number of bytes. It is enough for an interpreter, and it is whole pages, even those of 64 KiB, because version 1
-/// rounds to them.
+/// Draws a number of bytes that is enough for an interpreter, and a multiple of 64 KiB, because version 1 rounds to pages.
 fn limit(sandbox: &Sandbox) -> u64 {
     u64::from(768 + 2 * sandbox.draw.number(0, 127) + 1) << 16
 }
@@ -30,12 +29,12 @@ pub fn what_takes_more_is_killed(sandbox: &Sandbox) -> Checked {
     let mut run = sandbox.start(&invocation, &["sh", "-c", HOG, &word, &(3 * limit).to_string()])?;
     run.end_input();
     let status = run.wait()?;
-    let seen = format!("with `{FLAG} {limit}`, a command took {} bytes, and `run` ended with ", 3 * limit);
-    let expected = format!("the kernel kills the command, and `run` reports {KILLED}");
+    let seen = format!("with `{FLAG} {limit}`, a command asked for {} bytes, and `run` ended with ", 3 * limit);
+    let expected = format!("the command killed by the kernel, and status {KILLED}");
     let has_all = run.stdout().contains(&word);
     require!(!has_all, LimitTooHigh, expected, "{seen}{}", describe(status));
     if status.code() == Some(KILLED) {
-        return no_cgroup_is_left(&run.changes()?, "the kernel had killed the command");
+        return no_cgroup_is_left(&run.changes()?, "the kernel killed the command");
     }
     let said = shorten(&run.stderr());
     if status.signal() == Some(Signal::SIGKILL as i32) {

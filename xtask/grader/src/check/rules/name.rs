@@ -13,25 +13,25 @@ pub fn the_hostname_can_be_chosen(sandbox: &Sandbox) -> Checked {
         let evidence = observe_as(sandbox, &invocation)?;
         let name = &evidence.command_with(FLAG)?.name;
         super::uts::the_host_keeps_its_name(&evidence)?;
-        let seen = format!("with `{FLAG} {wanted}`, the hostname in it is {name:?}");
+        let seen = format!("with `{FLAG} {wanted}`, the container's hostname is {name:?}");
         require!(*name == wanted, FlagIgnored, format!("{wanted:?}"), "{seen}");
     }
     Ok(())
 }
 
-/// What sethostname(2) refuses is an error.
+/// A name that sethostname(2) refuses is an error.
 pub fn a_name_that_is_too_long_is_refused(sandbox: &Sandbox) -> Checked {
     let wanted = sandbox.draw.hostname(LONGEST + 1);
     let mut run =
         sandbox.start(&Invocation { flags: &[FLAG, &wanted], ..Default::default() }, &["sh", "-c", "exit 0"])?;
     run.end_input();
     let status = run.wait()?;
-    let seen = format!("a name of {} bytes was taken: `run` ended with {}", LONGEST + 1, describe(status));
-    require!(!status.success(), NameTooLong, "an error, and not status 0", "{seen}");
+    let seen = format!("with a name of {} bytes, `run` ended with {}", LONGEST + 1, describe(status));
+    require!(!status.success(), NameTooLong, "an error, and a status other than 0", "{seen}");
     Ok(())
 }
 
-/// A flag behind the command is the command's own.
+/// A flag after the command belongs to the command.
 pub fn flags_end_at_the_command(sandbox: &Sandbox) -> Checked {
     let [other, behind] = [(); 2].map(|()| sandbox.draw.word());
     for flags in [&[FLAG, &other][..], &[]] {
@@ -43,7 +43,7 @@ pub fn flags_end_at_the_command(sandbox: &Sandbox) -> Checked {
         let text = run.stdout();
         // A program may write more than the command does.
         let is_there = text.lines().any(|line| line == expected);
-        let seen = format!("the command has `{FLAG} {behind}` among its own words, and prints {}", shorten(&text));
+        let seen = format!("the command had `{FLAG} {behind}` among its own words, and printed {}", shorten(&text));
         require!(is_there, WordsLost, format!("{expected:?}"), "{seen}");
     }
     Ok(())

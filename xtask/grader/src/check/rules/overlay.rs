@@ -12,17 +12,17 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::*;
 
-/// Where a file is written: those of these directories that the rootfs has.
+/// Where a file is written, if the rootfs has the directory.
 const DIRECTORIES: [&str; 5] = ["", "tmp", "etc", "bin", "var"];
 
-/// What the sandbox did in the container, through the command's root, and found in another one.
+/// What the sandbox did in the container, through the command's root, and what it found in another container.
 #[derive(Default)]
 struct Tried {
-    /// What was refused, and the diagnosis.
+    /// The diagnosis, and what was refused.
     refused: Option<(Diagnosis, String)>,
-    /// What another container, at the same time, saw of it.
+    /// True if another container saw the file at the same time.
     seen_by_another: bool,
-    /// Why there was no other one.
+    /// Why no other container ran.
     other_is_missing: Option<String>,
     mounts: Vec<Mount>,
 }
@@ -43,21 +43,21 @@ pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
     })?;
     evidence.command()?;
     if let Some((diagnosis, seen)) = tried.refused {
-        return Err(failure(diagnosis, seen, "the container can write, delete and make everything in its `/`"));
+        return Err(failure(diagnosis, seen, "files that can be written, deleted and created in `/`"));
     }
     let changed: Vec<_> = evidence.changes.in_rootfs(&sandbox.directory).map(|it| it.display().to_string()).collect();
-    let seen = format!("after the run, these are changed in ./rootfs: {}", shorten(&changed.join(", ")));
-    require!(changed.is_empty(), RootfsChanged, "a rootfs as it was", "{seen}");
-    let seen = format!("while one container ran, another one found the file {name} that was written in it");
-    require!(!tried.seen_by_another, RootfsChanged, "an upper layer for each run", "{seen}");
+    let seen = format!("changed in ./rootfs after the run: {}", shorten(&changed.join(", ")));
+    require!(changed.is_empty(), RootfsChanged, "./rootfs unchanged", "{seen}");
+    let seen = format!("while one container ran, another found file {name}, which the first had written");
+    require!(!tried.seen_by_another, RootfsChanged, "a separate upper layer for each run", "{seen}");
     if let Some(why) = tried.other_is_missing {
         return Err(fail!(NeverRan, "a second container at the same time", "{why}"));
     }
     match look(sandbox, &name)? {
         Ok(false) => {}
         Ok(true) => {
-            let seen = format!("a file {name} was written in one run, and the next one found it");
-            return Err(fail!(RootfsChanged, "nothing of it", "{seen}"));
+            let seen = format!("one run wrote file {name}, and the next run found it");
+            return Err(fail!(RootfsChanged, "no trace of the first run", "{seen}"));
         }
         Err(why) => return Err(fail!(NeverRan, "a second run like the first", "{why}")),
     }
@@ -66,18 +66,18 @@ pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
     if let Some(left) = upper.into_iter().find(|it| it.exists()).or_else(temporary) {
         let _ = fs::remove_file(&left);
         let left = left.display();
-        let seen = format!("a file {name} was written in the container, and afterwards it is on the host: {left}");
-        return Err(fail!(UpperLeft, "nothing of it", "{seen}"));
+        let seen = format!("file {name}, which was written in the container, is still on the host: {left}");
+        return Err(fail!(UpperLeft, "no trace of the run", "{seen}"));
     }
-    // Other programs use the directories for temporary files as well, so only what an overlay was mounted with counts.
+    // Other programs also use the directories for temporary files, so only the overlay's own directories count.
     let is_new = |it: &PathBuf| evidence.changes.temporary.iter().any(|new| it.starts_with(new)) && it.exists();
     let mut layers = layers(&tried.mounts, "upperdir=").chain(layers(&tried.mounts, "workdir=")).map(Path::to_owned);
     let Some(left) = layers.find(is_new) else { return Ok(()) };
     let seen = format!("after the run, a directory of the overlay is still on the host: {}", left.display());
-    Err(fail!(UpperLeft, "nothing of it", "{seen}"))
+    Err(fail!(UpperLeft, "no trace of the run", "{seen}"))
 }
 
-/// Returns a file of that name in a directory or below.
+/// Finds a file by its name, in a directory or below.
 fn find(top: &Path, name: &str) -> Option<PathBuf> {
     let mut directories = vec![top.to_owned()];
     while let Some(directory) = directories.pop() {
@@ -91,7 +91,7 @@ fn find(top: &Path, name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Writes a file in several directories, deletes a file of the rootfs and a directory, and makes that again. Returns the first
+/// Writes a file in several directories, deletes a file of the rootfs, and deletes and recreates a directory. Returns the first
 /// refusal.
 fn write_and_delete(
     root: &OwnedFd,
@@ -120,18 +120,13 @@ fn write_and_delete(
         .and_then(|_| unlinkat(root, directory, UnlinkatFlags::RemoveDir))
         .and_then(|()| mkdirat(root, directory, Mode::from_bits_truncate(0o755)));
     if let Err(errno) = made {
-        return refused(
-            Diagnosis::DeletedFilesReturn,
-            "deleting the directory, and making it again:",
-            directory,
-            errno,
-        );
+        return refused(Diagnosis::DeletedFilesReturn, "deleting and recreating the directory", directory, errno);
     }
     let is_back = openat(root, file, OFlag::O_PATH, Mode::empty()).is_ok();
-    is_back.then(|| (Diagnosis::DeletedFilesReturn, format!("/{} was deleted, and is still there", file.display())))
+    is_back.then(|| (Diagnosis::DeletedFilesReturn, format!("/{} was deleted, but still exists", file.display())))
 }
 
-/// Returns a file of the rootfs, and another directory that has only files in it, and few.
+/// Returns a file of the rootfs, and a directory elsewhere that contains only a few files.
 fn victims(rootfs: &Path) -> Result<(PathBuf, PathBuf)> {
     const FEW: usize = 20;
     let (mut files, mut leaves) = (Vec::new(), Vec::new());
@@ -165,13 +160,13 @@ fn look(sandbox: &Sandbox, name: &str) -> Checked<Result<bool, String>> {
     })
 }
 
-/// Returns the directories of the overlays among these mounts, by the paths and the option that they were mounted with.
+/// Returns the paths that the overlays among these mounts were given with a mount option.
 fn layers<'a>(mounts: &'a [Mount], option: &'static str) -> impl Iterator<Item = &'a Path> {
     let overlays = mounts.iter().filter(|mount| mount.kind == "overlay");
     overlays.flat_map(|it| it.super_options.split(',')).filter_map(move |it| it.strip_prefix(option)).map(Path::new)
 }
 
-/// Tries to mount one on ./rootfs.
+/// Checks that the kernel mounts an overlay on ./rootfs.
 pub fn the_kernel_has_overlays(sandbox: &Sandbox) -> Checked {
     let scratch = sandbox.scratch()?;
     let [upper, work, merged] = ["upper", "work", "merged"].map(|name| scratch.path.join(name));
@@ -182,7 +177,7 @@ pub fn the_kernel_has_overlays(sandbox: &Sandbox) -> Checked {
     let try_it = |data: &str| {
         mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(OsStr::from_bytes(data.as_bytes())))
     };
-    let cure = "In a user namespace it takes Linux 5.11: use root, or a newer kernel.";
+    let cure = "In a user namespace this needs Linux 5.11: use root, or a newer kernel.";
     std::env::set_current_dir(&sandbox.directory).context("chdir")?;
     let result = try_it(&format!("{layers},userxattr")).or_else(|_| try_it(&layers));
     std::env::set_current_dir("/").context("chdir")?;

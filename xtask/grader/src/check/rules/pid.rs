@@ -9,11 +9,11 @@ pub fn it_has_a_pid_namespace(evidence: &Evidence) -> Checked {
         return Ok(());
     }
     if command.children_elsewhere {
-        let expected = "the command is a child that was born after unshare";
-        let seen = format!("/proc/{pid}/ns/pid is the host's, and /proc/{pid}/ns/pid_for_children is another");
+        let expected = "the command in a child created after unshare";
+        let seen = format!("/proc/{pid}/ns/pid is the host's, but /proc/{pid}/ns/pid_for_children is not");
         return Err(fail!(NoFork, expected, "{seen}"));
     }
-    let seen = format!("/proc/{pid}/ns/pid is the host's: its only number is {pid}");
+    let seen = format!("/proc/{pid}/ns/pid is the host's; the command's only PID is {pid}");
     Err(fail!(NoPidNamespace, "a PID namespace of its own", "{seen}"))
 }
 
@@ -26,7 +26,7 @@ pub fn it_has_a_mount_namespace(evidence: &Evidence) -> Checked {
         let stray = |it: &&Task| it.is_thread() && it.namespace(kind) == hosts;
         if let Some(thread) = command.tasks.iter().find(stray) {
             let seen = format!("{}/ns/{kind} is the host's", thread.path());
-            return Err(fail!(ThreadOutside, "every thread in the container in namespaces of its own", "{seen}"));
+            return Err(fail!(ThreadOutside, "every thread in the container's namespaces", "{seen}"));
         }
     }
     Ok(())
@@ -36,8 +36,14 @@ pub fn nothing_is_left_running(evidence: &Evidence) -> Checked {
     let lines =
         |all: &[Process]| all.iter().map(|it| format!("{} {} {}", it.pid, it.state, it.line())).collect::<Vec<_>>();
     let gone = lines(&evidence.changes.processes_gone);
-    require!(gone.is_empty(), KilledOnTheHost, "all of the host's processes", "no longer there: {}", gone.join("; "));
+    require!(
+        gone.is_empty(),
+        KilledOnTheHost,
+        "all of the host's processes alive",
+        "gone from the host: {}",
+        gone.join("; ")
+    );
     let lines = lines(&evidence.changes.processes_left);
-    require!(lines.is_empty(), ProcessesLeft, "no process", "still there: {}", shorten(&lines.join("; ")));
+    require!(lines.is_empty(), ProcessesLeft, "no process left", "still there: {}", shorten(&lines.join("; ")));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Exercise `publish`: a port of the host that leads into the container, and a route out. The sandbox is server and client.
+//! Exercise `publish`: a host port that leads into the container, and a route out. The sandbox is both server and client.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT: Duration = PATIENCE;
 /// How long a program may need to listen.
 const START: Duration = Duration::from_secs(1);
 
-/// The ports to publish, and an address that the host has besides 10.0.0.1 and 127.0.0.1.
+/// The ports to publish, and an address of the host other than 10.0.0.1 and 127.0.0.1.
 struct Network {
     host_port: u16,
     port: u16,
@@ -27,17 +27,20 @@ struct Network {
 impl Network {
     /// Gives the throwaway host its addresses. It has a network namespace to itself, so all ports are free.
     fn make(sandbox: &Sandbox) -> Checked<Network> {
-        // Of the networks that are reserved for measurements.
+        // From the networks reserved for benchmarks.
         let [a, b, c] = [2, 256, 254].map(|count| sandbox.draw.number(0, count - 1) as u8);
         let address = Ipv4Addr::new(198, 18 + a, b, 1 + c);
         for words in ["link set lo up".to_owned(), format!("address add {address}/32 dev lo")] {
             let output = Command::new("ip").args(words.split(' ')).stdin(Stdio::null()).output().context("ip(8)")?;
             let said = shorten(&String::from_utf8_lossy(&output.stderr));
             if !output.status.success() {
-                return Err(cannot_run(format!("`ip {words}` on the throwaway host: {said}"), "It is of iproute2."));
+                return Err(cannot_run(
+                    format!("`ip {words}` on the throwaway host: {said}"),
+                    "`ip` is part of iproute2.",
+                ));
             }
         }
-        // Below the ports that the kernel chooses, and apart.
+        // Below the ports that the kernel chooses, and in different ranges.
         let host_port = 10_000 + sandbox.draw.number(0, 9_999) as u16;
         Ok(Network { host_port, port: 2_000 + sandbox.draw.number(0, 6_999) as u16, address })
     }
@@ -81,21 +84,21 @@ struct Connection {
 enum Refusal {
     /// No process listens at that address, as the error says.
     NotPublished(Ipv4Addr, std::io::Error),
-    /// It was accepted, and did not arrive.
+    /// The connection was accepted, but didn't arrive.
     Elsewhere,
 }
 
 impl Refusal {
     /// Returns the failure of a first connection.
     fn failure(&self, network: &Network) -> Error {
-        let (flag, expected) = (network.flag(), "a connection to HOSTPORT reaches PORT in there");
+        let (flag, expected) = (network.flag(), "a connection to HOSTPORT that reaches PORT in the container");
         match self {
             Refusal::NotPublished(address, error) => {
-                let seen = format!("a connection to {address}, port {}: {error}", network.host_port);
+                let seen = format!("connecting to {address}:{} failed: {error}", network.host_port);
                 fail!(NotPublished, expected, "with `{FLAG} {flag}`, {seen}")
             }
             Refusal::Elsewhere => {
-                let seen = "a connection to the host was accepted, and did not arrive inside";
+                let seen = "a connection to the host was accepted, but didn't arrive in the container";
                 fail!(PublishedElsewhere, expected, "with `{FLAG} {flag}`, {seen}")
             }
         }
@@ -120,7 +123,7 @@ impl Connection {
         passes(&mut self.client, &mut self.server) && passes(&mut self.server, &mut self.client)
     }
 
-    /// True if the server sees the client's end, and the client can still read an answer.
+    /// True if the server sees that the client shut down its direction, and the client can still read an answer.
     fn ends_direction_by_direction(&mut self) -> bool {
         let ended = self.client.shutdown(Shutdown::Write).is_ok() && self.server.read(&mut [0]).is_ok_and(|it| it == 0);
         ended && passes(&mut self.server, &mut self.client)
@@ -145,7 +148,7 @@ fn passes(from: &mut TcpStream, to: &mut TcpStream) -> bool {
     from.write_all(&word).is_ok() && to.read_exact(&mut read).is_ok() && read == word
 }
 
-/// Runs the program with a published port, and tries that while the command waits.
+/// Runs the program with a published port, and tests the port while the command waits.
 fn with_port<T: Default>(
     sandbox: &Sandbox,
     network: &Network,
@@ -154,7 +157,7 @@ fn with_port<T: Default>(
     let flag = network.flag();
     let invocation = Invocation { flags: &[FLAG, &flag], ..Default::default() };
     let (evidence, result) = observe_more(sandbox, &invocation, |command| {
-        // In the host's own network there is nothing to publish, which is judged below.
+        // Without a network namespace there is nothing to publish, which fails below.
         if !command.new.contains(&"net") {
             return Ok(T::default());
         }
@@ -169,7 +172,7 @@ fn with_port<T: Default>(
 pub fn a_port_is_published(sandbox: &Sandbox) -> Checked {
     let network = Network::make(sandbox)?;
     let (_, ([first, second], is_open)) = with_port(sandbox, &network, |listener| {
-        // The first one is closed before the second one begins.
+        // The first connection is closed before the second begins.
         let try_it = |address| Ok::<_, Error>(Connection::open(&network, address, listener)?.err());
         let first = try_it(Ipv4Addr::LOCALHOST)?;
         Ok(([first, try_it(network.address)?], network.is_open()))
@@ -179,17 +182,19 @@ pub fn a_port_is_published(sandbox: &Sandbox) -> Checked {
         (None, None) => Ok(()),
         (Some(refusal), _) => Err(refusal.failure(&network)),
         (None, Some(Refusal::NotPublished(address, error))) if is_open => {
-            let seen = format!("with `{FLAG} {flag}`, a connection to {address}: {error}; to 127.0.0.1 there was one");
-            Err(fail!(PublishedLocally, "every address of the host", "{seen}"))
+            let seen = format!(
+                "with `{FLAG} {flag}`, connecting to {address} failed: {error}; connecting to 127.0.0.1 worked"
+            );
+            Err(fail!(PublishedLocally, "the port published at every address of the host", "{seen}"))
         }
         (None, Some(_)) => {
-            let seen = format!("with `{FLAG} {flag}`, one connection arrived inside, and the next one did not");
+            let seen = format!("with `{FLAG} {flag}`, one connection arrived in the container, but the next didn't");
             Err(fail!(OneAtATime, "any number of connections", "{seen}"))
         }
     }
 }
 
-/// Both directions of a connection pass, each until its own end, and several connections at a time.
+/// Both directions of a connection work, each until its own end, and several connections work at a time.
 pub fn connections_are_complete(sandbox: &Sandbox) -> Checked {
     let network = Network::make(sandbox)?;
     let (_, fault) = with_port(sandbox, &network, |listener| {
@@ -199,16 +204,16 @@ pub fn connections_are_complete(sandbox: &Sandbox) -> Checked {
             Err(refusal) => return Err(refusal.failure(&network)),
         };
         if !first.exchanges_words() {
-            return Ok(Some((Diagnosis::ConnectionCut, "a word or its answer did not arrive")));
+            return Ok(Some((Diagnosis::ConnectionCut, "a word or its answer didn't arrive")));
         }
         let second = open()?.ok();
         if !second.is_some_and(|mut it| it.exchanges_words()) {
-            return Ok(Some((Diagnosis::OneAtATime, "while one connection was open, another one did not work")));
+            return Ok(Some((Diagnosis::OneAtATime, "a second connection didn't work while the first was open")));
         }
-        let seen = "when the client had shut down its direction, the server did not see that, or could not answer";
+        let seen = "after the client shut down its direction, the server didn't see the end or couldn't answer";
         Ok((!first.ends_direction_by_direction()).then_some((Diagnosis::ConnectionCut, seen)))
     })?;
-    let expected = "words and ends pass, in both directions, and for several connections at a time";
+    let expected = "data and ends forwarded in both directions, for several connections at a time";
     fault.map_or(Ok(()), |(diagnosis, seen)| Err(failure(diagnosis, seen.to_owned(), expected)))
 }
 
@@ -216,11 +221,11 @@ pub fn connections_are_complete(sandbox: &Sandbox) -> Checked {
 pub fn the_port_is_closed_afterwards(sandbox: &Sandbox) -> Checked {
     let network = Network::make(sandbox)?;
     let (evidence, ()) = with_port(sandbox, &network, |_| Ok(()))?;
-    let expected = "no process listens at HOSTPORT";
+    let expected = "HOSTPORT closed";
     let lines: Vec<_> = evidence.changes.processes_left.iter().map(lab::procfs::Process::line).collect();
-    let still = format!("still runs: {}", shorten(&lines.join(", ")));
-    require!(!network.is_open(), PortLeft, expected, "when `run` had ended, a connection was accepted; {still}");
-    require!(lines.is_empty(), ProcessesLeft, "no process of the program", "{still}");
+    let still = format!("still running: {}", shorten(&lines.join(", ")));
+    require!(!network.is_open(), PortLeft, expected, "after `run` ended, a connection was accepted; {still}");
+    require!(lines.is_empty(), ProcessesLeft, "no process left", "{still}");
 
     let flag = network.flag();
     let invocation = Invocation { flags: &[FLAG, &flag], ..Default::default() };
@@ -234,9 +239,9 @@ pub fn the_port_is_closed_afterwards(sandbox: &Sandbox) -> Checked {
     run.wait()?;
     let left = run.left_behind()?;
     let lines: Vec<_> = left.iter().map(lab::procfs::Process::line).collect();
-    let still = format!("still runs: {}", shorten(&lines.join(", ")));
-    require!(!network.is_open(), PortLeft, expected, "when `run` had been killed, a connection was accepted; {still}");
-    require!(lines.is_empty(), ProcessesLeft, "no process of the program", "when `run` had been killed, {still}");
+    let still = format!("still running: {}", shorten(&lines.join(", ")));
+    require!(!network.is_open(), PortLeft, expected, "after `run` was killed, a connection was accepted; {still}");
+    require!(lines.is_empty(), ProcessesLeft, "no process left", "after `run` was killed, {still}");
     Ok(())
 }
 
@@ -254,8 +259,11 @@ pub fn it_reaches_the_outside(sandbox: &Sandbox) -> Checked {
     match refusal {
         None => Ok(()),
         Some(error) => {
-            let seen = format!("a connection from the container to {}, which is the host: {error}", network.address);
-            Err(fail!(NoRouteOut, "it is accepted", "{seen}"))
+            let seen = format!(
+                "connecting from the container to {}, an address of the host, failed: {error}",
+                network.address
+            );
+            Err(fail!(NoRouteOut, "a connection", "{seen}"))
         }
     }
 }

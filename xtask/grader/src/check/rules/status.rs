@@ -25,7 +25,7 @@ pub fn signals_are_reported(sandbox: &Sandbox) -> Checked {
         }
         sandbox.signal(command.pid, signal)?;
         let (status, expected) = (run.wait()?, 128 + signal as i32);
-        // Killing itself by the same signal is as good: the shell that waits makes the same number of it.
+        // `run` may also kill itself by the same signal, because a shell reports the same status for it.
         let is_right = status.code() == Some(expected) || status.signal() == Some(signal as i32);
         let how = describe(status);
         let expected = format!("status {expected}");
@@ -34,7 +34,7 @@ pub fn signals_are_reported(sandbox: &Sandbox) -> Checked {
     Ok(())
 }
 
-/// SIGSTOP is no end.
+/// A stopped command has not ended.
 pub fn a_stopped_command_has_not_ended(sandbox: &Sandbox) -> Checked {
     let time = sandbox.draw.long_time();
     let words = ["sleep", &time];
@@ -42,8 +42,8 @@ pub fn a_stopped_command_has_not_ended(sandbox: &Sandbox) -> Checked {
     let command = wait_for_command(sandbox, &mut run, &words)?;
     sandbox.signal(command.pid, Signal::SIGSTOP)?;
     let ended = run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
-    let seen = "SIGSTOP stopped the command, and `run` ended";
-    require!(!ended, StoppedIsNotEnded, "`run` waits until the command has ended", "{seen}");
+    let seen = "SIGSTOP stopped the command, but `run` ended";
+    require!(!ended, StoppedIsNotEnded, "`run` waiting until the command ends", "{seen}");
     sandbox.signal(command.pid, Signal::SIGCONT)?;
     sandbox.signal(command.pid, Signal::SIGKILL)?;
     run.wait()?;
@@ -53,9 +53,9 @@ pub fn a_stopped_command_has_not_ended(sandbox: &Sandbox) -> Checked {
 /// Signals 32 and 33, which glibc keeps for itself, and posix_spawn(3) leaves ignored.
 const OF_GLIBC: u64 = 0b11 << 31;
 
-/// The command is as sensitive to signals as `run` was when it started.
+/// The command starts with the same signals blocked and ignored as `run`.
 pub fn it_starts_with_the_signals_of_run(sandbox: &Sandbox) -> Checked {
-    // std gives SIGPIPE, which Rust ignores, back to what it starts.
+    // Rust ignores SIGPIPE, but std restores it for the processes that it starts.
     let status = String::from_utf8_lossy(&sandbox.machine.read(None, "status")?).into_owned();
     let given = signal_mask(&status, "SigIgn").unwrap_or_default() & !(1 << (Signal::SIGPIPE as u32 - 1)) | OF_GLIBC;
     let time = sandbox.draw.long_time();
@@ -68,9 +68,9 @@ pub fn it_starts_with_the_signals_of_run(sandbox: &Sandbox) -> Checked {
     run.wait()?;
     let pid = process.pid;
     let names = names_of(blocked);
-    require!(blocked == 0, SignalsBlocked, "no signal is blocked", "in /proc/{pid}/status, SigBlk has {names}");
+    require!(blocked == 0, SignalsBlocked, "no signals blocked", "SigBlk in /proc/{pid}/status contains {names}");
     let names = names_of(ignored);
-    require!(ignored == 0, SignalsIgnored, "no signal is ignored", "in /proc/{pid}/status, SigIgn has {names}");
+    require!(ignored == 0, SignalsIgnored, "no signals ignored", "SigIgn in /proc/{pid}/status contains {names}");
     Ok(())
 }
 
@@ -94,10 +94,10 @@ pub fn not_found_is_127(sandbox: &Sandbox) -> Checked {
         require!(status.code() == Some(expected), NotFoundStatus, format!("status {expected}"), "{seen}");
         Ok(())
     };
-    check(&format!("/{nowhere}/{name}"), 127, "which is nowhere")?;
-    check(&nowhere, 127, "which is nowhere")?;
-    check(&outside.display().to_string(), 127, "which is on the host, and not in ./rootfs")?;
+    check(&format!("/{nowhere}/{name}"), 127, "which doesn't exist")?;
+    check(&nowhere, 127, "which doesn't exist")?;
+    check(&outside.display().to_string(), 127, "which is on the host but not in ./rootfs")?;
     check(sandbox.draw.pick(&["/etc", "/bin", "/tmp"]), 126, "which is a directory")?;
-    let what = "which is in ./rootfs, without the permission to be executed";
+    let what = "which is in ./rootfs but isn't executable";
     sandbox.with_marker(|name| check(&format!("/{name}"), 126, what))?
 }

@@ -1,4 +1,4 @@
-//! Exercise `stop`: SIGTERM to `run` reaches the command, and what doesn't end by that is killed.
+//! Exercise `stop`: SIGTERM to `run` reaches the command, and whatever doesn't end is killed.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -8,18 +8,18 @@ use super::run::require_status;
 use super::*;
 
 const FLAG: &str = "--stop-timeout";
-/// How much sooner than asked the end may be seen, and how much later.
+/// How much earlier or later than requested the end may come.
 const SOONER: Duration = Duration::from_millis(200);
 const LATER: Duration = Duration::from_millis(2500);
 /// How long a shell may block signals at most.
 const UNBLOCKED: Duration = Duration::from_millis(500);
 
-/// SIGTERM reaches the command, and nothing else: what the command does then is its own decision.
+/// SIGTERM reaches the command and nothing else. The command decides what to do.
 pub fn the_command_receives_term(sandbox: &Sandbox) -> Checked {
     let told = sandbox.draw.status();
     let [orphan, handler] =
         [sandbox.draw.number(1000, 4999), sandbox.draw.number(5000, 8999)].map(|seconds| seconds.to_string());
-    // It outlives the shell that started it, so that nothing but a signal to all processes ends it.
+    // It outlives the shell that started it, so only a signal to all processes ends it.
     let leave_behind = format!(r#"sh -c "kill -9 \$PPID; exec sleep {orphan}"; :"#);
     let script = r#"trap 'sleep $2; over=1' TERM; sh -c "$1"; until [ "$over" ]; do sleep 0.02; done; exit $3"#;
     let line = ["sh", "-c", script, "sh", &leave_behind, &handler, &told.to_string()];
@@ -33,52 +33,62 @@ pub fn the_command_receives_term(sandbox: &Sandbox) -> Checked {
     // A shell blocks signals itself, for a moment, when it starts a process.
     if !run.wait_until(UNBLOCKED, |_| Ok(blocking().is_none()))? {
         let set = blocking().unwrap_or("SigBlk");
-        let seen = format!("in /proc/{}/status, {set} contains SIGTERM", command.pid);
-        return Err(fail!(TermBlocked, "the command starts with no signal blocked or ignored", "{seen}"));
+        let seen = format!("{set} in /proc/{}/status contains SIGTERM", command.pid);
+        return Err(fail!(TermBlocked, "no signal blocked or ignored when the command starts", "{seen}"));
     }
     sandbox.signal(run.pid()?, Signal::SIGTERM)?;
     let handler_line = ["sleep", &handler];
     let find = |line: &[&str]| Ok::<_, Error>(sandbox.guests()?.into_iter().find(|it| it.has_line(line)));
-    let expected = "the command receives SIGTERM, and `run` waits for it to end";
-    let Some(handler) =
-        run.poll(PATIENCE, |run| Ok(if run.status().is_some() { None } else { find(&handler_line)? }))?
-    else {
-        return Err(why_it_was_not_told(sandbox, &mut run, &command, expected));
+    let expected = "SIGTERM passed to the command, and `run` waiting for it to end";
+    let mut first_has_ended = false;
+    let handler = run.poll(PATIENCE, |run| {
+        if run.status().is_some() {
+            return Ok(None);
+        }
+        // While `run` still waits for it.
+        first_has_ended |= sandbox.guests()?.iter().all(|it| it.inner_pid() != 1 || it.is_ending);
+        find(&handler_line)
+    })?;
+    let Some(handler) = handler else {
+        return Err(match first_has_ended {
+            true => fail!(Process1Ended, expected, "after SIGTERM, process 1 ended first, and then `run`"),
+            false => why_it_was_not_told(sandbox, &mut run, &command, expected),
+        });
     };
     let is_over = run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
     if is_over {
         let how = describe(run.wait()?);
-        let seen = format!("the command was handling SIGTERM, and `run` ended with {how} meanwhile");
-        return Err(fail!(StoppedTooSoon, "the command has the time to end by itself", "{seen}"));
+        let seen = format!("`run` ended with {how} while the command was still handling SIGTERM");
+        return Err(fail!(StoppedTooSoon, "time for the command to end by itself", "{seen}"));
     }
     let seen = "SIGTERM also reached a process that the command had started";
-    require!(find(&orphan_line)?.is_some(), TermToAll, "only the command receives SIGTERM", "{seen}");
+    require!(find(&orphan_line)?.is_some(), TermToAll, "SIGTERM for the command only", "{seen}");
     sandbox.signal(handler.pid, Signal::SIGKILL)?;
     let is_again = |it: &Process| it.pid != handler.pid && it.state != 'Z';
     let again = |run: &mut Run<'_>| {
         let is_over = run.status().is_some();
         Ok(if is_over { Some(false) } else { find(&handler_line)?.filter(is_again).map(|_| true) })
     };
-    let seen = "the command had handled SIGTERM, and got it again";
+    let seen = "the command received SIGTERM again after handling it";
     require!(run.poll(PATIENCE, again)? != Some(true), TermRepeated, "SIGTERM once, as it was sent", "{seen}");
     require_status(run.wait()?, told, "after SIGTERM, ", &run.stderr())
 }
 
-/// A command that SIGTERM kills makes 143 of the status.
+/// If SIGTERM kills the command, the status is 143.
 pub fn an_end_by_term_is_143(sandbox: &Sandbox) -> Checked {
     let line = ["sleep", &sandbox.draw.number(1000, 8999).to_string()];
     let mut run = sandbox.start(&Invocation::default(), &line)?;
     let command = wait_for(sandbox, &mut run, &line)?;
     settle(&mut run)?;
     sandbox.signal(run.pid()?, Signal::SIGTERM)?;
-    let expected = "SIGTERM kills the command, and `run` ends with status 143";
+    let expected = "the command killed by SIGTERM, and status 143";
     let Some(status) = run.poll(PATIENCE, |run| Ok(run.status()))? else {
         return Err(why_it_was_not_told(sandbox, &mut run, &command, expected));
     };
     require_signal(status, Signal::SIGTERM, "SIGTERM killed the command")
 }
 
-/// What doesn't end in time is killed, with everything in the container.
+/// A command that doesn't end in time is killed, with everything in the container.
 pub fn then_everything_is_killed(sandbox: &Sandbox) -> Checked {
     let seconds = sandbox.draw.number(1, 2);
     let sleep = sandbox.draw.number(1000, 8999).to_string();
@@ -93,30 +103,26 @@ pub fn then_everything_is_killed(sandbox: &Sandbox) -> Checked {
     let status = run.poll(timeout + LATER, |run| Ok(run.status()))?;
     let (after, with) = (start.elapsed().as_secs_f32(), flags.join(" "));
     let Some(status) = status else {
-        let seen = format!("with `{with}`, {after:.1} s after SIGTERM `run` and process {} are still there", sleep.pid);
-        return Err(fail!(NeverKilled, "everything is killed, because the command ignores SIGTERM", "{seen}"));
+        let seen = format!("with `{with}`, `run` and process {} are still there {after:.1} s after SIGTERM", sleep.pid);
+        return Err(fail!(NeverKilled, "everything killed, because the command ignores SIGTERM", "{seen}"));
     };
     let seen = format!("with `{with}`, `run` ended {after:.1} s after SIGTERM, with {}", describe(status));
-    let expected = format!("the command has {seconds} s to end");
+    let expected = format!("{seconds} s for the command to end");
     require!(start.elapsed() + SOONER > timeout, StoppedTooSoon, expected, "{seen}");
     if let Some(left) = run.left_behind()?.first() {
         let seen = format!("{seen}; process {} is still there: {}", left.pid, left.line());
-        return Err(fail!(OrphansLeft, "no process is left", "{seen}"));
+        return Err(fail!(OrphansLeft, "no process left", "{seen}"));
     }
-    require_signal(status, Signal::SIGKILL, "SIGKILL ended the command")
+    require_signal(status, Signal::SIGKILL, "SIGKILL killed the command")
 }
 
-/// Says why the command didn't learn of SIGTERM: `run` died of it, or kept it, or process 1 never got it.
+/// Returns why SIGTERM didn't reach the command: `run` died of it or kept it, or process 1 never received it.
 fn why_it_was_not_told(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process, expected: &str) -> Error {
     if let Some(status) = run.status() {
         let lives = sandbox.host.process(command.pid).is_some_and(|it| !it.is_ending);
         let what = if lives { "the command still runs" } else { "the command has ended, too" };
-        let seen = format!("after SIGTERM `run` ended with {}; {what}", describe(status));
-        // A program that passes on a status has survived the signal itself.
-        return match status.code() {
-            Some(_) if !lives => fail!(Process1Ended, expected, "{seen}"),
-            _ => fail!(TermNotForwarded, expected, "{seen}"),
-        };
+        let seen = format!("after SIGTERM, `run` ended with {}; {what}", describe(status));
+        return fail!(TermNotForwarded, expected, "{seen}");
     }
     let Ok(program) = run.pid() else { return fail!(TermNotForwarded, expected, "`run` is gone") };
     let seconds = PATIENCE.as_secs();
@@ -126,7 +132,9 @@ fn why_it_was_not_told(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process, 
         return fail!(TermKept, expected, "{seen}");
     }
     let pid = command.pid;
-    let seen = format!("{seconds} s after SIGTERM to `run`, which took it, the command, process {pid}, hasn't got it");
+    let seen = format!(
+        "{seconds} s after SIGTERM to `run`, which accepted it, the command, process {pid}, hasn't received it"
+    );
     let first = sandbox.guests().unwrap_or_default().into_iter().find(|it| it.inner_pid() == 1);
     match first.filter(|it| !["SigCgt", "SigBlk"].iter().any(|set| has_term(sandbox, it.pid, set))) {
         Some(first) => {
@@ -137,7 +145,7 @@ fn why_it_was_not_told(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process, 
     }
 }
 
-/// Killing itself by the same signal is as good: the shell that waits makes the same number of it.
+/// `run` may also kill itself by the same signal, because a shell reports the same status for it.
 fn require_signal(status: ExitStatus, signal: Signal, what: &str) -> Checked {
     let expected = 128 + signal as i32;
     let is_right = status.code() == Some(expected) || status.signal() == Some(signal as i32);

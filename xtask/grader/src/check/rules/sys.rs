@@ -16,14 +16,14 @@ pub fn its_sys_is_its_own(sandbox: &Sandbox) -> Checked {
     let expected = "a sysfs that shows the command's network namespace";
     match view {
         Some(View::Foreign) => {
-            let seen = format!("/proc/{pid}/root{SYS} shows another namespace than /proc/{pid}/ns/net");
+            let seen = format!("/proc/{pid}/root{SYS} shows a namespace other than /proc/{pid}/ns/net");
             Err(fail!(ForeignSysfs, expected, "{seen}"))
         }
         Some(View::None { seen }) => {
             it_has_a_network_namespace(&evidence)?;
             Err(fail!(NoSysfs, expected, "{seen}"))
         }
-        // The host's own, of the host's namespace, which the command is in.
+        // The host's own sysfs shows the host's namespace, which the command is in.
         Some(View::Own) | None if it_has_a_network_namespace(&evidence).is_err() => {
             Err(fail!(ForeignSysfs, expected, "/proc/{pid}/ns/net is the host's, and /proc/{pid}/root{SYS} shows it"))
         }
@@ -37,12 +37,13 @@ pub fn its_sys_is_read_only(sandbox: &Sandbox) -> Checked {
     let pid = command.pid();
     let all: Vec<_> = command.own_mounts.iter().filter(|it| it.kind == "sysfs").collect();
     if let Some(writable) = all.iter().find(|it| !it.is_read_only()) {
-        let seen = format!("the sysfs at /proc/{pid}/root{} can be written to", writable.point.display());
-        return Err(fail!(SysWritable, "ro", "{seen}"));
+        let seen = format!("the sysfs at /proc/{pid}/root{} is writable", writable.point.display());
+        return Err(fail!(SysWritable, "a read-only sysfs", "{seen}"));
     }
     let lacks = |mount: &&&Mount| FLAGS.iter().any(|flag| !mount.options.split(',').any(|it| it == *flag));
     if let Some(mount) = all.iter().find(lacks) {
-        let seen = format!("the sysfs at /proc/{pid}/root{} has only {}", mount.point.display(), mount.options);
+        let seen =
+            format!("the sysfs at /proc/{pid}/root{} is mounted with only {}", mount.point.display(), mount.options);
         return Err(fail!(SysFlags, format!("ro,{}", FLAGS.join(",")), "{seen}"));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Each rule that judges evidence has a line here: what is otherwise than in a right container, and the diagnosis.
+//! Each rule that judges evidence has a line here: a change to a correct container, and the diagnosis.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
@@ -19,7 +19,7 @@ const HOSTS_ROOT: FileId = FileId::new(1, 2);
 const ROOTFS: FileId = FileId::new(1, 50);
 const KINDS: [&str; 6] = ["uts", "pid", "mnt", "net", "ipc", "user"];
 
-/// What is otherwise.
+/// What differs from a correct container.
 type Change = fn(&mut Evidence);
 
 const FAULTS: &[(&str, Change, Diagnosis)] = &[
@@ -125,7 +125,7 @@ fn each_check_has_a_rule_and_each_rule_a_check() {
     assert_eq!(rules.len(), RULES.len(), "two rules have the same name");
 }
 
-/// The evidence of a container as step 4 makes it, with a root that nobody climbs out of.
+/// Returns the evidence of a container as step 4 creates it, with a root that no process can climb out of.
 fn right() -> Evidence {
     let host = Baseline {
         root: HOSTS_ROOT,

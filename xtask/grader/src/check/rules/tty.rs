@@ -9,7 +9,7 @@ use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use super::run::require_status;
 use super::*;
 
-/// Makes the terminal `$0` the controlling one of a new session, in which the rest of the words run.
+/// Makes the terminal `$0` the controlling terminal of a new session, in which the remaining words run.
 const AT_TERMINAL: &str = r#"exec setsid --ctty --wait "$@" <"$0" >"$0" 2>&0"#;
 /// A caller without job control, such as any script. It stops itself when `run` has ended, so that it can be observed.
 const SCRIPT: &str = r#""$@"; set -- $?; kill -STOP $$; read word && exit $1; exit 255"#;
@@ -48,7 +48,7 @@ pub fn a_shell_has_the_terminal(sandbox: &Sandbox) -> Checked {
     Ok(())
 }
 
-/// After the shell the foreground is the caller's group, which can read from the terminal.
+/// After the shell ends, the caller's group is in the foreground and can read from the terminal.
 pub fn the_terminal_comes_back(sandbox: &Sandbox) -> Checked {
     for end in [End::ByItself, End::Killed] {
         let mut terminal = Terminal::open()?;
@@ -62,43 +62,43 @@ pub fn the_terminal_comes_back(sandbox: &Sandbox) -> Checked {
             End::Killed => sandbox.signal(shell.pid, Signal::SIGKILL)?,
         }
         let Some(caller) = stopped_caller(sandbox, &mut run, SCRIPT)? else {
-            let seen = format!("the shell {how}, and {} s later `run` had not ended", PATIENCE.as_secs());
-            return Err(fail!(TerminalLost, "`run` ends with the shell", "{seen}"));
+            let seen = format!("{} s after the shell {how}, `run` had not ended", PATIENCE.as_secs());
+            return Err(fail!(TerminalLost, "`run` ending when the shell ends", "{seen}"));
         };
         let group = require_group(sandbox, caller.pid)?;
         let expected = format!("process group {}, the caller's", group.own);
-        let seen = format!("the shell {how}, `run` ended, and the terminal's foreground is group {}", group.foreground);
+        let seen = format!("the shell {how}, `run` ended, and the terminal's foreground group is {}", group.foreground);
         require!(group.foreground == group.own, TerminalLost, expected, "{seen}");
         sandbox.signal(caller.pid, Signal::SIGCONT)?;
         terminal.type_line("a line");
         let status = run.wait()?;
-        let seen = "the caller read from the terminal, and got an error";
+        let seen = "the caller got an error when it read from the terminal";
         require!(status.code() != Some(255), TerminalLost, "the line that was typed", "{seen}");
-        require_status(status, expected_status, "at a terminal, ", "")?;
+        require_status(status, expected_status, "on a terminal, ", "")?;
     }
     Ok(())
 }
 
-/// A `run` in the background leaves the terminal to whoever has it.
+/// A `run` in the background doesn't take the terminal.
 pub fn it_takes_no_terminal_from_others(sandbox: &Sandbox) -> Checked {
     let mut terminal = Terminal::open()?;
     let told = sandbox.draw.status();
     let mut run = terminal.start(sandbox, SHELL, &["sh", "-c", "exit $0", &told.to_string()])?;
-    let expected = "the foreground is still the caller's group";
+    let expected = "the caller's group still in the foreground";
     let Some(caller) = stopped_caller(sandbox, &mut run, SHELL)? else {
         let stopped = sandbox.guests()?.into_iter().find(|it| it.state == 'T');
         let seen = match stopped {
-            Some(it) => format!("process {}, `{}`, is stopped, as SIGTTOU does in the background", it.pid, it.line()),
-            None => format!("{} s later `run` had not ended", PATIENCE.as_secs()),
+            Some(it) => format!("process {}, `{}`, is stopped, as by SIGTTOU in the background", it.pid, it.line()),
+            None => format!("`run` had not ended after {} s", PATIENCE.as_secs()),
         };
-        return Err(fail!(TerminalStolen, expected, "`run` was in the background: {seen}"));
+        return Err(fail!(TerminalStolen, expected, "with `run` in the background, {seen}"));
     };
     let group = require_group(sandbox, caller.pid)?;
-    let now = format!("then the foreground was group {}, and the caller's is {}", group.foreground, group.own);
-    require!(group.foreground == group.own, TerminalStolen, expected, "`run` ended in the background; {now}");
+    let now = format!("the foreground group was {}, but the caller's is {}", group.foreground, group.own);
+    require!(group.foreground == group.own, TerminalStolen, expected, "after `run` ended in the background, {now}");
     sandbox.signal(caller.pid, Signal::SIGCONT)?;
     terminal.type_line("a line");
-    require_status(run.wait()?, told, "at a terminal, in the background, ", "")
+    require_status(run.wait()?, told, "in the background of a terminal, ", "")
 }
 
 /// Starts an interactive shell in the container, and waits until it has the terminal. Returns it, and a status to end with.
@@ -112,9 +112,11 @@ fn start_shell<'a>(sandbox: &'a Sandbox, terminal: &Terminal) -> Checked<(Run<'a
     let group = require_group(sandbox, shell.pid)?;
     let seen = match group {
         Group { terminal: 0, .. } => format!("/proc/{}/stat names no controlling terminal", shell.pid),
-        Group { own, foreground, .. } => format!("the shell's group is {own}, and the foreground is {foreground}"),
+        Group { own, foreground, .. } => {
+            format!("the shell's group is {own}, but the foreground group is {foreground}")
+        }
     };
-    require!(is_there, NoTerminal, "the shell's group is the foreground of its terminal", "{seen}");
+    require!(is_there, NoTerminal, "the shell's group in the foreground of its terminal", "{seen}");
     Ok((run, shell, told))
 }
 
@@ -141,18 +143,18 @@ fn group_of(sandbox: &Sandbox, pid: Pid) -> Option<Group> {
 impl Terminal {
     fn open() -> Checked<Terminal> {
         if lab::process::on_path("setsid").is_none() {
-            return Err(cannot_run("there is no setsid(1)", "It is in util-linux: `sudo apt install util-linux`."));
+            return Err(cannot_run("setsid(1) is missing", "It is part of util-linux: `sudo apt install util-linux`."));
         }
         let open = || -> nix::Result<Terminal> {
             let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
             grantpt(&master)?;
             unlockpt(&master)?;
             let path = ptsname_r(&master)?;
-            // As the caller will: in a container it may be another's.
+            // Check the path as the caller will use it: in a container it may be another devpts's.
             nix::sys::stat::stat(path.as_str())?;
             Ok(Terminal { master, path })
         };
-        let cure = "A pseudoterminal takes /dev/ptmx, and a devpts at /dev/pts: pts(4).";
+        let cure = "A pseudoterminal needs /dev/ptmx and a devpts at /dev/pts: see pts(4).";
         open().map_err(|errno| cannot_run(format!("no pseudoterminal: {errno}"), cure))
     }
 
@@ -163,7 +165,7 @@ impl Terminal {
     }
 
     fn type_line(&mut self, line: &str) {
-        // It holds more than these few lines.
+        // The terminal's buffer holds more than these few lines.
         let _ = self.master.write_all(format!("{line}\n").as_bytes());
     }
 }

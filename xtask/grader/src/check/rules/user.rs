@@ -1,4 +1,4 @@
-//! Exercise `user`: the command is a user other than root, in that user's group and in no other.
+//! Exercise `user`: the command runs as a user other than root, and only in that user's group.
 
 use lab::procfs::Pid;
 use nix::unistd::{Gid, setgroups};
@@ -30,7 +30,7 @@ pub fn it_is_in_no_other_group(sandbox: &Sandbox) -> Checked {
     require_groups(sandbox, &format!("{uid}:{gid}"), gid)
 }
 
-/// Without a GID, it has the same number as the user.
+/// Without a GID, the group has the user's number.
 pub fn the_group_may_be_left_out(sandbox: &Sandbox) -> Checked {
     let (uid, _) = two_numbers(sandbox)?;
     require_groups(sandbox, &uid.to_string(), uid)
@@ -48,9 +48,9 @@ pub fn a_killed_run_still_leaves_nothing(sandbox: &Sandbox) -> Checked {
     let is_that_user = String::from_utf8_lossy(&status).lines().any(|it| it.starts_with(&format!("Uid:\t{uid}\t")));
     sandbox.signal(run.pid()?, Signal::SIGKILL)?;
     if let Some(left) = run.left_behind()?.first() {
-        let seen = format!("after SIGKILL to `run`, {} is still there: {}", left.pid, left.line());
-        require!(!is_that_user, DeathSignalCleared, "no process", "{seen}; process 1 is user {uid}");
-        return Err(fail!(OrphansLeft, "no process", "{seen}"));
+        let seen = format!("after SIGKILL to `run`, process {} is still there: {}", left.pid, left.line());
+        require!(!is_that_user, DeathSignalCleared, "no process left", "{seen}; process 1 is user {uid}");
+        return Err(fail!(OrphansLeft, "no process left", "{seen}"));
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ fn observe_ids(sandbox: &Sandbox, flags: &[&str]) -> Checked<(Pid, Ids)> {
     Ok((pid, Ids { users: numbers("Uid:"), groups: numbers("Gid:"), others: numbers("Groups:") }))
 }
 
-/// Draws a UID and another GID, if other users than root exist in this user namespace.
+/// Draws a UID and a different GID, if this user namespace has users other than root.
 fn two_numbers(sandbox: &Sandbox) -> Checked<(u32, u32)> {
     let (uid, gid) = (sandbox.draw.number(1000, 29999), sandbox.draw.number(30_000, 59999));
     let has = |map: &str, id: u32| -> Result<bool> {
@@ -91,8 +91,8 @@ fn two_numbers(sandbox: &Sandbox) -> Checked<(u32, u32)> {
     if has("uid_map", uid)? && has("gid_map", gid)? {
         return Ok((uid, gid));
     }
-    let why = "in this throwaway host's user namespace there is no user but root";
-    Err(cannot_run(why, "As root, `cargo xtask check user --privilege root` has all users."))
+    let why = "this throwaway host's user namespace has no user except root";
+    Err(cannot_run(why, "Run `cargo xtask check user --privilege root` as root."))
 }
 
 /// True if a line of a uid_map, `INSIDE OUTSIDE COUNT`, maps that number.

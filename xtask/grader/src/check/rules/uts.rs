@@ -10,9 +10,9 @@ pub fn it_has_a_uts_namespace(evidence: &Evidence) -> Checked {
         return Ok(());
     }
     if let Some(renamed) = &evidence.changes.renamed {
-        return Err(fail!(RenamedHost, expected, "{seen}, and the throwaway host is called {renamed:?}"));
+        return Err(fail!(RenamedHost, expected, "{seen}; the throwaway host was renamed to {renamed:?}"));
     }
-    require!(!command.new.is_empty(), IsolatedNothing, expected, "{seen}, and so are all the others");
+    require!(!command.new.is_empty(), IsolatedNothing, expected, "{seen}, and so are all other namespaces");
     Err(fail!(NoUtsNamespace, expected, "{seen}"))
 }
 
@@ -21,10 +21,10 @@ pub fn it_is_called_mini_docker(evidence: &Evidence) -> Checked {
     let wanted = evidence.hostname.as_deref().unwrap_or("mini-docker");
     let (name, expected) = (&command.name, format!("{wanted:?}"));
     let is_first_letter = name != wanted && name.len() == 1 && wanted.starts_with(name.as_str());
-    require!(!is_first_letter, BytesNotStr, expected, "the hostname in it is {name:?}");
-    require!(name == wanted, NotNamed, expected, "the hostname in it is {name:?}");
+    require!(!is_first_letter, BytesNotStr, expected, "the container's hostname is {name:?}");
+    require!(name == wanted, NotNamed, expected, "the container's hostname is {name:?}");
     if let Some(early) = command.early.name.as_ref().filter(|it| *it != wanted) {
-        let seen = format!("when the command started, the hostname was {early:?}; it was set only later");
+        let seen = format!("the hostname was {early:?} when the command started, and changed later");
         return Err(fail!(Late, format!("{wanted:?} before the command starts"), "{seen}"));
     }
     Ok(())
@@ -32,6 +32,6 @@ pub fn it_is_called_mini_docker(evidence: &Evidence) -> Checked {
 
 pub fn the_host_keeps_its_name(evidence: &Evidence) -> Checked {
     let Some(name) = &evidence.changes.renamed else { return Ok(()) };
-    let seen = format!("the throwaway host is, or was for a moment, called {name:?}");
-    Err(fail!(RenamedHost, format!("{:?}, at all times", lab::host::HOSTNAME), "{seen}"))
+    let seen = format!("the throwaway host was renamed to {name:?}, at least for a moment");
+    Err(fail!(RenamedHost, format!("{:?} at all times", lab::host::HOSTNAME), "{seen}"))
 }

@@ -19,7 +19,7 @@ pub fn it_has_a_network_namespace(evidence: &Evidence) -> Checked {
     Ok(())
 }
 
-/// 127.0.0.1 answers in there.
+/// 127.0.0.1 answers in the container.
 pub fn it_has_a_loopback(sandbox: &Sandbox) -> Checked {
     let (evidence, refusal) = observe_more(sandbox, &Invocation::default(), |command| {
         let connected = sandbox.inside(command.pid(), "ns/net", || {
@@ -31,7 +31,9 @@ pub fn it_has_a_loopback(sandbox: &Sandbox) -> Checked {
     it_has_a_network_namespace(&evidence)?;
     match refusal {
         None => Ok(()),
-        Some(error) => Err(fail!(NoLoopback, "it is taken", "a connection to 127.0.0.1 in there: {error}")),
+        Some(error) => {
+            Err(fail!(NoLoopback, "a connection", "connecting to 127.0.0.1 in the container failed: {error}"))
+        }
     }
 }
 
@@ -42,7 +44,7 @@ pub fn it_reaches_the_host(sandbox: &Sandbox) -> Checked {
     let (evidence, observed) = observe_more(sandbox, &Invocation::default(), |command| {
         let pid = command.pid();
         let observed = (connect(sandbox, pid)?, interfaces(sandbox, pid)?, interfaces(sandbox, 1)?);
-        // Not that it is reachable: both have the same address.
+        // Don't check that it is reachable, because both have the same address.
         let another = in_another_container(sandbox, |command| Ok(interfaces(sandbox, command.pid)?))?;
         Ok(Some((observed, another)))
     })?;
@@ -51,10 +53,10 @@ pub fn it_reaches_the_host(sandbox: &Sandbox) -> Checked {
     let Some(((connection, all, on_host), another)) = observed else { return Ok(()) };
     let added = |names: &[String]| names.iter().filter(|name| !usual.contains(name)).cloned().collect::<Vec<_>>();
     let inside = added(&all);
-    require!(!inside.is_empty(), NoLink, "one end of a veth pair", "in /proc/{pid}/net/dev: {}", all.join(", "));
+    require!(!inside.is_empty(), NoLink, "one end of a veth pair", "/proc/{pid}/net/dev lists only {}", all.join(", "));
     let has_one_outside = inside.len() == 1 || !added(&on_host).is_empty();
-    let seen = format!("in /proc/{pid}/net/dev: {}; on the host, none is new", inside.join(", "));
-    require!(has_one_outside, BothEndsInside, "one of them on the host", "{seen}");
+    let seen = format!("/proc/{pid}/net/dev lists {}; the host has no new interface", inside.join(", "));
+    require!(has_one_outside, BothEndsInside, "one end of the pair on the host", "{seen}");
     let seen = match connection {
         Ok(from) if from.ip() == CONTAINER => return two_can_run(&evidence, another, &usual),
         Ok(from) => format!("a connection from {} to {HOST}", from.ip()),
@@ -63,18 +65,18 @@ pub fn it_reaches_the_host(sandbox: &Sandbox) -> Checked {
     Err(fail!(NotReachable, format!("a connection from {CONTAINER} to {HOST}"), "{seen}"))
 }
 
-/// While one container runs, another one can, and neither leaves its link on the host.
+/// A second container can run next to the first, and neither leaves its link on the host.
 fn two_can_run(evidence: &Evidence, another: Result<Vec<String>, String>, usual: &[String]) -> Checked {
-    let expected = "a second container, with a link of its own, while the first one runs";
+    let expected = "a second container with its own link while the first runs";
     match another {
-        Err(why) => return Err(fail!(LinkNameTaken, expected, "the second one: {why}")),
+        Err(why) => return Err(fail!(LinkNameTaken, expected, "the second container: {why}")),
         Ok(names) if names.iter().all(|name| usual.contains(name)) => {
-            return Err(fail!(LinkNameTaken, expected, "the second one has no link"));
+            return Err(fail!(LinkNameTaken, expected, "the second container has no link"));
         }
         Ok(_) => {}
     }
     let left = evidence.changes.interfaces_left.join(", ");
-    require!(left.is_empty(), LinkLeft, "the interfaces that were there before", "on the host there is still {left}");
+    require!(left.is_empty(), LinkLeft, "the host's interfaces unchanged", "the host still has {left}");
     Ok(())
 }
 
@@ -82,11 +84,11 @@ fn two_can_run(evidence: &Evidence, another: Result<Vec<String>, String>, usual:
 fn connect(sandbox: &Sandbox, pid: Pid) -> Result<Result<SocketAddr, String>> {
     let listener = match TcpListener::bind((HOST, 0)) {
         Ok(listener) => listener,
-        Err(error) => return Ok(Err(format!("on the host, nobody is {HOST}: {error}"))),
+        Err(error) => return Ok(Err(format!("the host doesn't have the address {HOST}: {error}"))),
     };
     let address = listener.local_addr()?;
     let connect = || TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).and_then(|it| it.local_addr());
-    Ok(sandbox.inside(pid, "ns/net", connect)?.map_err(|error| format!("a connection to {HOST}: {error}")))
+    Ok(sandbox.inside(pid, "ns/net", connect)?.map_err(|error| format!("connecting to {HOST} failed: {error}")))
 }
 
 /// Returns the interfaces that a process has: proc_pid_net(5), two lines of heading, then one for each.
@@ -96,15 +98,16 @@ fn interfaces(sandbox: &Sandbox, pid: Pid) -> Result<Vec<String>> {
     Ok(table.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect())
 }
 
-/// Tries to make a veth pair on this host.
+/// Checks that this host can create a veth pair.
 pub fn the_kernel_has_veth() -> Checked {
     let ip = |words: &str| Command::new("ip").args(words.split(' ')).stdin(Stdio::null()).output();
-    let output = ip("link add probe0 type veth peer name probe1")
-        .map_err(|error| cannot_run(format!("ip(8): {error}"), "It is of iproute2: `sudo apt install iproute2`."))?;
+    let output = ip("link add probe0 type veth peer name probe1").map_err(|error| {
+        cannot_run(format!("ip(8): {error}"), "It is part of iproute2: `sudo apt install iproute2`.")
+    })?;
     if !output.status.success() {
         let said = shorten(&String::from_utf8_lossy(&output.stderr));
-        let cure = "`sudo modprobe veth`, if its kernel has that.";
-        return Err(cannot_run(format!("this machine makes no veth pair: {said}"), cure));
+        let cure = "Run `sudo modprobe veth`, if the kernel has that module.";
+        return Err(cannot_run(format!("this machine can't create a veth pair: {said}"), cure));
     }
     let _ = ip("link delete probe0");
     Ok(())

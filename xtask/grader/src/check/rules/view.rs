@@ -18,7 +18,7 @@ pub enum View {
     None {
         seen: String,
     },
-    /// It shows another namespace than the command's.
+    /// It shows a namespace other than the command's.
     Foreign,
     Own,
 }
@@ -35,7 +35,7 @@ pub fn of(sandbox: &Sandbox, command: &Observation, point: &str, kind: &str, nam
     let mounts = command.own_mounts.iter().filter(|it| it.point == Path::new(point));
     if !mounts.clone().any(|it| it.kind == kind) {
         let kinds: Vec<_> = mounts.map(|it| it.kind.as_str()).collect();
-        let what = if kinds.is_empty() { "a directory, and no mount point".to_owned() } else { kinds.join(", ") };
+        let what = if kinds.is_empty() { "a directory, not a mount point".to_owned() } else { kinds.join(", ") };
         return Ok(View::None { seen: format!("{path} is {what}") });
     }
     let own = sandbox.inside(pid, namespace, || device_of(sandbox, kind))?.context(kind.to_owned())?;
@@ -45,20 +45,21 @@ pub fn of(sandbox: &Sandbox, command: &Observation, point: &str, kind: &str, nam
 /// Returns the verdict `cannot run here` if the kernel refuses such a file system of the sandbox's own namespaces.
 pub fn can_be_mounted(sandbox: &Sandbox, kind: &str) -> Checked {
     let cure = match kind {
-        "sysfs" => "In a user namespace the machine's /sys must not be covered in part: uncover it, or use root.",
+        "sysfs" => "In a user namespace, no part of the machine's /sys may be covered: uncover it, or use root.",
         _ => "Use a kernel that has this file system.",
     };
-    let refused = |error| cannot_run(format!("the kernel refuses a new namespace's own: {error:#}"), cure);
+    let refused =
+        |error| cannot_run(format!("the kernel refuses to mount {kind} for a new namespace: {error:#}"), cure);
     device_of(sandbox, kind).map(drop).map_err(refused)
 }
 
-/// The process 1 of the host.
+/// Process 1 of the host.
 const HOST: Pid = 1;
 
-/// Mounts a file system of that kind where nobody sees it, and returns its device number.
+/// Mounts a file system of that kind where no other process sees it, and returns its device number.
 fn device_of(sandbox: &Sandbox, kind: &str) -> Result<dev_t> {
     sandbox.inside(HOST, "ns/mnt", || {
-        // In a copy, which is gone when we leave it.
+        // In a copy, which disappears when we leave it.
         unshare(CloneFlags::CLONE_NEWNS).context("unshare(CLONE_NEWNS)")?;
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
             .context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;

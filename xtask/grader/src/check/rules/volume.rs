@@ -10,7 +10,7 @@ use nix::sys::statvfs::{FsFlags, Statvfs, fstatvfs, statvfs};
 
 use super::*;
 
-/// Where volumes are mounted: those of these directories that the rootfs has. All that xtask makes have all of them.
+/// Where volumes are mounted, if the rootfs has the directory. Every rootfs that xtask makes has all of them.
 const PLACES: [&str; 5] = ["/srv", "/mnt", "/opt", "/media", "/home"];
 
 /// What is observed of a volume.
@@ -20,11 +20,11 @@ struct Volume {
     place: &'static str,
     /// The file in HOST, as the container sees it.
     file: Option<FileId>,
-    /// True if a file that was made in HOST after the start is seen.
+    /// True if the container shows a file created in HOST after the start.
     shows_new_files: bool,
-    /// True if a file in what is mounted below HOST is seen.
+    /// True if the container shows a file in a mount below HOST.
     shows_mounts: bool,
-    /// It is in the right place, but in the host's `/`.
+    /// True if it is mounted at that path, but outside the command's `/`.
     is_outside: bool,
     /// Where it is in the command's `/`, if that isn't the right place.
     elsewhere: Option<PathBuf>,
@@ -37,19 +37,19 @@ struct Volume {
 pub fn a_volume_is_there(sandbox: &Sandbox) -> Checked {
     observe_volume(sandbox, "", false)?;
     let (evidence, volume) = observe_volume(sandbox, "", true)?;
-    let expected = "what is written there is written on the host";
+    let expected = "a writable volume";
     require!(!volume.is_read_only, FlagIgnored, expected, "without `:ro`, the volume is mounted read-only");
     super::proc::no_mount_is_left(&evidence)
 }
 
 pub fn a_volume_can_be_read_only(sandbox: &Sandbox) -> Checked {
     let (evidence, volume) = observe_volume(sandbox, ":ro", false)?;
-    let seen = "while the command ran, nobody could write to HOST on the host either";
-    require!(!volume.host_is_read_only, HostReadOnly, "only the container's mount is read-only", "{seen}");
-    require!(volume.is_read_only, VolumeWritable, "ro", "with `:ro`, {} is mounted rw", volume.place);
+    let seen = "HOST was read-only on the host, too, while the command ran";
+    require!(!volume.host_is_read_only, HostReadOnly, "only the container's mount read-only", "{seen}");
+    require!(volume.is_read_only, VolumeWritable, "mounted ro", "with `:ro`, {} is mounted rw", volume.place);
     if let Some(point) = &volume.writable_at {
-        let seen = format!("with `:ro`, HOST is mounted at {} as well, rw", point.display());
-        return Err(fail!(VolumeWritableElsewhere, "ro wherever it is", "{seen}"));
+        let seen = format!("with `:ro`, HOST is also mounted at {}, rw", point.display());
+        return Err(fail!(VolumeWritableElsewhere, "mounted ro everywhere", "{seen}"));
     }
     super::proc::no_mount_is_left(&evidence)?;
     a_volume_with_locked_flags_can_be_read_only(sandbox, volume.place)
@@ -58,7 +58,7 @@ pub fn a_volume_can_be_read_only(sandbox: &Sandbox) -> Checked {
 /// A directory of the machine's sysfs, whose mount has flags that a user namespace may not take off: mount_namespaces(7).
 const LOCKED: &str = "/sys/devices";
 
-/// A remount that forgets `nosuid` is EPERM in a user namespace.
+/// A remount that forgets `nosuid` fails with EPERM in a user namespace.
 fn a_volume_with_locked_flags_can_be_read_only(sandbox: &Sandbox, place: &str) -> Checked {
     if !Path::new(LOCKED).is_dir() {
         return Ok(());
@@ -71,11 +71,11 @@ fn a_volume_with_locked_flags_can_be_read_only(sandbox: &Sandbox, place: &str) -
             Ok(mount.map(|it| (it.is_read_only(), it.options.clone())))
         })?;
     evidence.command_with("-v")?;
-    let expected = format!("{LOCKED} of the host, read-only");
+    let expected = format!("the host's {LOCKED}, read-only");
     let Some((is_read_only, options)) = read_only else {
         return Err(fail!(VolumeMissing, expected, "nothing is mounted at {place}"));
     };
-    let seen = format!("with `-v {flag}`, the options of the mount are {options}");
+    let seen = format!("with `-v {flag}`, the mount's options are {options}");
     require!(is_read_only, VolumeWritable, expected, "{seen}");
     Ok(())
 }
@@ -86,7 +86,7 @@ fn observe_volume(sandbox: &Sandbox, option: &str, with_mount: bool) -> Checked<
     let places: Vec<_> =
         PLACES.into_iter().filter(|it| is_directory(&sandbox.directory.join("rootfs").join(&it[1..]))).collect();
     if places.is_empty() {
-        return Err(cannot_run("./rootfs has none of the usual directories", "Use another rootfs: `--source`."));
+        return Err(cannot_run("./rootfs has none of the usual directories", "Use another rootfs with `--source`."));
     }
     let place = sandbox.draw.pick(&places);
     let [name, later, below] = [(); 3].map(|()| sandbox.draw.word());
@@ -133,18 +133,20 @@ fn observe_volume(sandbox: &Sandbox, option: &str, with_mount: bool) -> Checked<
     }
     let path = format!("/proc/{}/root{place}/{name}", evidence.command_with("-v")?.pid());
     if volume.is_outside {
-        let seen = format!("there is no {path}; but HOST is mounted to {place} outside of the command's `/`");
-        return Err(fail!(VolumeOutside, format!("mounted to ./rootfs{place}"), "{seen}"));
+        let seen = format!("{path} doesn't exist; HOST is mounted at {place}, outside the command's `/`");
+        return Err(fail!(VolumeOutside, format!("mounted at ./rootfs{place}"), "{seen}"));
     }
     let seen = match (volume.file, &volume.elsewhere) {
-        (None, None) => format!("there is no {path}"),
-        (None, Some(at)) => format!("CONTAINER was {place}, and there is no {path}; but HOST is at {}", at.display()),
-        (Some(_), _) => format!("{path} is another file than the one in HOST"),
+        (None, None) => format!("{path} doesn't exist"),
+        (None, Some(at)) => {
+            format!("{path} doesn't exist; CONTAINER was {place}, but HOST is mounted at {}", at.display())
+        }
+        (Some(_), _) => format!("{path} is not the file in HOST"),
     };
-    require!(volume.file == Some(id_of(&witness)?), VolumeMissing, "the file that is in HOST", "{seen}");
-    let seen = format!("a file that was made in HOST while the command ran isn't in {place}");
-    require!(volume.shows_new_files, VolumeNotADirectory, "the directory itself, with what is made in it", "{seen}");
-    let seen = format!("HOST has a directory with something mounted on it, and in {place} that is empty");
-    require!(volume.shows_mounts, MountsBelowMissing, "what is mounted below HOST, too", "{seen}");
+    require!(volume.file == Some(id_of(&witness)?), VolumeMissing, "the file in HOST", "{seen}");
+    let seen = format!("a file created in HOST while the command ran isn't in {place}");
+    require!(volume.shows_new_files, VolumeNotADirectory, "the directory itself, including new files", "{seen}");
+    let seen = format!("a mount below HOST is an empty directory in {place}");
+    require!(volume.shows_mounts, MountsBelowMissing, "mounts below HOST included", "{seen}");
     Ok((evidence, volume))
 }

@@ -25,7 +25,7 @@ impl Capture {
         Ok(Capture { pipe, kept: Vec::new(), total: 0 })
     }
 
-    /// Reads what is there, but not for ever, because a program may write faster than this reads. Returns the total.
+    /// Reads what is available, within limits, because a program may write faster than this reads. Returns the total.
     pub fn read(&mut self) -> io::Result<u64> {
         let mut bytes = [0; 16 << 10];
         for _ in 0..16 {

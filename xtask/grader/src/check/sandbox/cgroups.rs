@@ -1,5 +1,5 @@
-//! The host's cgroups: in each hierarchy one that the sandbox makes, which is all that the host can see. What a program makes is
-//! below, so nothing stays on the machine.
+//! The host's cgroups. The sandbox creates one in each hierarchy, and the host sees nothing else. A program's cgroups are below
+//! it, so nothing stays on the machine.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
@@ -94,7 +94,7 @@ impl Cgroup {
         words(&read_from(&self.directory, Path::new("cgroup.controllers")).unwrap_or_default())
     }
 
-    /// In version 2: moves this process out, to a cgroup below, and gives the controllers to all that are below.
+    /// In version 2: moves this process to a cgroup below, and gives the controllers to all cgroups below.
     fn give_controllers(&self) -> Result<()> {
         for name in [START, SANDBOX] {
             mkdirat(&self.directory, name, DIRECTORY_MODE).with_context(|| format!("mkdir({name:?})"))?;
@@ -121,7 +121,7 @@ impl Cgroup {
         self.hierarchy.is_unified() && open_directory(&self.directory, SANDBOX).is_ok()
     }
 
-    /// Makes the cgroup again in which a program starts, as far as an earlier one has changed it.
+    /// Resets the cgroup in which a program starts, undoing what an earlier program has changed.
     fn reset_start(&self) -> Result<()> {
         match mkdirat(&self.directory, START, DIRECTORY_MODE) {
             Ok(()) | Err(Errno::EEXIST) => {}
@@ -139,9 +139,9 @@ impl Cgroup {
 #[derive(Debug)]
 pub struct Cgroups {
     own: Vec<Cgroup>,
-    /// The hierarchies in which this process may make none, and why.
+    /// The hierarchies in which this process may not create a cgroup, and why.
     refused: Vec<(Hierarchy, String)>,
-    /// True if root may not, either.
+    /// True if this process runs as root.
     of_root: bool,
     /// The `/proc/PID/cgroup` of each program when it starts.
     start: String,
@@ -152,7 +152,7 @@ impl Cgroups {
     /// being built. Where it may make none, the host shows the machine's, as `cargo xtask host` does. Root could change those,
     /// and those that ours cover, so they become read-only.
     pub fn make(of_root: bool) -> Result<Cgroups> {
-        // All processes of the machine wait while one is moved; for a short while, more cost nothing.
+        // Moving one process makes all others on the machine wait. Moving several in a short time costs no more.
         let (mut own, mut refused) = (Vec::new(), Vec::new());
         for site in own_sites() {
             match Cgroup::make(&site) {
@@ -202,7 +202,8 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Starts a program in the cgroup where it is alone. In version 1 that makes no difference, and it is where this process is.
+    /// Starts a program in the cgroup where it is alone. In version 1, where that makes no difference, it starts in this
+    /// process's cgroup.
     pub fn at_start<T>(&self, start: impl FnOnce() -> T) -> Result<T> {
         let Some(cgroup) = self.own.iter().find(|it| it.is_split()) else { return Ok(start()) };
         cgroup.reset_start()?;
@@ -212,7 +213,7 @@ impl Cgroups {
         Ok(started)
     }
 
-    /// True if this `/proc/PID/cgroup` has other cgroups than that of a program at its start.
+    /// True if this `/proc/PID/cgroup` names cgroups other than those that a program starts in.
     pub fn are_new(&self, table: &str) -> bool {
         !lines(table).eq(lines(&self.start))
     }
@@ -228,13 +229,13 @@ impl Cgroups {
         found
     }
 
-    /// Returns the cgroups that limit that resource, or that this machine can't tell.
+    /// Returns the cgroups that limit that resource, or the verdict that this machine can't tell.
     pub fn of(&self, controller: Controller) -> Checked<Limits<'_>> {
         let Some(cgroup) = self.own.iter().find(|it| it.has(controller)) else {
             let cure = match self.of_root {
                 true => "The cgroups of this machine must be writable here. In a container they usually aren't.",
                 false => {
-                    "This needs a cgroup that is yours. Be root, or put `systemd-run --user --scope -p Delegate=yes` before \
+                    "This needs a cgroup that you own: use root, or put `systemd-run --user --scope -p Delegate=yes` before \
                      the command."
                 }
             };
@@ -250,9 +251,9 @@ impl Cgroups {
         match refusal {
             Some((_, why)) => why.clone(),
             None if self.own.iter().any(|it| it.hierarchy.is_unified()) => {
-                format!("this process is in a cgroup without a {name} controller to give")
+                format!("this process's cgroup has no {name} controller to pass on")
             }
-            None => format!("this machine has mounted no cgroups with a {name} controller"),
+            None => format!("this machine mounts no cgroups with a {name} controller"),
         }
     }
 }
@@ -374,6 +375,6 @@ mod tests {
         assert_eq!(cgroups.why_none(Controller::Memory), "memory: EROFS");
         assert_eq!(cgroups.why_none(Controller::Pids), "unified: EACCES");
         let cgroups = Cgroups { refused: Vec::new(), ..cgroups };
-        assert_eq!(cgroups.why_none(Controller::Pids), "this machine has mounted no cgroups with a pids controller");
+        assert_eq!(cgroups.why_none(Controller::Pids), "this machine mounts no cgroups with a pids controller");
     }
 }

@@ -12,13 +12,13 @@ use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
 use crate::check::draw::Draw;
 
-/// What a terminal takes for the end of its input at the beginning of a line, Ctrl-D. Each ends one read(2) only.
+/// Ctrl-D, which a terminal treats as the end of input at the beginning of a line. Each ends only one read(2).
 const END: &[u8] = b"\x04\x04\x04\x04\x04\x04\x04\x04";
 
 /// Our end of the program's stdin.
 #[derive(Debug)]
 pub struct Input {
-    /// `None` when it has ended, except of a terminal, which must live on.
+    /// `None` once the input has ended. A terminal stays open.
     writer: Option<File>,
     is_terminal: bool,
 }
@@ -29,7 +29,7 @@ impl Input {
         let (writer, reader, is_terminal): (OwnedFd, OwnedFd, bool) = match draw.number(0, 2) {
             0 => io::pipe().map(|(reader, writer)| (writer.into(), reader.into(), false)).context("pipe")?,
             1 => UnixStream::pair().map(|(ours, theirs)| (ours.into(), theirs.into(), false)).context("socketpair")?,
-            // A container may have no terminals to give.
+            // A container may not have terminals.
             _ => match terminal() {
                 Ok((ours, theirs)) => (ours, theirs, true),
                 Err(_) => io::pipe().map(|(reader, writer)| (writer.into(), reader.into(), false)).context("pipe")?,
@@ -38,12 +38,12 @@ impl Input {
         for fd in [&writer, &reader] {
             fcntl(fd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).context("fcntl(F_SETFD)")?;
         }
-        // The program may fill it, by /proc/self/fd/0, which must not keep us waiting.
+        // The program may fill it through /proc/self/fd/0, which must not block us.
         fcntl(writer.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("fcntl(F_SETFL)")?;
         Ok((Input { writer: Some(writer.into()), is_terminal }, reader))
     }
 
-    /// Writes to it. It is no error if nobody reads.
+    /// Writes to the program's stdin. Ignores the error if no process reads it.
     pub fn write(&mut self, bytes: &[u8]) {
         if let Some(writer) = &mut self.writer {
             // Rust ignores SIGPIPE, so a closed pipe is an error, and so is a full one. Otherwise a few bytes always fit.
@@ -51,7 +51,7 @@ impl Input {
         }
     }
 
-    /// Ends it.
+    /// Ends the input.
     pub fn end(&mut self) {
         match self.is_terminal {
             true => self.write(END),

@@ -9,7 +9,7 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 pub const WALL_LIMIT: Duration = Duration::from_secs(60);
 /// The number of processes that a program may have.
 pub const MOST_PROCESSES: usize = 200;
-/// The number of processes with the same command line, above which a program that runs out of time is a fork bomb.
+/// A program that runs out of time with more processes of the same command line than this is a fork bomb.
 const MOST_ALIKE: usize = 20;
 /// The kernel's limit on processes, because a fork bomb is faster than we count.
 pub const PROCESS_LIMIT: u64 = 300;
@@ -29,8 +29,8 @@ impl Sandbox {
         let count = self.count_guests()?;
         if count > MOST_PROCESSES {
             self.close();
-            let expected = format!("no more than {MOST_PROCESSES}");
-            return Err(fail!(ForksWithoutEnd, expected, "{count} processes on the host that were not there before"));
+            let expected = format!("at most {MOST_PROCESSES} processes");
+            return Err(fail!(ForksWithoutEnd, expected, "{count} new processes on the host"));
         }
         let seconds = self.opened.elapsed();
         if self.time.get() <= TIME_LIMIT && seconds <= WALL_LIMIT {
@@ -39,12 +39,12 @@ impl Sandbox {
         let guests = self.guests()?;
         self.close();
         let lines: Vec<_> = guests.iter().take(4).map(|it| format!("{} {} {}", it.pid, it.state, it.line())).collect();
-        let seen = format!("after {} s it still runs: {}", seconds.as_secs(), lines.join("; "));
+        let seen = format!("still running after {} s: {}", seconds.as_secs(), lines.join("; "));
         // An interpreter forks too slowly to reach the limit on processes.
         let alike = |it: &Process| guests.iter().filter(|other| other.args == it.args).count();
         Err(match guests.iter().map(alike).max() {
-            Some(number) if number > MOST_ALIKE => fail!(ForksWithoutEnd, "an end", "{seen}"),
-            _ => fail!(TooLong, "an end", "{seen}"),
+            Some(number) if number > MOST_ALIKE => fail!(ForksWithoutEnd, "a program that ends", "{seen}"),
+            _ => fail!(TooLong, "a program that ends", "{seen}"),
         })
     }
 }

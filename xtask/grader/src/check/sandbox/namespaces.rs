@@ -9,7 +9,7 @@ use nix::unistd::gethostname;
 
 use super::*;
 
-/// The number of directories to climb through, and of mounts to take off one another. A program with more is hostile.
+/// The most directories to climb through, and the most stacked mounts to unmount. A program with more is hostile.
 const MOST_DIRECTORIES: usize = 4096;
 const MOST_LAYERS: usize = 8;
 
@@ -22,7 +22,7 @@ pub fn hostname() -> Result<String> {
 }
 
 impl Sandbox {
-    /// Does something in a namespace of `pid`, such as `ns/net`, and returns to our own. A socket that is made there stays.
+    /// Runs `action` in a namespace of `pid`, such as `ns/net`, and returns to our own. A socket created there stays there.
     pub fn inside<T>(&self, pid: Pid, namespace: &str, action: impl FnOnce() -> T) -> Result<T> {
         let home = self.machine.file(None, namespace).with_context(|| format!("open(\"/proc/self/{namespace}\")"))?;
         let there = self.host.file(pid, namespace).with_context(|| format!("open(\"/proc/{pid}/{namespace}\")"))?;
@@ -32,8 +32,8 @@ impl Sandbox {
         Ok(result)
     }
 
-    /// Returns the root of the mount namespace of `pid`, which a chroot in it can be left for, and all mounts, also those that
-    /// the process's own table leaves out because they are outside of its root.
+    /// Returns the root of the mount namespace of `pid`, to which a process can escape from a chroot, and all mounts, including
+    /// those that the process's own table omits because they are outside its root.
     pub fn mount_namespace_of(&self, pid: Pid) -> Result<(FileId, Vec<Mount>)> {
         // setns(2) moves us to that root.
         self.inside(pid, "ns/mnt", || Ok((id_of(Path::new("/")).context("stat(\"/\")")?, self.own_mounts()?)))?
@@ -51,14 +51,14 @@ impl Sandbox {
             return Ok(Vec::new());
         }
         self.inside(pid, "ns/mnt", || {
-            // In a copy, which nobody else sees, and which is gone when we leave it.
+            // In a copy, which no other process sees, and which disappears when we leave it.
             unshare(CloneFlags::CLONE_NEWNS).context("unshare(CLONE_NEWNS)")?;
             let copy = self.machine.file(None, "ns/mnt").context("open(\"/proc/self/ns/mnt\")")?;
             let mut underneath = Vec::new();
             for _ in 0..MOST_LAYERS {
                 mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
                     .context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
-                // EINVAL: nothing is underneath, or a user namespace may not see it; then a process in there may not, either.
+                // EINVAL: nothing is underneath, or a user namespace may not see it, and neither may a process in it.
                 if umount2("/", MntFlags::MNT_DETACH).is_err() || setns(&copy, CloneFlags::CLONE_NEWNS).is_err() {
                     break;
                 }
@@ -68,7 +68,7 @@ impl Sandbox {
         })?
     }
 
-    /// Returns the position that a descriptor of ours leads to.
+    /// Returns the position of one of our descriptors.
     pub fn position(&self, directory: &OwnedFd) -> Result<Position> {
         // Only proc_pid_fdinfo(5) has the mount's number.
         let info = self.machine.read(None, &format!("fdinfo/{}", directory.as_raw_fd())).context("reading fdinfo")?;
@@ -85,7 +85,7 @@ impl Sandbox {
                 return Ok(true);
             }
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-            // Where we may not climb, such as for EACCES, no process in there may, because it has no more rights.
+            // Where we may not climb, as with EACCES, no process in the container may, because it has no more rights.
             let Ok(above) = openat(&directory, "..", flags, Mode::empty()) else { return Ok(true) };
             if self.position(&above)? == here {
                 return Ok(false);

@@ -1,5 +1,5 @@
-//! The directory in which the program starts: a copy, or an overlay, which goes with the host. So each check starts from the
-//! same rootfs, whatever programs do, and what is written there shows.
+//! The directory in which the program starts: a copy or an overlay, which disappears with the host. So each check starts from
+//! the same rootfs, whatever programs do, and anything written there shows.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ const MOST_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Place {
     point: PathBuf,
-    /// Its files when it was covered, each with what a change changes.
+    /// Its files when it was covered, each with a stamp that every change alters.
     before: HashMap<PathBuf, Stamp>,
 }
 
@@ -26,13 +26,13 @@ type Stamp = (u64, u64, i64, i64);
 impl Place {
     /// Covers the directory `point` by a copy in memory, or by an overlay if it is too large.
     pub fn cover(point: &Path, in_user_namespace: bool) -> Result<Place> {
-        // A directory for the layers that isn't the covered one, and only for a moment.
+        // A directory to hold the layers for a moment, outside the covered one.
         let mut holders = ["/dev/shm", "/mnt", "/tmp"].map(Path::new).into_iter();
         let holder = holders.find(|it| it.is_dir() && !point.starts_with(it)).context("no place for a copy")?;
         mount_tmpfs(holder, MsFlags::empty())?;
         let covered = match copy(point, holder, MOST_ENTRIES, MOST_BYTES) {
             Ok(true) => bind(holder, point),
-            // Without an overlay in a user namespace, before Linux 5.11, everything is copied.
+            // Before Linux 5.11 a user namespace can't mount an overlay, so everything is copied.
             _ => mount_overlay(point, holder, in_user_namespace).or_else(|_| {
                 copy(point, holder, usize::MAX, u64::MAX)?;
                 bind(holder, point)

@@ -23,12 +23,12 @@ use crate::check::verdict::{Checked, fail};
 const TICK: Duration = Duration::from_millis(1);
 /// A PID namespace outlives its last process by 30 to 80 ms, and by more on a busy machine.
 const CLEAN_UP: Duration = Duration::from_millis(1500);
-/// How long a process may still run that isn't being killed when the program has ended, such as one that is about to exit.
+/// How long a process that isn't being killed may outlive the program, because it may be about to exit.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// A wrapper that stops itself, and becomes the program when it is continued.
 const STOPPED: [&str; 4] = ["sh", "-c", r#"kill -STOP $$; exec "$@""#, "sh"];
 
-/// How to start the program, besides `PROGRAM run COMMAND [ARG...]`.
+/// How to start the program, in addition to `PROGRAM run COMMAND [ARG...]`.
 #[derive(Debug, Default)]
 pub struct Invocation<'a> {
     /// Between `run` and the command: `["--hostname", "other"]`.
@@ -49,9 +49,9 @@ pub struct Invocation<'a> {
     pub by_path: bool,
     /// Starts the program stopped, so that it can be let go slowly: [`Run::slow_down`].
     pub slowly: bool,
-    /// An ordinary user's numbers, which a user namespace around the program has instead of root's.
+    /// An ordinary user's UID and GID, which a user namespace around the program has instead of root's.
     pub user: Option<(u32, u32)>,
-    /// Leaves no CPU to the sandbox.
+    /// Lets the program use all CPUs, leaving none to the sandbox alone.
     pub all_cpus: bool,
 }
 
@@ -100,8 +100,8 @@ impl Sandbox {
         };
         let start = || if invocation.all_cpus { Ok(start()) } else { on_all_but_one_cpu(start) };
         let started = self.cgroups.at_start(start)??;
-        let child = started
-            .map_err(|error| fail!(NotAProgram, "a program that can be executed", "{}: {error}", words[0].display()))?;
+        let child =
+            started.map_err(|error| fail!(NotAProgram, "an executable program", "{}: {error}", words[0].display()))?;
         let mut run = Run {
             sandbox: self,
             child,
@@ -121,7 +121,7 @@ impl Sandbox {
             run.wait_until(TIME_LIMIT, |run| Ok(run.is_in_state('T')))?;
         }
         if let Some((uid, gid)) = invocation.user {
-            // From outside, and without "deny" in setgroups: so the program must write that itself.
+            // Written from outside and without "deny" in setgroups, so the program must write that itself.
             let pid = run.pid()?;
             for (map, id) in [("uid_map", uid), ("gid_map", gid)] {
                 let path = format!("/proc/{pid}/{map}");
@@ -192,8 +192,8 @@ impl Run<'_> {
         if self.status.is_none() {
             let id = Id::Pid(self.outer_pid());
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-            // Any answer but this means that it has ended: nix can't decode a death by real-time signal. Only then read the
-            // status, because the remains go with it.
+            // Any other result means that it has ended, because nix can't decode a death by real-time signal. Read the status
+            // only then, because reading it removes the remains.
             if waitid(id, flags) != Ok(WaitStatus::StillAlive) {
                 self.remains = self.read_remains();
                 self.status = self.child.try_wait().ok().flatten();
@@ -268,7 +268,7 @@ impl Run<'_> {
 
     /// Waits for the end of the program, and returns its exit status.
     pub fn wait(&mut self) -> Checked<ExitStatus> {
-        // The limit of the sandbox is over before this, and fails.
+        // The sandbox's own time limit ends first, and fails.
         let status = self.poll(2 * TIME_LIMIT, |run| Ok(run.status()))?;
         self.listen()?;
         let status = status.or(self.status).context("the program has ended without a status")?;
@@ -281,7 +281,7 @@ impl Run<'_> {
         Ok(status)
     }
 
-    /// Returns the processes that are still there after those that are ending have had their time.
+    /// Returns the processes that are still there after those that are ending have had time to end.
     pub fn left_behind(&mut self) -> Checked<Vec<Process>> {
         let start = self.sandbox.time.get();
         let left = self.poll(CLEAN_UP, |run| {
@@ -293,12 +293,12 @@ impl Run<'_> {
             guests.retain(|it| !it.is_ending);
             Ok((is_over && !guests.is_empty()).then_some(guests))
         })?;
-        // What the last of them has written.
+        // Read what the last of them has written.
         self.listen()?;
         Ok(left.map_or_else(|| self.sandbox.guests(), Ok)?)
     }
 
-    /// Types a line to the program's stdin. It is no error if nobody reads it.
+    /// Types a line to the program's stdin. Ignores the error if no process reads it.
     pub fn type_line(&mut self, line: &str) {
         self.input.write(format!("{line}\n").as_bytes());
     }
@@ -321,22 +321,22 @@ impl Run<'_> {
         let total = self.out.read()? + self.err.as_mut().map_or(Ok(0), Capture::read)?;
         if total > MOST_OUTPUT {
             self.sandbox.close();
-            let expected = "what the command writes, and no more";
+            let expected = "only the command's own output";
             return Err(fail!(WritesWithoutEnd, expected, "more than {} MiB of output", MOST_OUTPUT >> 20));
         }
         Ok(())
     }
 }
 
-/// Starts a process that leaves one CPU to us, and so do its children: among hundreds that are busy starting more, we would
-/// get to work once in some seconds.
+/// Starts a process that leaves one CPU to us, as do its children. Among hundreds of processes that are busy starting more, we
+/// would run only once every few seconds.
 fn on_all_but_one_cpu<T>(start: impl FnOnce() -> T) -> nix::Result<T> {
     let us = nix::unistd::Pid::from_raw(0);
     let ours = sched_getaffinity(us)?;
     let cpus: Vec<usize> = (0..CpuSet::count()).filter(|cpu| ours.is_set(*cpu) == Ok(true)).collect();
     let mut theirs = ours;
     if cpus.len() > 1 {
-        // Sandboxes that run at the same time leave different ones.
+        // Sandboxes that run at the same time leave different CPUs free.
         theirs.unset(cpus[std::process::id() as usize % cpus.len()])?;
     }
     sched_setaffinity(us, &theirs)?;

@@ -15,8 +15,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Mounts a tmpfs for scratch directories on a directory that nobody needs, and returns that. So they are gone with the host,
-/// even if this process is killed. Without one, they are among the machine's temporary files.
+/// Mounts a tmpfs for scratch directories on an unneeded directory, and returns that directory. So they disappear with the
+/// host, even if this process is killed. If every directory is needed, they are among the machine's temporary files.
 pub fn place(needed: &[&Path]) -> Result<PathBuf> {
     let is_free = |it: &&Path| it.is_dir() && !it.is_symlink() && !needed.iter().any(|path| path.starts_with(it));
     match ["/mnt", "/srv", "/media", "/opt"].map(Path::new).iter().copied().find(is_free) {
@@ -35,9 +35,8 @@ impl Sandbox {
         Ok(scratch)
     }
 
-    /// Does something while an empty file is in the top directory of the rootfs, without the permission to be executed; passes
-    /// its name. It isn't on a file system that is mounted on the rootfs, because a program that binds the rootfs may leave
-    /// such mounts out.
+    /// Runs `action` with the name of an empty, non-executable file in the top directory of the rootfs. The file isn't on a
+    /// file system mounted on the rootfs, because a program that binds the rootfs may leave such mounts out.
     pub fn with_marker<T>(&self, action: impl FnOnce(&str) -> T) -> io::Result<T> {
         let name = self.draw.word();
         let path = self.directory.join("rootfs").join(&name);

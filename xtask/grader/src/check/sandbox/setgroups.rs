@@ -7,7 +7,7 @@ use lab::procfs::Pid;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 /// A watch on a process's setgroups file. In a user namespace where setgroups(2) is denied, such as that of an ordinary user's
-/// throwaway host, nested ones have it denied from the start. So the file says nothing, but inotify(7) reports a write.
+/// throwaway host, nested ones have it denied from the start. So the file reveals nothing, but inotify(7) reports a write.
 #[derive(Debug)]
 pub struct SetgroupsWatch {
     events: Inotify,

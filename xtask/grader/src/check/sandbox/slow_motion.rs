@@ -1,5 +1,5 @@
-//! Lets a program start its command in slow motion: `run` and process 1 of the container are stopped most of the time, and what
-//! they have started goes on. So what they do too late, after they have started the command, comes much too late, and is seen.
+//! Lets a program start its command in slow motion: `run` and process 1 of the container are stopped most of the time, while
+//! the processes that they start keep running. So anything they do after starting the command comes much too late, and shows.
 //!
 //! The program has the CPU that this process has, and the least priority: it runs only while this process sleeps, also on a busy
 //! machine.
@@ -20,11 +20,11 @@ const OUR_OWN: OuterPid = OuterPid::from_raw(0);
 
 /// How long they run at a time, which is less than a fork takes: so a process that has forked stops before it does anything else.
 const STEP: Duration = Duration::from_micros(2);
-/// While there is no process 1 yet, so that an interpreter gets there.
+/// The same while there is no process 1 yet, so that an interpreter gets that far.
 const LONG_STEP: Duration = Duration::from_micros(60);
-/// How long they are stopped when another process was born, so that it can execute the command.
+/// How long they are stopped after another process has started, so that it can execute the command.
 const PAUSE: Duration = Duration::from_millis(8);
-/// How long that may go on. After that they run as usual.
+/// How long slow motion may last. After that they run as usual.
 const LONGEST: Duration = Duration::from_millis(1500);
 
 /// The processes that are stopped: `run`, and process 1 if it is there.
@@ -35,7 +35,7 @@ impl Slowed {
     /// Lets them run.
     fn go_on(&self) {
         for pid in &self.0 {
-            // One that has ended needs no signal.
+            // A process that has ended needs no signal.
             let _ = kill(*pid, Signal::SIGCONT);
         }
     }
@@ -74,7 +74,7 @@ impl Run<'_> {
         while start.elapsed() < LONGEST && self.status().is_none() {
             slowed.go_on();
             sleep(if slowed.0.len() == 1 { LONG_STEP } else { STEP });
-            // The whole group, so that one that was just born has no time of its own.
+            // The complete group, so that a new process gets no time of its own.
             let _ = killpg(self.outer_pid(), Signal::SIGSTOP);
             let born: Vec<Pid> = sandbox.host.pids()?.into_iter().filter(|pid| !known.contains(pid)).collect();
             for pid in &born {

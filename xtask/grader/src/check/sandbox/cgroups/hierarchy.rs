@@ -69,7 +69,7 @@ impl Hierarchy {
         mount.kind == self.kind() && (self.is_unified() || self.0.split(',').all(has))
     }
 
-    /// What mount(2) takes to mount it.
+    /// Returns the options that mount(2) needs to mount it.
     pub fn options(&self) -> Option<&str> {
         (!self.is_unified()).then_some(&self.0)
     }
