@@ -99,6 +99,14 @@ impl Evidence {
             text => format!("on stderr: {}", shorten(text)),
         };
         let seen = format!("`run` ended with {}; {said}", describe(self.status));
+        if let Some(mount) = self.changes.mounts_gone.first() {
+            let gone = mount.point.display();
+            return fail!(
+                MountsLeft,
+                "the host's mounts unchanged",
+                "{seen}; on the host, {gone} is no longer mounted"
+            );
+        }
         let words = Stderr::new(&self.stderr);
         if let Some(remains) = self.remains.as_ref().filter(|it| !it.in_hosts_user_namespace && !it.is_mapped()) {
             return if remains.allows_setgroups && remains.gid_map.trim().is_empty() && words.has("gid_map") {

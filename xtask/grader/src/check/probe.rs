@@ -117,7 +117,8 @@ fn needs_a_path(sandbox: &Sandbox, first: &Evidence) -> Checked<bool> {
     let words = Stderr::new(&first.stderr);
     let is_looked_up =
         sandbox.host_only_shell.as_ref().is_some_and(|it| words.has(&it.display().to_string().to_lowercase()));
-    if first.observation.is_some() || !words.names(Errno::ENOENT) || first.status.success() || is_looked_up {
+    let cannot_tell = first.observation.is_some() || !first.changes.is_empty();
+    if cannot_tell || !words.names(Errno::ENOENT) || first.status.success() || is_looked_up {
         return Ok(false);
     }
     let second = observe_as(sandbox, &Invocation { by_path: true, ..Invocation::default() })?;
