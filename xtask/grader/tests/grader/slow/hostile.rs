@@ -30,7 +30,7 @@ const TOGETHER: [(&str, &str, Diagnosis); 13] = [
     ("closes-pipes.sh", "run", OutputSwallowed),
     ("daemon.sh", "proc", ProcessesLeft),
     ("daemon-alone.sh", "run", NeverRan),
-    ("debugger.c", "run", NeverRan),
+    ("debugger.c", "run", MountsLeft),
     ("exits.sh", "run", NeverRan),
     ("flood.sh", "run", WritesWithoutEnd),
     ("kills.sh", "run", NeverRan),
