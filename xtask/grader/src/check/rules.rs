@@ -175,6 +175,8 @@ fn in_another_container<T>(
         Ok(found.map(Some).or(run.status().is_some().then_some(None)))
     })?;
     let observed = command.flatten().map(|it| observe(&it)).transpose()?;
+    // Without a word, the probe waits before it ends.
+    run.type_line(&format!("{} {}", probe.typed, probe.told));
     run.end_input();
     let status = run
         .poll(START_PATIENCE, |run| Ok(run.status()))?
