@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-# WANT: never-ran: limits to 100 processes without `--pids`, and fails where no cgroup is allowed.
+# WANT: cgroup-without-the-flag | never-ran: limits to 100 processes without `--pids`, and fails where no cgroup is allowed.
 # NEEDS: python3
 import sys
 import base

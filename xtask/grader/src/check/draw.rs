@@ -105,16 +105,11 @@ impl Draw {
         name.trim_end_matches(['-', '.']).to_owned() + if name.ends_with(['-', '.']) { "z" } else { "" }
     }
 
-    /// Returns a signal that ends a process: by an order, by a fault with a core dump, or by a timer.
-    pub fn fatal_signal(&self) -> Signal {
-        self.pick(&[
-            Signal::SIGHUP,
-            Signal::SIGUSR1,
-            Signal::SIGABRT,
-            Signal::SIGSEGV,
-            Signal::SIGALRM,
-            Signal::SIGPIPE,
-        ])
+    /// Returns two signals that end a process: one that asks or tells, and one of a fault or a limit.
+    pub fn fatal_signals(&self) -> [Signal; 2] {
+        let told = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM];
+        let fault = [Signal::SIGABRT, Signal::SIGSEGV, Signal::SIGPIPE, Signal::SIGXCPU];
+        [self.pick(&told), self.pick(&fault)]
     }
 }
 

@@ -146,7 +146,8 @@ impl Run<'_> {
             interfaces_left: only_in(&now.interfaces, &before.interfaces),
             // No process is left to remove them later, and the kernel doesn't.
             cgroups_left: only_in(&now.cgroups, &before.cgroups),
-            files: only_in(&now.files, &before.files),
+            // A file of ours that is gone is a change as well.
+            files: [only_in(&now.files, &before.files), only_in(&before.files, &now.files)].concat(),
             temporary: only_in(&now.temporary, &before.temporary),
         })
     }

@@ -10,7 +10,8 @@ use super::*;
 
 /// 128 + n for signal n.
 pub fn signals_are_reported(sandbox: &Sandbox) -> Checked {
-    let mut signals = [Signal::SIGTERM, Signal::SIGKILL, sandbox.draw.fatal_signal()];
+    let [told, fault] = sandbox.draw.fatal_signals();
+    let mut signals = [Signal::SIGTERM, Signal::SIGKILL, told, fault];
     sandbox.draw.shuffle(&mut signals);
     for signal in signals {
         let time = sandbox.draw.long_time();

@@ -35,15 +35,15 @@ struct Volume {
 }
 
 pub fn a_volume_is_there(sandbox: &Sandbox) -> Checked {
-    observe_volume(sandbox, "", false)?;
-    let (evidence, volume) = observe_volume(sandbox, "", true)?;
+    let (_, Volume { place, .. }) = observe_volume(sandbox, "", false, "")?;
+    let (evidence, volume) = observe_volume(sandbox, "", true, place)?;
     let expected = "a writable volume";
     require!(!volume.is_read_only, FlagIgnored, expected, "without `:ro`, the volume is mounted read-only");
     super::proc::no_mount_is_left(&evidence)
 }
 
 pub fn a_volume_can_be_read_only(sandbox: &Sandbox) -> Checked {
-    let (evidence, volume) = observe_volume(sandbox, ":ro", false)?;
+    let (evidence, volume) = observe_volume(sandbox, ":ro", false, "")?;
     let seen = "HOST was read-only on the host, too, while the command ran";
     require!(!volume.host_is_read_only, HostReadOnly, "only the container's mount read-only", "{seen}");
     require!(volume.is_read_only, VolumeWritable, "mounted ro", "with `:ro`, {} is mounted rw", volume.place);
@@ -81,10 +81,12 @@ fn a_volume_with_locked_flags_can_be_read_only(sandbox: &Sandbox, place: &str) -
 }
 
 /// Runs the program with a volume, and requires that it is there.
-fn observe_volume(sandbox: &Sandbox, option: &str, with_mount: bool) -> Checked<(Evidence, Volume)> {
+fn observe_volume(sandbox: &Sandbox, option: &str, with_mount: bool, last: &str) -> Checked<(Evidence, Volume)> {
     let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
-    let places: Vec<_> =
-        PLACES.into_iter().filter(|it| is_directory(&sandbox.directory.join("rootfs").join(&it[1..]))).collect();
+    let places: Vec<_> = PLACES
+        .into_iter()
+        .filter(|it| *it != last && is_directory(&sandbox.directory.join("rootfs").join(&it[1..])))
+        .collect();
     if places.is_empty() {
         return Err(cannot_run("./rootfs has none of the usual directories", "Use another rootfs with `--source`."));
     }
