@@ -18,8 +18,9 @@ use crate::check::verdict::Checked;
 
 const OUR_OWN: OuterPid = OuterPid::from_raw(0);
 
-/// How long they run at a time, which is less than a fork takes: so a process that has forked stops before it does anything else.
-const STEP: Duration = Duration::from_micros(2);
+/// How long they run at a time, which is about what a fork takes: so a process that has forked mostly stops before it does
+/// anything else. With shorter steps nothing goes on at all.
+const STEP: Duration = Duration::from_micros(60);
 /// The same while there is no process 1 yet, so that an interpreter gets that far.
 const LONG_STEP: Duration = Duration::from_micros(60);
 /// How long they are stopped after another process has started, so that it can execute the command.
