@@ -151,10 +151,10 @@ mod tests {
     #[test]
     fn an_interpreter_that_looks_for_a_script_called_child_is_known() {
         for said in [
-            "/usr/bin/python3: can't open file '/work/child': [Errno 2] No such file or directory",
+            "/usr/bin/python3: can't open file '/home/me/child': [Errno 2] No such file or directory",
             "/proc/self/exe: 0: cannot open child: No such file",
             "Can't open perl script \"child\": No such file or directory",
-            "Error: Cannot find module '/work/child'",
+            "Error: Cannot find module '/home/me/child'",
         ] {
             assert_eq!(Stderr::new(said).meaning(), Some(Diagnosis::ExeIsTheInterpreter), "{said}");
         }
@@ -165,7 +165,7 @@ mod tests {
         for said in [
             "./my-chroot.py: FileNotFoundError: [Errno 2] No such file or directory: 'x.conf'",
             "File \"/home/me/chroot.py\", line 3\nFileNotFoundError: [Errno 2] No such file or directory",
-            "/work/chroot/mine: open: ENOENT: No such file or directory",
+            "/home/me/chroot/mine: open: ENOENT: No such file or directory",
             "chroot: failed to run command 'sh': No such file or directory",
         ] {
             assert_eq!(Stderr::new(said).meaning(), None, "{said}");

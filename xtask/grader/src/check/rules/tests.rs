@@ -80,7 +80,7 @@ const FAULTS: &[(&str, Change, Diagnosis)] = &[
     ("the_environment_is_its_own", |e| set(e, 0, "PATH=/hosts\0"), EnvironmentLeaked),
     ("the_environment_is_its_own", |e| set(e, 0, "TERM=dumb\0"), NoPath),
     ("no_other_process_has_the_hosts_environment", |e| set(e, 1, "HOME=drawn\0"), EnvironmentOfProcess1),
-    ("nothing_stays_in_dev", |e| e.changes.files.push("/work/rootfs/dev/null".into()), DevLeft),
+    ("nothing_stays_in_dev", |e| e.changes.files.push("/home/me/rootfs/dev/null".into()), DevLeft),
     ("it_has_a_network_namespace", |e| container(e).new.retain(|kind| *kind != "net"), NoNetworkNamespace),
     ("it_has_an_ipc_namespace", |e| container(e).new.retain(|kind| *kind != "ipc"), NoIpcNamespace),
 ];
@@ -133,7 +133,7 @@ fn right() -> Evidence {
         namespaces: namespaces(1),
         mounts: vec![mount("/", "shared:7"), proc("/proc", "rw")],
         environment: vec![("PATH", "/hosts".into()), ("HOME", "/".into())],
-        directory: "/work".into(),
+        directory: "/home/me".into(),
         ..Baseline::default()
     };
     let probe = Probe {
@@ -160,9 +160,9 @@ fn right() -> Evidence {
         children_elsewhere: false,
         name: "mini-docker".into(),
         early: Early { name: Some("mini-docker".into()), proc: Some(read_only) },
-        root: (ROOTFS, "/work/rootfs".into()),
+        root: (ROOTFS, "/home/me/rootfs".into()),
         is_overlay: false,
-        cwd: (ROOTFS, "/work/rootfs".into()),
+        cwd: (ROOTFS, "/home/me/rootfs".into()),
         cwd_is_inside: true,
         namespace_root: ROOTFS,
         mounts_underneath: Vec::new(),
