@@ -21,8 +21,6 @@ const OUR_OWN: OuterPid = OuterPid::from_raw(0);
 /// How long they run at a time, which is about what a fork takes: so a process that has forked mostly stops before it does
 /// anything else. With shorter steps nothing goes on at all.
 const STEP: Duration = Duration::from_micros(60);
-/// The same while there is no process 1 yet, so that an interpreter gets that far.
-const LONG_STEP: Duration = Duration::from_micros(60);
 /// How long they are stopped after another process has started, so that it can execute the command.
 const PAUSE: Duration = Duration::from_millis(8);
 /// How long slow motion may last. After that they run as usual.
@@ -74,7 +72,7 @@ impl Run<'_> {
         let start = Instant::now();
         while start.elapsed() < LONGEST && self.status().is_none() {
             slowed.go_on();
-            sleep(if slowed.0.len() == 1 { LONG_STEP } else { STEP });
+            sleep(STEP);
             // The complete group, so that a new process gets no time of its own.
             let _ = killpg(self.outer_pid(), Signal::SIGSTOP);
             let born: Vec<Pid> = sandbox.host.pids()?.into_iter().filter(|pid| !known.contains(pid)).collect();
