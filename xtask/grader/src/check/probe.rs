@@ -1,4 +1,5 @@
 //! The probe: a run of the program with a command that waits, so that the kernel can be asked about it.
+//!
 //! The command is the shell of its root. It reports that it is running, waits for a word, repeats it, reads to the end and
 //! exits with the status that it was told. Its output only shows whether words pass through; everything else comes from the
 //! kernel, in the process's /proc/PID. All its words are random, and new for each run.
@@ -46,6 +47,7 @@ pub struct Probe {
 
 impl Probe {
     /// Draws a probe that ends with the status `told`.
+    ///
     /// The script uses only builtins, because from exercise 3 on the other programs are the rootfs's. It avoids /dev/null,
     /// which is missing there. It stays a moment even if it can't read. It writes `ready` last, because a shell that writes to
     /// another descriptor keeps the usual one at number 10 meanwhile.
@@ -201,7 +203,7 @@ pub fn observe_more<T: Default>(
     Ok((evidence, more))
 }
 
-pub fn lives(sandbox: &Sandbox, process: &Process) -> bool {
+fn lives(sandbox: &Sandbox, process: &Process) -> bool {
     let now = sandbox.host.process(process.pid);
     now.is_some_and(|it| it.started == process.started && it.state != 'Z')
 }
@@ -211,11 +213,7 @@ fn kill_if_it_reads_on(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process) 
     if run.wait_until(END_PATIENCE, |_| Ok(!lives(sandbox, command)))? || !lives(sandbox, command) {
         return Ok(false);
     }
-    match sandbox.signal(command.pid, Signal::SIGKILL) {
-        // It has ended just now.
-        Err(_) if !lives(sandbox, command) => Ok(false),
-        result => Ok(result.map(|()| true)?),
-    }
+    Ok(sandbox.signal(command.pid, Signal::SIGKILL)?)
 }
 
 /// True for the command. Given a path, std's Command::new passes that path as the first word, which is harmless.

@@ -253,12 +253,12 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Sends a signal to a process of the host. Ignores a process that has just ended.
-    pub fn signal(&self, pid: Pid, signal: Signal) -> Result<()> {
-        let Ok(outer) = self.outer_pid(pid) else { return Ok(()) };
+    /// Sends a signal to a process of the host. Returns false if the process has just ended.
+    pub fn signal(&self, pid: Pid, signal: Signal) -> Result<bool> {
+        let Ok(outer) = self.outer_pid(pid) else { return Ok(false) };
         match kill(outer, signal) {
-            Err(Errno::ESRCH) => Ok(()),
-            result => result.with_context(|| format!("kill({outer}, {signal})")),
+            Err(Errno::ESRCH) => Ok(false),
+            result => result.map(|()| true).with_context(|| format!("kill({outer}, {signal})")),
         }
     }
 

@@ -59,7 +59,9 @@ pub fn the_terminal_comes_back(sandbox: &Sandbox) -> Checked {
         };
         match end {
             End::ByItself => terminal.type_line(&format!("exit {told}")),
-            End::Killed => sandbox.signal(shell.pid, Signal::SIGKILL)?,
+            End::Killed => {
+                sandbox.signal(shell.pid, Signal::SIGKILL)?;
+            }
         }
         let Some(caller) = stopped_caller(sandbox, &mut run, SCRIPT)? else {
             let seen = format!("{} s after the shell {how}, `run` had not ended", PATIENCE.as_secs());
