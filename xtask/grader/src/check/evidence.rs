@@ -1,7 +1,6 @@
 //! What is known of one run of the program, and how to report it.
 
 use std::process::ExitStatus;
-use std::rc::Rc;
 
 use lab::procfs::{FileId, Process};
 use nix::errno::Errno;
@@ -18,7 +17,7 @@ use super::verdict::{Checked, Error, fail, failure};
 #[derive(Debug)]
 pub struct Evidence {
     /// The host before the run.
-    pub host: Rc<Baseline>,
+    pub host: Baseline,
     /// What the command was.
     pub probe: Probe,
     /// The variables that it was started with, in addition to the host's.
@@ -58,7 +57,7 @@ pub struct Evidence {
 impl Evidence {
     /// Returns the evidence of a run whose command wasn't a probe: about its container, and about the host.
     pub fn of_container(
-        host: Rc<Baseline>,
+        host: Baseline,
         observation: Observation,
         changes: Changes,
         variables: Vec<(String, String)>,

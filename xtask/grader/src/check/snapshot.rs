@@ -1,15 +1,14 @@
 //! The throwaway host at one moment, and what a run has changed of it.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use lab::mountinfo::{self, Mount};
 use lab::namespaces;
-use lab::procfs::{FileId, Process};
+use lab::procfs::{FileId, Pid, Process};
 
 use super::sandbox::{Run, Sandbox};
 use super::verdict::Checked;
@@ -24,7 +23,6 @@ const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub mounts: Vec<Mount>,
-    pub processes: Vec<Process>,
     /// The names of the network interfaces.
     pub interfaces: Vec<String>,
     /// The cgroups below the host's own.
@@ -94,10 +92,10 @@ impl Changes {
 
 impl Sandbox {
     /// Returns what a run is compared with.
-    pub fn baseline(&self) -> Rc<Baseline> {
+    pub fn baseline(&self) -> Baseline {
         let namespace = |kind| Some((kind, self.host.id(1, &format!("ns/{kind}")).ok()?));
         let text = |(name, value): &(&'static str, OsString)| (*name, value.to_string_lossy().into_owned());
-        Rc::new(Baseline {
+        Baseline {
             root: self.root,
             rootfs: self.rootfs,
             namespaces: namespaces::KINDS.into_iter().filter_map(namespace).collect(),
@@ -106,15 +104,19 @@ impl Sandbox {
             directory: self.directory.clone(),
             given: self.given.borrow().clone(),
             host_only_shell: self.host_only_shell.clone(),
-        })
+        }
+    }
+
+    /// Returns the names of the network interfaces that a process has.
+    pub fn interfaces(&self, pid: Pid) -> io::Result<Vec<String>> {
+        Ok(interfaces(&self.host.read(pid, "net/dev")?))
     }
 
     /// Returns what the host is like now.
     pub fn snapshot(&self) -> anyhow::Result<Snapshot> {
         Ok(Snapshot {
             mounts: mountinfo::parse(&self.host.read(1, "mountinfo")?),
-            processes: self.host.processes()?,
-            interfaces: interfaces(&self.host.read(1, "net/dev")?),
+            interfaces: self.interfaces(1)?,
             cgroups: self.cgroups.below(),
             files: self.place.written(),
             temporary: TEMPORARY.iter().flat_map(|it| names(Path::new(it))).collect(),
@@ -126,7 +128,7 @@ impl Run<'_> {
     /// Returns what this run has changed, once everything that is ending has had time to end.
     pub fn changes(&mut self) -> Checked<Changes> {
         let processes_left = self.left_behind()?;
-        let (sandbox, before) = (self.sandbox, self.before.clone());
+        let (sandbox, before) = (self.sandbox, &self.before);
         // The kernel removes an interface a little later than the processes of its network namespace.
         let settled = |now: &Snapshot| only_in(&now.interfaces, &before.interfaces).is_empty();
         let mut now = sandbox.snapshot()?;
@@ -136,12 +138,12 @@ impl Run<'_> {
             sandbox.tick(&mut last);
             now = sandbox.snapshot()?;
         }
-        let was_there = |it: &&Process| !now.processes.iter().any(|now| (now.pid, now.started) == (it.pid, it.started));
+        let is_gone = |it: &&Process| sandbox.host.process(it.pid).is_none_or(|now| now.started != it.started);
         Ok(Changes {
             renamed: sandbox.renamed(),
             mounts_left: only_in(&now.mounts, &before.mounts),
             mounts_gone: only_in(&before.mounts, &now.mounts),
-            processes_gone: sandbox.processes.iter().filter(was_there).cloned().collect(),
+            processes_gone: sandbox.processes.iter().filter(is_gone).cloned().collect(),
             processes_left,
             interfaces_left: only_in(&now.interfaces, &before.interfaces),
             // No process is left to remove them later, and the kernel doesn't.
@@ -169,7 +171,7 @@ fn names(directory: &Path) -> Vec<PathBuf> {
     fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Reads the names from a /proc/PID/net/dev: two lines of headings, then `  lo: 0 0 …`.
+/// Reads the names from a /proc/PID/net/dev: two lines of headings, then `  lo: 0 0 …` (proc_pid_net(5)).
 fn interfaces(table: &[u8]) -> Vec<String> {
     let table = String::from_utf8_lossy(table);
     table.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::rc::Rc;
 
 use Diagnosis::*;
 use lab::mountinfo;
@@ -177,7 +176,7 @@ fn right() -> Evidence {
     };
     let variables = vec![("HOME".into(), "drawn".into())];
     let changes = Changes::default();
-    let evidence = Evidence::of_container(Rc::new(host), observation, changes, variables, ExitStatus::from_raw(3 << 8));
+    let evidence = Evidence::of_container(host, observation, changes, variables, ExitStatus::from_raw(3 << 8));
     Evidence { probe, stdout: "ready\nanswer\n".into(), ..evidence }
 }
 

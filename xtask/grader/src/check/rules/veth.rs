@@ -40,12 +40,12 @@ pub fn it_has_a_loopback(sandbox: &Sandbox) -> Checked {
 /// A connection from the container to the host is accepted.
 pub fn it_reaches_the_host(sandbox: &Sandbox) -> Checked {
     // A kernel with tunnels has some of them in every network namespace.
-    let usual = interfaces(sandbox, 1)?;
+    let usual = sandbox.interfaces(1)?;
     let (evidence, observed) = observe_more(sandbox, &Invocation::default(), |command| {
         let pid = command.pid();
-        let observed = (connect(sandbox, pid)?, interfaces(sandbox, pid)?, interfaces(sandbox, 1)?);
+        let observed = (connect(sandbox, pid)?, sandbox.interfaces(pid)?, sandbox.interfaces(1)?);
         // Don't check that it is reachable, because both have the same address.
-        let another = in_another_container(sandbox, |command| Ok(interfaces(sandbox, command.pid)?))?;
+        let another = in_another_container(sandbox, |command| Ok(sandbox.interfaces(command.pid)?))?;
         Ok(Some((observed, another)))
     })?;
     it_has_a_network_namespace(&evidence)?;
@@ -89,13 +89,6 @@ fn connect(sandbox: &Sandbox, pid: Pid) -> Result<Result<SocketAddr, String>> {
     let address = listener.local_addr()?;
     let connect = || TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).and_then(|it| it.local_addr());
     Ok(sandbox.inside(pid, "ns/net", connect)?.map_err(|error| format!("connecting to {HOST} failed: {error}")))
-}
-
-/// Returns the interfaces that a process has: proc_pid_net(5), two lines of heading, then one for each.
-fn interfaces(sandbox: &Sandbox, pid: Pid) -> Result<Vec<String>> {
-    let table = sandbox.host.read(pid, "net/dev")?;
-    let table = String::from_utf8_lossy(&table);
-    Ok(table.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect())
 }
 
 /// Checks that this host can create a veth pair.
