@@ -53,7 +53,7 @@ pub mod verdict;
 
 use directory::Directory;
 use grade::grade_rest;
-pub use grade::{Candidate, Graded, grade, sandbox};
+pub use grade::{Candidate, Graded, grade, grade_alone, sandbox};
 use report::{Report, Subject};
 pub use sandbox::TIME_LIMIT;
 use verdict::Verdict;

@@ -74,6 +74,16 @@ pub fn grade(candidate: &Candidate, exercise: &'static Exercise) -> Result<Vec<G
     grade_each(candidate, exercise, false, &[])
 }
 
+/// Grades a program by an exercise only, not by those that it builds on.
+///
+/// # Errors
+/// As [`grade`].
+pub fn grade_alone(candidate: &Candidate, exercise: &'static Exercise) -> Result<Graded> {
+    let earlier = exercise.with_earlier(catalog::exercises()?).into_iter().filter(|it| it.id != exercise.id);
+    let before: Vec<_> = earlier.map(|exercise| Graded { exercise, verdicts: Vec::new() }).collect();
+    grade_each(candidate, exercise, false, &before)?.pop().context("an exercise has a verdict")
+}
+
 /// Grades in the same way, but goes on after a failure, and leaves out what was graded before.
 pub(super) fn grade_rest(candidate: &Candidate, exercise: &'static Exercise, before: &[Graded]) -> Result<Vec<Graded>> {
     grade_each(candidate, exercise, true, before)

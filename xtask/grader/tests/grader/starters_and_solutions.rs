@@ -12,7 +12,7 @@ use exercises::{Exercise, Kind, without_header};
 use grader::catalog;
 use grader::check::diagnosis::Diagnosis;
 use grader::check::verdict::Verdict;
-use grader::check::{Candidate, Graded, grade};
+use grader::check::{Candidate, Graded, grade, grade_alone};
 use lab::workspace;
 use testkit::host::Host;
 
@@ -40,9 +40,22 @@ fn candidate(program: &Path, in_user_namespace: bool) -> Candidate {
     Candidate::new(vec![program.into()], directory, in_user_namespace)
 }
 
-/// Grades, and says what can't be told here; that is no pass, and only some may be so.
-fn graded(source: &str, exercise: &'static Exercise, in_user_namespace: bool) -> Vec<Graded> {
-    let graded = grade(&candidate(&programs()[without_header(source)], in_user_namespace), exercise).unwrap();
+/// What a program is graded by.
+#[derive(Clone, Copy)]
+enum By {
+    /// One exercise.
+    Itself,
+    /// An exercise and those that it builds on.
+    All,
+}
+
+/// Grades, and reports what this machine can't grade. That is not a pass, and only some exercises may report it.
+fn graded(source: &str, exercise: &'static Exercise, in_user_namespace: bool, by: By) -> Vec<Graded> {
+    let candidate = candidate(&programs()[without_header(source)], in_user_namespace);
+    let graded = match by {
+        By::Itself => vec![grade_alone(&candidate, exercise).unwrap()],
+        By::All => grade(&candidate, exercise).unwrap(),
+    };
     for it in &graded {
         for (check, verdict) in it.exercise.checks.iter().zip(&it.verdicts) {
             if let Some(Verdict::CannotRun { why, .. }) = verdict {
@@ -66,10 +79,10 @@ fn starter(exercise: &Exercise) -> String {
 }
 
 /// Returns what is wrong with an exercise: its starter must get the diagnosis that its text names, and its solution must pass.
-fn faults(exercise: &'static Exercise, in_user_namespace: bool) -> Vec<String> {
+fn faults(exercise: &'static Exercise, in_user_namespace: bool, by: By) -> Vec<String> {
     let id = &exercise.id;
     let mut faults = Vec::new();
-    for it in graded(&solution(exercise), exercise, in_user_namespace) {
+    for it in graded(&solution(exercise), exercise, in_user_namespace, by) {
         for (check, verdict) in it.exercise.checks.iter().zip(&it.verdicts) {
             if !matches!(verdict, Some(Verdict::Pass | Verdict::CannotRun { .. })) {
                 faults.push(format!("the solution of {id}: {}: {}: {verdict:?}", it.exercise.id, check.sentence));
@@ -77,7 +90,7 @@ fn faults(exercise: &'static Exercise, in_user_namespace: bool) -> Vec<String> {
         }
     }
     let Some(expected) = &exercise.diagnosis else { return faults };
-    let started = graded(&starter(exercise), exercise, in_user_namespace);
+    let started = graded(&starter(exercise), exercise, in_user_namespace, by);
     let (own, before) = started.split_last().unwrap();
     for it in before {
         if it.verdicts.iter().any(|it| *it != Some(Verdict::Pass)) {
@@ -94,14 +107,14 @@ fn faults(exercise: &'static Exercise, in_user_namespace: bool) -> Vec<String> {
     faults
 }
 
-fn each_is_red_and_then_green(in_user_namespace: bool) {
-    let faults = some_at_a_time(catalog::exercises().unwrap(), |it| faults(it, in_user_namespace)).concat();
+fn each_is_red_and_then_green(in_user_namespace: bool, by: By) {
+    let faults = some_at_a_time(catalog::exercises().unwrap(), |it| faults(it, in_user_namespace, by)).concat();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
 fn each_starter_is_red_and_each_solution_green() {
-    each_is_red_and_then_green(true);
+    each_is_red_and_then_green(true, By::Itself);
 }
 
 #[test]
@@ -149,7 +162,7 @@ mod as_root {
     #[test]
     #[ignore = "needs root, for hosts without a user namespace"]
     fn each_starter_is_red_and_each_solution_green_as_root() {
-        each_is_red_and_then_green(false);
+        each_is_red_and_then_green(false, By::All);
     }
 
     #[test]
@@ -202,7 +215,7 @@ mod as_root {
     }
 
     fn graded_as_root(exercise: &'static Exercise) -> Vec<Graded> {
-        graded(&solution(exercise), exercise, false)
+        graded(&solution(exercise), exercise, false, By::All)
     }
 
     #[test]
@@ -235,6 +248,12 @@ mod as_root {
 
 mod slow {
     use super::*;
+
+    #[test]
+    #[ignore = "slow: grades by every earlier exercise again"]
+    fn each_starter_and_each_solution_passes_all_that_it_builds_on() {
+        each_is_red_and_then_green(true, By::All);
+    }
 
     #[test]
     #[ignore = "slow: compiles every program again"]
