@@ -55,7 +55,7 @@ use directory::Directory;
 use grade::grade_rest;
 pub use grade::{Candidate, Graded, grade, grade_alone, sandbox};
 use report::{Report, Subject};
-pub use sandbox::TIME_LIMIT;
+pub use sandbox::WALL_LIMIT;
 use verdict::Verdict;
 
 /// The hidden first argument of a sandbox's process.

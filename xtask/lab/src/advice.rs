@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use crate::mountinfo::{self, Mount};
 use crate::privilege::Privilege;
 use crate::probe::Refusal;
+use crate::procfs::Status;
 
 /// CAP_SYS_ADMIN, as a bit of /proc/PID/status's CapEff: capabilities(7).
 const CAP_SYS_ADMIN: u64 = 1 << 21;
@@ -34,13 +35,11 @@ impl Machine {
     fn observe() -> Machine {
         let mounts = mountinfo::own().unwrap_or_default();
         let setting = |name| (name, fs::read_to_string(Path::new("/proc/sys").join(name)).unwrap_or_default());
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-        let capabilities = capabilities.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or_default();
+        let status = Status::new(&fs::read("/proc/self/status").unwrap_or_default());
         Machine {
             root_is_mount_point: mounts.iter().any(|mount| mount.point == Path::new("/")),
             proc_is_masked: mounts.iter().any(hides_part_of_proc),
-            can_administrate: capabilities & CAP_SYS_ADMIN != 0,
+            can_administrate: status.set("CapEff").unwrap_or_default() & CAP_SYS_ADMIN != 0,
             settings: [APPARMOR, DEBIAN, LIMIT].into_iter().map(setting).collect(),
             container: container(),
         }

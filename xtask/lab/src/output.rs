@@ -33,12 +33,13 @@ pub fn width() -> usize {
 }
 
 /// Wraps `text` at word boundaries to `width` columns, and indents each line after the first by `indent` spaces. What is
-/// between backticks stays on one line, so that a command can be pasted.
+/// between backticks stays on one line, so that a command can be pasted, and a bullet stays with the word after it.
 pub fn wrap(text: &str, width: usize, indent: usize) -> String {
     let mut lines = Vec::<String>::new();
     for word in words(text) {
+        let fits = |line: &str| line.trim() == "-" || line.chars().count() + 1 + word.chars().count() <= width;
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => *line += &format!(" {word}"),
+            Some(line) if fits(line) => *line += &format!(" {word}"),
             Some(_) => lines.push(format!("{:indent$}{word}", "")),
             None => lines.push(word.to_owned()),
         }
@@ -73,6 +74,7 @@ mod tests {
     fn text_wraps_at_words_and_keeps_code_whole() {
         assert_eq!(wrap("one two  three\nfour", 9, 2), "one two\n  three\n  four");
         assert_eq!(wrap("see `a command with words` now", 12, 0), "see\n`a command with words`\nnow");
+        assert_eq!(wrap("- `a command` to try", 9, 2), "- `a command`\n  to try");
         assert_eq!(wrap("", 9, 2), "");
     }
 

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::str::FromStr;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -86,6 +87,37 @@ impl Process {
     }
 }
 
+/// The text of a `status`: proc_pid_status(5).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status(String);
+
+impl Status {
+    /// Wraps the bytes of the file.
+    pub fn new(bytes: &[u8]) -> Status {
+        Status(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// Returns the value of a field, without its name and blanks.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+    }
+
+    /// Returns a hexadecimal set: of signals, such as `SigBlk`, where bit n - 1 is signal n, or of capabilities, such as `CapEff`.
+    pub fn set(&self, name: &str) -> Option<u64> {
+        u64::from_str_radix(self.field(name)?, 16).ok()
+    }
+
+    /// Returns the numbers of a field, such as the four of `Uid`. A unit is left out.
+    pub fn numbers<N: FromStr>(&self, name: &str) -> Vec<N> {
+        self.field(name).unwrap_or_default().split_whitespace().filter_map(|it| it.parse().ok()).collect()
+    }
+}
+
+/// True if a set of signals contains one.
+pub fn contains(set: u64, signal: Signal) -> bool {
+    set >> (signal as u32 - 1) & 1 == 1
+}
+
 /// A proc file system, held open by a descriptor of its top directory.
 #[derive(Debug)]
 pub struct Proc(OwnedFd);
@@ -125,6 +157,11 @@ impl Proc {
         Ok(bytes)
     }
 
+    /// Reads the status of a process; without a `pid`, of `self`.
+    pub fn status(&self, pid: impl Into<Option<Pid>>) -> io::Result<Status> {
+        self.read(pid, "status").map(|bytes| Status::new(&bytes))
+    }
+
     /// Returns the text of a link of a process: `cwd`, `fd/3`.
     pub fn link(&self, pid: Pid, name: &str) -> nix::Result<OsString> {
         readlinkat(&self.0, path(pid, name).as_str())
@@ -152,8 +189,8 @@ impl Proc {
     /// Returns the process of that number, if there is one.
     pub fn process(&self, pid: Pid) -> Option<Process> {
         let read = |name| self.read(pid, name).ok();
-        let (status, stat, args) = (read("status")?, read("stat")?, read("cmdline")?);
-        parse(pid, &String::from_utf8_lossy(&status), &String::from_utf8_lossy(&stat), &args)
+        let (status, stat, args) = (self.status(pid).ok()?, read("stat")?, read("cmdline")?);
+        parse(pid, &status, &String::from_utf8_lossy(&stat), &args)
     }
 
     /// Returns all processes that live until they are read.
@@ -184,31 +221,23 @@ fn numbers(mut directory: Dir) -> nix::Result<Vec<u32>> {
 }
 
 /// Reads a process from the text of three of its files. They are cut off if it ended meanwhile.
-fn parse(pid: Pid, status: &str, stat: &str, cmdline: &[u8]) -> Option<Process> {
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+fn parse(pid: Pid, status: &Status, stat: &str, cmdline: &[u8]) -> Option<Process> {
     // The name, in parentheses, may contain anything, so count from the last one.
     let mut numbers = stat.rsplit_once(") ")?.1.split(' ');
     let flags: u32 = numbers.nth(6)?.parse().ok()?;
     let started = numbers.nth(12)?.parse().ok()?;
-    let is_killed =
-        |pending: &str| signal_mask(status, pending).is_some_and(|it| it & 1 << (Signal::SIGKILL as u32 - 1) != 0);
-    let state = field("State")?.chars().next()?;
+    let is_killed = |pending: &str| status.set(pending).is_some_and(|set| contains(set, Signal::SIGKILL));
+    let state = status.field("State")?.chars().next()?;
     let words = cmdline.strip_suffix(b"\0").unwrap_or(cmdline).split(|byte| *byte == 0);
     Some(Process {
         pid,
-        numbers: field("NSpid")?.split_whitespace().map(|it| it.parse().ok()).collect::<Option<_>>()?,
-        parent: field("PPid")?.parse().ok()?,
+        numbers: status.field("NSpid")?.split_whitespace().map(|it| it.parse().ok()).collect::<Option<_>>()?,
+        parent: status.field("PPid")?.parse().ok()?,
         state,
         is_ending: "ZX".contains(state) || flags & PF_EXITING != 0 || is_killed("SigPnd") || is_killed("ShdPnd"),
         started,
         args: if cmdline.is_empty() { Vec::new() } else { words.map(<[u8]>::to_vec).collect() },
     })
-}
-
-/// Returns a mask of signals from a `status`, such as `SigBlk`: bit n - 1 is signal n.
-pub fn signal_mask(status: &str, name: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    u64::from_str_radix(line.trim(), 16).ok()
 }
 
 /// True if the error only means that the process has ended.
@@ -225,9 +254,27 @@ mod tests {
     const STATUS: &str = "Name:\tsh\nUmask:\t0022\nState:\tS (sleeping)\nPPid:\t14\nNSpid:\t15\t2\n";
     const STAT: &str = "15 (sh) (x) S 14 15 15 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 2 3";
 
+    fn read(pid: Pid, status: &str, stat: &str, cmdline: &[u8]) -> Option<Process> {
+        parse(pid, &Status::new(status.as_bytes()), stat, cmdline)
+    }
+
+    #[test]
+    fn the_fields_of_a_status_are_read() {
+        let status =
+            Status::new(b"Name:\tsh\nUid:\t0\t1\t2\t3\nVmHWM:\t    2044 kB\nSigCgt:\t0000000000004001\nGroups:\t \n");
+        assert_eq!(status.field("Name"), Some("sh"));
+        assert_eq!(status.field("Nam"), None);
+        assert_eq!(status.numbers::<u32>("Uid"), [0, 1, 2, 3]);
+        assert_eq!(status.numbers::<u64>("VmHWM"), [2044]);
+        assert!(status.numbers::<u32>("Groups").is_empty() && status.numbers::<u32>("VmRSS").is_empty());
+        let set = status.set("SigCgt").unwrap();
+        assert!(contains(set, Signal::SIGTERM) && contains(set, Signal::SIGHUP) && !contains(set, Signal::SIGINT));
+        assert_eq!((status.set("SigBlk"), status.set("Name")), (None, None));
+    }
+
     #[test]
     fn a_process_is_read() {
-        let process = parse(15, STATUS, STAT, b"sh\0-c\0\0two words\0").unwrap();
+        let process = read(15, STATUS, STAT, b"sh\0-c\0\0two words\0").unwrap();
         assert_eq!((process.parent, process.state, process.started), (14, 'S', 4711));
         assert_eq!((process.numbers.as_slice(), process.inner_pid()), ([15, 2].as_slice(), 2));
         assert_eq!(process.args, [b"sh".to_vec(), b"-c".to_vec(), b"".to_vec(), b"two words".to_vec()]);
@@ -235,23 +282,23 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_is_no_process() {
-        assert_eq!(parse(15, "", STAT, b""), None);
-        assert_eq!(parse(15, STATUS, "15 (sh", b""), None);
-        assert_eq!(parse(15, "State:\t\nPPid:\t1\nNSpid:\t1\n", STAT, b""), None);
+        assert_eq!(read(15, "", STAT, b""), None);
+        assert_eq!(read(15, STATUS, "15 (sh", b""), None);
+        assert_eq!(read(15, "State:\t\nPPid:\t1\nNSpid:\t1\n", STAT, b""), None);
     }
 
     #[test]
     fn a_process_without_a_command_line_has_no_words() {
-        assert_eq!(parse(15, STATUS, STAT, b"").unwrap().args, Vec::<Vec<u8>>::new());
-        assert_eq!(parse(15, STATUS, STAT, b"\0").unwrap().args, [b"".to_vec()]);
+        assert_eq!(read(15, STATUS, STAT, b"").unwrap().args, Vec::<Vec<u8>>::new());
+        assert_eq!(read(15, STATUS, STAT, b"\0").unwrap().args, [b"".to_vec()]);
     }
 
     proptest! {
         #[test]
         fn any_text_is_a_process_or_none(pid: Pid, status: String, stat: String, cmdline: Vec<u8>) {
-            let _ = parse(pid, &status, &stat, &cmdline);
-            let _ = parse(pid, &format!("{STATUS}{status}"), &format!("{STAT}{stat}"), &cmdline).map(|it| it.line());
-            let _ = parse(pid, STATUS, &format!("15 ({stat}"), &cmdline);
+            let _ = read(pid, &status, &stat, &cmdline);
+            let _ = read(pid, &format!("{STATUS}{status}"), &format!("{STAT}{stat}"), &cmdline).map(|it| it.line());
+            let _ = read(pid, STATUS, &format!("15 ({stat}"), &cmdline);
         }
 
         #[test]
@@ -268,7 +315,7 @@ mod tests {
             let status = format!("Name:\t{escaped}\nState:\tR (running)\nPPid:\t{parent}\nNSpid:\t{}\n", inner.join("\t"));
             let stat = format!("{} ({name}) R {parent}{} {started} 4 5\n", numbers[0], " 0".repeat(17));
             let cmdline: Vec<u8> = args.iter().flat_map(|word| [word, &b"\0"[..]].concat()).collect();
-            let process = parse(numbers[0], &status, &stat, &cmdline).unwrap();
+            let process = read(numbers[0], &status, &stat, &cmdline).unwrap();
             prop_assert!(!process.line().contains('\n') && process.line().chars().count() <= 61);
             let expected = Process { pid: numbers[0], numbers, parent, state: 'R', is_ending: false, started, args };
             prop_assert_eq!(process, expected);

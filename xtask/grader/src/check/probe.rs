@@ -20,6 +20,7 @@ use super::verdict::{Checked, Error, fail};
 
 /// How long a program that doesn't wait may take to end, in the first run and in the others.
 const A_MOMENT: Duration = Duration::from_millis(50);
+const A_WHILE: Duration = Duration::from_millis(500);
 const A_BLINK: Duration = Duration::from_millis(3);
 /// How long the command may take to end after stdin has.
 pub const END_PATIENCE: Duration = Duration::from_secs(2);
@@ -153,7 +154,9 @@ pub fn observe_more<T: Default>(
         let early = Early::of(sandbox, &process);
         slowed.iter().for_each(Slowed::end);
         // It may take a moment to write that it is there.
-        was_prompt = run.wait_until(Duration::from_millis(500), |run| Ok(run.stdout().contains(&probe.ready)))?;
+        was_prompt = run.wait_until(A_WHILE, |run| Ok(run.stdout().contains(&probe.ready)))?;
+        // Process 1 closes what it doesn't need after it has started the command. On a busy machine it hasn't run yet.
+        run.wait_until(A_WHILE, |_| Ok(sandbox.guests()?.iter().all(|it| !"RD".contains(it.state))))?;
         double = find_double(sandbox, &process)?;
         match Observation::of(sandbox, process.clone(), early, &run.given) {
             Ok(observed) => more = also(observation.insert(observed))?,
@@ -205,7 +208,7 @@ pub fn observe_more<T: Default>(
 
 fn lives(sandbox: &Sandbox, process: &Process) -> bool {
     let now = sandbox.host.process(process.pid);
-    now.is_some_and(|it| it.started == process.started && it.state != 'Z')
+    now.is_some_and(|it| it.started == process.started && !it.is_ending)
 }
 
 /// Kills the command if it still reads after stdin has ended. Otherwise the program would wait for it until the time limit.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use lab::namespaces;
-use lab::procfs::{FileId, Pid, Process, is_gone, signal_mask};
+use lab::procfs::{FileId, Pid, Process, Status, is_gone};
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, fstat};
 
@@ -17,8 +17,7 @@ pub struct Task {
     pub tid: Pid,
     /// Its namespaces by kind. Older kernels lack some kinds.
     pub namespaces: Vec<(&'static str, FileId)>,
-    /// Its `status`: proc_pid_status(5).
-    pub status: String,
+    pub status: Status,
     /// What it holds that leads out of the command's root, namespaces or processes.
     pub escapes: Vec<Escape>,
 }
@@ -79,7 +78,7 @@ impl Task {
             process: process.clone(),
             tid,
             namespaces: namespaces::KINDS.into_iter().filter_map(namespace).collect(),
-            status: String::from_utf8_lossy(&status).into_owned(),
+            status: Status::new(&status),
             escapes: Vec::new(),
         })
     }
@@ -99,17 +98,6 @@ impl Task {
 
     pub fn namespace(&self, kind: &str) -> Option<FileId> {
         self.namespaces.iter().find(|(it, _)| *it == kind).map(|(_, id)| *id)
-    }
-
-    /// Returns a number of its `status`, such as `voluntary_ctxt_switches`.
-    pub fn number(&self, name: &str) -> Option<u64> {
-        let line = self.status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().parse().ok()
-    }
-
-    /// Returns a mask of signals, such as `SigBlk`.
-    pub fn signals(&self, mask: &str) -> u64 {
-        signal_mask(&self.status, mask).unwrap_or_default()
     }
 
     /// Finds what leads out: its root and working directory, unless it is the command itself, and its descriptors.

@@ -178,14 +178,8 @@ fn observe_inside(
     let is_rootfs = proc.id(command, "root")? == id_of(&directory.join("rootfs"))?;
     ensure!(is_rootfs, "the root of the command inside is not ./rootfs");
     // VmHWM is of this program alone. The figure of wait4(2) includes the memory of the process that started it.
-    let peak = |pid| status_kb(&String::from_utf8_lossy(&proc.read(pid, "status").ok()?), "VmHWM");
+    let peak = |pid| proc.status(pid).ok()?.numbers("VmHWM").pop();
     Ok(new.iter().filter(|process| process.pid != command).filter_map(|process| peak(process.pid)).collect())
-}
-
-/// Reads a line of /proc/PID/status in kB.
-fn status_kb(status: &str, name: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// Runs two commands in turn, each the first of a pair as often as the other, after a warm-up. Returns the milliseconds.
@@ -257,13 +251,5 @@ mod tests {
         let pairs = vec![(2.0, 1.0), (6.0, 3.0), (6.0, 3.0), (2.0, 1.0), (20.0, 10.0)];
         let race = Race { programs: String::new(), pairs, memory: Vec::new() };
         assert_eq!((race.ratio().as_str(), race.second().as_str()), ("2.00 (2.00–2.00)", "3.00 (1.00–3.00)"));
-    }
-
-    #[test]
-    fn the_peak_of_memory_is_in_the_status() {
-        let status = "Name:\tsh\nVmPeak:\t    9000 kB\nVmHWM:\t    2044 kB\nVmRSS:\t 12 kB\n";
-        assert_eq!(status_kb(status, "VmHWM"), Some(2044));
-        // Of a kernel thread or a zombie.
-        assert_eq!(status_kb("Name:\tsh\nThreads:\t1\n", "VmHWM"), None);
     }
 }

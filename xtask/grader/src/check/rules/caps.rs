@@ -1,6 +1,7 @@
 //! Exercise `caps`: the command has seven capabilities, and can gain no others.
 
 use ::caps::{CapSet, Capability, CapsHashSet};
+use lab::procfs::{Pid, Status};
 
 use super::*;
 
@@ -15,37 +16,31 @@ const KEPT: [Capability; 7] = [
     Capability::CAP_SETUID,
 ];
 
-/// The sets of proc_pid_status(5): capabilities(7) describes each.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sets {
-    inheritable: u64,
-    permitted: u64,
-    effective: u64,
-    bounding: u64,
-    ambient: u64,
-    no_new_privileges: bool,
-}
-
 /// No set has more than these. At execve(2), root regains dropped capabilities from the bounding and the inheritable set.
 pub fn its_capabilities_are_few(sandbox: &Sandbox) -> Checked {
-    let (pid, sets) = observe_sets(sandbox)?;
-    let named = [
-        ("CapBnd", sets.bounding, Diagnosis::CapabilitiesKept),
-        ("CapInh", sets.inheritable, Diagnosis::CapabilitiesInherited),
-        ("CapAmb", sets.ambient, Diagnosis::CapabilitiesInherited),
-        ("CapPrm", sets.permitted, Diagnosis::CapabilitiesKept),
-        ("CapEff", sets.effective, Diagnosis::CapabilitiesKept),
-    ];
-    let excess = |set: u64| set & !kept();
-    let Some((name, set, diagnosis)) = named.into_iter().find(|(_, set, _)| excess(*set) != 0) else { return Ok(()) };
-    let seen = format!("{name} in /proc/{pid}/status is {set:016x}, which includes {}", names(excess(set)));
-    Err(failure(diagnosis, seen, format!("at most {:016x}: {}", kept(), names(kept()))))
+    let (pid, status) = observe_status(sandbox)?;
+    for (name, diagnosis) in [
+        ("CapBnd", Diagnosis::CapabilitiesKept),
+        ("CapInh", Diagnosis::CapabilitiesInherited),
+        ("CapAmb", Diagnosis::CapabilitiesInherited),
+        ("CapPrm", Diagnosis::CapabilitiesKept),
+        ("CapEff", Diagnosis::CapabilitiesKept),
+    ] {
+        let set = capabilities(&status, name)?;
+        let excess = set & !kept();
+        if excess != 0 {
+            let seen = format!("{name} in /proc/{pid}/status is {set:016x}, which includes {}", names(excess));
+            return Err(failure(diagnosis, seen, format!("at most {:016x}: {}", kept(), names(kept()))));
+        }
+    }
+    Ok(())
 }
 
 pub fn it_keeps_what_root_needs(sandbox: &Sandbox) -> Checked {
     let ours = mask_of(::caps::read(None, CapSet::Bounding)?);
-    let (pid, sets) = observe_sets(sandbox)?;
-    for (name, set) in [("CapBnd", sets.bounding), ("CapPrm", sets.permitted), ("CapEff", sets.effective)] {
+    let (pid, status) = observe_status(sandbox)?;
+    for name in ["CapBnd", "CapPrm", "CapEff"] {
+        let set = capabilities(&status, name)?;
         // A program can't keep what this machine doesn't grant.
         let missing = kept() & ours & !set;
         let seen = format!("{name} in /proc/{pid}/status is {set:016x}, which lacks {}", names(missing));
@@ -55,30 +50,23 @@ pub fn it_keeps_what_root_needs(sandbox: &Sandbox) -> Checked {
 }
 
 pub fn it_gains_no_privileges(sandbox: &Sandbox) -> Checked {
-    let (pid, sets) = observe_sets(sandbox)?;
+    let (pid, status) = observe_status(sandbox)?;
     let seen = format!("NoNewPrivs in /proc/{pid}/status is 0");
-    require!(sets.no_new_privileges, PrivilegesGainable, "1", "{seen}");
+    require!(status.field("NoNewPrivs") == Some("1"), PrivilegesGainable, "1", "{seen}");
     Ok(())
 }
 
-/// Runs the program, and returns the command's PID and its sets.
-fn observe_sets(sandbox: &Sandbox) -> Checked<(lab::procfs::Pid, Sets)> {
+/// Runs the program, and returns the command's PID and its status.
+fn observe_status(sandbox: &Sandbox) -> Checked<(Pid, Status)> {
     be_a_careless_caller()?;
-    let (evidence, sets) = observe_more(sandbox, &Invocation::default(), |command| {
-        let status = sandbox.host.read(command.pid(), "status")?;
-        let status = String::from_utf8_lossy(&status);
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
-        let set = |name| -> Result<u64> { Ok(u64::from_str_radix(field(name).context("a line is missing")?, 16)?) };
-        Ok(Sets {
-            inheritable: set("CapInh")?,
-            permitted: set("CapPrm")?,
-            effective: set("CapEff")?,
-            bounding: set("CapBnd")?,
-            ambient: set("CapAmb")?,
-            no_new_privileges: field("NoNewPrivs") == Some("1"),
-        })
-    })?;
-    Ok((evidence.command()?.pid(), sets))
+    let evidence = observe_as(sandbox, &Invocation::default())?;
+    let command = evidence.command()?;
+    Ok((command.pid(), command.tasks[0].status.clone()))
+}
+
+/// Returns a set of a status: capabilities(7) describes each.
+fn capabilities(status: &Status, name: &str) -> Result<u64> {
+    status.set(name).with_context(|| format!("{name} is missing in a process's status"))
 }
 
 /// Lets the program inherit all capabilities of this process, even those that it would keep as another user.

@@ -92,7 +92,8 @@ fn it_sleeps_meanwhile(sandbox: &Sandbox, run: &mut Run<'_>) -> Checked {
         Some(Duration::from_nanos(times.ok()?.iter().sum()))
     };
     // How often it went to sleep by itself.
-    let slept = |process: &Process| Task::of(sandbox, process).ok()?.number("voluntary_ctxt_switches");
+    let slept =
+        |process: &Process| sandbox.host.status(process.pid).ok()?.numbers::<u64>("voluntary_ctxt_switches").pop();
     let guests = sandbox.guests()?;
     let before: Vec<_> = guests.iter().map(|it| (used(it), slept(it))).collect();
     let start = Instant::now();

@@ -3,8 +3,9 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
-use lab::procfs::signal_mask;
+use lab::procfs::contains;
 
 use super::*;
 
@@ -25,13 +26,18 @@ pub fn signals_are_reported(sandbox: &Sandbox) -> Checked {
             continue;
         }
         sandbox.signal(command.pid, signal)?;
-        let (status, expected) = (run.wait()?, 128 + signal as i32);
-        // `run` may also kill itself by the same signal, because a shell reports the same status for it.
-        let is_right = status.code() == Some(expected) || status.signal() == Some(signal as i32);
-        let how = describe(status);
-        let expected = format!("status {expected}");
-        require!(is_right, SignalLost, expected, "{signal} killed the command, and `run` ended with {how}");
+        require_signal(run.wait()?, signal)?;
     }
+    Ok(())
+}
+
+/// Requires 128 + n after signal n killed the command. `run` may also kill itself by the same signal, because a shell reports the
+/// same status for it.
+pub fn require_signal(status: ExitStatus, signal: Signal) -> Checked {
+    let expected = 128 + signal as i32;
+    let is_right = status.code() == Some(expected) || status.signal() == Some(signal as i32);
+    let seen = format!("{signal} killed the command, and `run` ended with {}", describe(status));
+    require!(is_right, SignalLost, format!("status {expected}"), "{seen}");
     Ok(())
 }
 
@@ -57,14 +63,15 @@ const OF_GLIBC: u64 = 0b11 << 31;
 /// The command starts with the same signals blocked and ignored as `run`.
 pub fn it_starts_with_the_signals_of_run(sandbox: &Sandbox) -> Checked {
     // Rust ignores SIGPIPE, but std restores it for the processes that it starts.
-    let status = String::from_utf8_lossy(&sandbox.machine.read(None, "status")?).into_owned();
-    let given = signal_mask(&status, "SigIgn").unwrap_or_default() & !(1 << (Signal::SIGPIPE as u32 - 1)) | OF_GLIBC;
+    let status = sandbox.machine.status(None)?;
+    let given = status.set("SigIgn").unwrap_or_default() & !(1 << (Signal::SIGPIPE as u32 - 1)) | OF_GLIBC;
     let time = sandbox.draw.long_time();
     let words = ["sleep", &time];
     let mut run = sandbox.start(&Invocation::default(), &words)?;
     let process = wait_for_command(sandbox, &mut run, &words)?;
-    let command = Task::of(sandbox, &process)?;
-    let (blocked, ignored) = (command.signals("SigBlk"), command.signals("SigIgn") & !given);
+    let status = Task::of(sandbox, &process)?.status;
+    let set = |name| status.set(name).unwrap_or_default();
+    let (blocked, ignored) = (set("SigBlk"), set("SigIgn") & !given);
     sandbox.signal(process.pid, Signal::SIGKILL)?;
     run.wait()?;
     let pid = process.pid;
@@ -76,8 +83,7 @@ pub fn it_starts_with_the_signals_of_run(sandbox: &Sandbox) -> Checked {
 }
 
 fn names_of(mask: u64) -> String {
-    let names: Vec<_> =
-        Signal::iterator().filter(|it| mask & (1 << (*it as u32 - 1)) != 0).map(Signal::as_str).collect();
+    let names: Vec<_> = Signal::iterator().filter(|it| contains(mask, *it)).map(Signal::as_str).collect();
     if names.is_empty() { format!("{mask:#x}") } else { names.join(", ") }
 }
 

@@ -1,10 +1,11 @@
 //! Exercise `stop`: SIGTERM to `run` reaches the command, and whatever doesn't end is killed.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::time::Instant;
 
+use lab::procfs::{Pid, contains};
+
 use super::run::require_status;
+use super::status::require_signal;
 use super::*;
 
 const FLAG: &str = "--stop-timeout";
@@ -75,7 +76,7 @@ pub fn an_end_by_term_is_143(sandbox: &Sandbox) -> Checked {
     let Some(status) = run.poll(PATIENCE, |run| Ok(run.status()))? else {
         return Err(why_it_was_not_told(sandbox, &mut run, &command, expected));
     };
-    require_signal(status, Signal::SIGTERM, "SIGTERM killed the command")
+    require_signal(status, Signal::SIGTERM)
 }
 
 /// A command that doesn't end in time is killed, with everything in the container.
@@ -103,7 +104,7 @@ pub fn then_everything_is_killed(sandbox: &Sandbox) -> Checked {
         let seen = format!("{seen}; process {} is still there: {}", left.pid, left.line());
         return Err(fail!(OrphansLeft, "no process left", "{seen}"));
     }
-    require_signal(status, Signal::SIGKILL, "SIGKILL killed the command")
+    require_signal(status, Signal::SIGKILL)
 }
 
 /// Returns why SIGTERM didn't reach the command: `run` died of it or kept it, or process 1 never received it.
@@ -141,25 +142,13 @@ fn why_it_was_not_told(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process, 
     }
 }
 
-/// `run` may also kill itself by the same signal, because a shell reports the same status for it.
-fn require_signal(status: ExitStatus, signal: Signal, what: &str) -> Checked {
-    let expected = 128 + signal as i32;
-    let is_right = status.code() == Some(expected) || status.signal() == Some(signal as i32);
-    let seen = format!("{what}, and `run` ended with {}", describe(status));
-    require!(is_right, SignalLost, format!("status {expected}"), "{seen}");
-    Ok(())
-}
-
 /// Waits a moment after the command has appeared, so that the program gets to where it waits for signals.
 fn settle(run: &mut Run<'_>) -> Checked {
     run.wait_until(A_MOMENT, |_| Ok(false)).map(drop)
 }
 
-/// True if a set of signals in the status file of a process contains SIGTERM: signal n is bit n - 1.
-fn has_term(sandbox: &Sandbox, pid: lab::procfs::Pid, set: &str) -> bool {
-    let status = sandbox.host.read(pid, "status").unwrap_or_default();
-    let status = String::from_utf8_lossy(&status);
-    let mask = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(":\t"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or_default();
-    mask >> (Signal::SIGTERM as i32 - 1) & 1 == 1
+/// True if a set of signals in the status of a process contains SIGTERM.
+fn has_term(sandbox: &Sandbox, pid: Pid, set: &str) -> bool {
+    let status = sandbox.host.status(pid).unwrap_or_default();
+    status.set(set).is_some_and(|set| contains(set, Signal::SIGTERM))
 }

@@ -148,7 +148,7 @@ fn right() -> Evidence {
         process: process.clone(),
         tid,
         namespaces: namespaces(2),
-        status: String::new(),
+        status: Default::default(),
         escapes: Vec::new(),
     };
     let read_only = ProcView::Own { read_only: true };

@@ -1,27 +1,21 @@
 //! Exercise `user`: the command runs as a user other than root, and only in that user's group.
 
-use lab::procfs::Pid;
+use lab::procfs::{Pid, Status};
 use nix::unistd::{Gid, setgroups};
 
 use super::*;
 
 const FLAG: &str = "--user";
 
-/// The lines of proc_pid_status(5). The first two have four numbers: real, effective, saved, and for files.
-#[derive(Clone, Debug, Default)]
-struct Ids {
-    users: Vec<u32>,
-    groups: Vec<u32>,
-    others: Vec<u32>,
-}
-
 pub fn it_is_that_user(sandbox: &Sandbox) -> Checked {
     let (uid, gid) = two_numbers(sandbox)?;
-    let (pid, ids) = observe_ids(sandbox, &[FLAG, &format!("{uid}:{gid}")])?;
+    let (pid, status) = observe_status(sandbox, &[FLAG, &format!("{uid}:{gid}")])?;
+    // Real, effective, saved, and for files.
+    let users = status.numbers("Uid");
     let expected = format!("{uid}, four times");
-    let seen = format!("with `{FLAG} {uid}:{gid}`, Uid in /proc/{pid}/status is {:?}", ids.users);
-    require!(ids.users.contains(&uid), StillRoot, expected, "{seen}");
-    require!(ids.users.iter().all(|it| *it == uid), RootComesBack, expected, "{seen}");
+    let seen = format!("with `{FLAG} {uid}:{gid}`, Uid in /proc/{pid}/status is {users:?}");
+    require!(users.contains(&uid), StillRoot, expected, "{seen}");
+    require!(users.iter().all(|it| *it == uid), RootComesBack, expected, "{seen}");
     Ok(())
 }
 
@@ -44,8 +38,8 @@ pub fn a_killed_run_still_leaves_nothing(sandbox: &Sandbox) -> Checked {
     let mut run = sandbox.start(&Invocation { flags: &[FLAG, &user], ..Default::default() }, &line)?;
     wait_for_with(sandbox, &mut run, FLAG, &line)?;
     let first = sandbox.guests()?.into_iter().find(|it| it.inner_pid() == 1);
-    let status = first.as_ref().and_then(|it| sandbox.host.read(it.pid, "status").ok()).unwrap_or_default();
-    let is_that_user = String::from_utf8_lossy(&status).lines().any(|it| it.starts_with(&format!("Uid:\t{uid}\t")));
+    let status = first.and_then(|it| sandbox.host.status(it.pid).ok()).unwrap_or_default();
+    let is_that_user = status.numbers("Uid").first() == Some(&uid);
     sandbox.signal(run.pid()?, Signal::SIGKILL)?;
     if let Some(left) = run.left_behind()?.first() {
         let seen = format!("after SIGKILL to `run`, process {} is still there: {}", left.pid, left.line());
@@ -56,28 +50,30 @@ pub fn a_killed_run_still_leaves_nothing(sandbox: &Sandbox) -> Checked {
 }
 
 fn require_groups(sandbox: &Sandbox, user: &str, gid: u32) -> Checked {
-    let (pid, ids) = observe_ids(sandbox, &[FLAG, user])?;
-    let expected = format!("{gid}, four times");
-    let seen = format!("with `{FLAG} {user}`, Gid in /proc/{pid}/status is {:?}", ids.groups);
-    require!(ids.groups.iter().all(|it| *it == gid), GroupKept, expected, "{seen}");
-    let seen = format!("with `{FLAG} {user}`, Groups in /proc/{pid}/status is {:?}", ids.others);
-    require!(ids.others.iter().all(|it| *it == gid), GroupsKept, format!("none, or {gid}"), "{seen}");
+    let (pid, status) = observe_status(sandbox, &[FLAG, user])?;
+    for (field, diagnosis, expected) in [
+        ("Gid", Diagnosis::GroupKept, format!("{gid}, four times")),
+        ("Groups", Diagnosis::GroupsKept, format!("none, or {gid}")),
+    ] {
+        let groups = status.numbers::<u32>(field);
+        let seen = format!("with `{FLAG} {user}`, {field} in /proc/{pid}/status is {groups:?}");
+        if groups.iter().any(|it| *it != gid) {
+            return Err(failure(diagnosis, seen, expected));
+        }
+    }
     Ok(())
 }
 
-/// Runs the program from a caller that is in groups of the host's, and returns the command's PID and its ids.
-fn observe_ids(sandbox: &Sandbox, flags: &[&str]) -> Checked<(Pid, Ids)> {
+/// Runs the program from a caller that is in groups of the host's, and returns the command's PID and its status.
+fn observe_status(sandbox: &Sandbox, flags: &[&str]) -> Checked<(Pid, Status)> {
     let groups = [0, sandbox.draw.number(1000, 29999), sandbox.draw.number(30_000, 59999)].map(Gid::from_raw);
     setgroups(&groups).context("setgroups")?;
     // Not a shell: some shells give up an effective user that isn't the real one.
     let line = ["sleep", &sandbox.draw.number(1000, 8999).to_string()];
     let mut run = sandbox.start(&Invocation { flags, ..Default::default() }, &line)?;
     let pid = wait_for_with(sandbox, &mut run, FLAG, &line)?.pid;
-    let status = sandbox.host.read(pid, "status").with_context(|| format!("reading /proc/{pid}/status"))?;
-    let status = String::from_utf8_lossy(&status);
-    let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    let numbers = |name| field(name).split_whitespace().filter_map(|it| it.parse().ok()).collect();
-    Ok((pid, Ids { users: numbers("Uid:"), groups: numbers("Gid:"), others: numbers("Groups:") }))
+    let status = sandbox.host.status(pid).with_context(|| format!("reading /proc/{pid}/status"))?;
+    Ok((pid, status))
 }
 
 /// Draws a UID and a different GID, if this user namespace has users other than root.
