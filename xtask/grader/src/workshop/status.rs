@@ -56,11 +56,9 @@ fn as_text(program: &Program, progress: &Progress) -> Result<String> {
         out.push('\n');
     }
     let minutes: u32 = all.iter().map(|it| it.minutes).sum();
-    out += &format!(
-        "{} of {} passed. All of them together take about {minutes} minutes.\n",
-        count(&all, "passed"),
-        all.len()
-    );
+    let passed = count(&all, "passed");
+    let total = format!("{passed} of {} passed. All of them together take about {minutes} minutes.", all.len());
+    out += &hanging("", 0, &total);
     for (wanted, means) in [
         ("changed", "the exercise has changed since you passed it; check it again"),
         ("skipped", "`catch-up` or `reset` gave you its solution; `cargo xtask reset EXERCISE` lets you do it"),
