@@ -68,8 +68,8 @@ pub fn build(user: bool, guests: Guests, prepare: impl FnOnce() -> Result<()>) -
     }
     sethostname(HOSTNAME).context("sethostname")?;
     // Leave the real machine's peer group first, or what is mounted here would appear there. Then start one of our own.
-    let changed = propagate(MsFlags::MS_PRIVATE).and_then(|()| propagate(MsFlags::MS_SHARED));
-    changed.context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
+    make_mounts_private()?;
+    propagate(MsFlags::MS_SHARED).context("mount(NULL, \"/\", NULL, MS_REC|MS_SHARED, NULL)")?;
     prepare()?;
     let mut init = Command::new("/proc/self/exe")
         .arg0(INIT)
@@ -85,7 +85,23 @@ pub fn build(user: bool, guests: Guests, prepare: impl FnOnce() -> Result<()>) -
     Ok(init)
 }
 
-/// Changes the propagation of every mount: mount_namespaces(7).
+/// Moves this process to a copy of its mount namespace, in which it can mount without any other process seeing it.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn copy_mount_namespace() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("unshare(CLONE_NEWNS)")?;
+    make_mounts_private()
+}
+
+/// Takes every mount out of its peer group: mount_namespaces(7).
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn make_mounts_private() -> Result<()> {
+    propagate(MsFlags::MS_PRIVATE).context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")
+}
+
 pub(crate) fn propagate(propagation: MsFlags) -> nix::Result<()> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | propagation, None::<&str>)
 }
@@ -98,7 +114,7 @@ fn hide_other_procs() -> Result<()> {
     if others.is_empty() || unshare(CloneFlags::CLONE_NEWNS).is_err() {
         return Ok(());
     }
-    propagate(MsFlags::MS_PRIVATE).context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
+    make_mounts_private()?;
     others.iter().try_for_each(|mount| {
         let point = &mount.point;
         umount2(point, MntFlags::MNT_DETACH).with_context(|| format!("umount2({point:?}, MNT_DETACH)"))

@@ -12,14 +12,10 @@ use super::*;
 const ALLOWED: [&str; 2] = ["PATH", "TERM"];
 
 /// Returns the environment of a process, and the number of variables in it that come from the host.
-fn environment(evidence: &Evidence, process: &Process) -> Result<(Vec<(String, String)>, usize)> {
-    let bytes = match &evidence.observation {
-        Some(observation) => {
-            observation.environments.iter().find(|(pid, _)| *pid == process.pid).map(|(_, bytes)| bytes)
-        }
-        None => None,
-    };
-    let text = String::from_utf8_lossy(bytes.map_or(&[], Vec::as_slice)).into_owned();
+fn environment(evidence: &Evidence, process: &Process) -> (Vec<(String, String)>, usize) {
+    let mut all = evidence.observation.iter().flat_map(|it| &it.environments);
+    let bytes = all.find(|(pid, _)| *pid == process.pid).map(|(_, bytes)| bytes.as_slice());
+    let text = String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let variables: Vec<(String, String)> =
         text.split('\0').filter_map(|it| it.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect();
     let hosts: Vec<_> = evidence.host.environment.iter().filter(|(name, _)| !ALLOWED.contains(name)).collect();
@@ -29,12 +25,12 @@ fn environment(evidence: &Evidence, process: &Process) -> Result<(Vec<(String, S
     };
     // The report doesn't name them, because a program would only remove the names in the list.
     let count = variables.iter().filter(is_hosts).count();
-    Ok((variables, count))
+    (variables, count)
 }
 
 pub fn the_environment_is_its_own(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
-    let (variables, count) = environment(evidence, &command.process)?;
+    let (variables, count) = environment(evidence, &command.process);
     let seen = format!("the command's environment contains {count} of the host's variables");
     require!(count == 0, EnvironmentLeaked, "only PATH, TERM, and variables that you choose", "{seen}");
     let path = variables.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
@@ -50,7 +46,7 @@ pub fn the_environment_is_its_own(evidence: &Evidence) -> Checked {
 pub fn no_other_process_has_the_hosts_environment(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     for task in command.tasks.iter().filter(|it| !it.is_thread() && it.tid != command.pid()) {
-        let (_, count) = environment(evidence, &task.process)?;
+        let (_, count) = environment(evidence, &task.process);
         if count > 0 {
             let (inner, line) = (task.process.inner_pid(), task.process.line());
             let seen =

@@ -9,16 +9,22 @@ use lab::procfs::contains;
 
 use super::*;
 
+/// Runs a command that sleeps, and waits for it.
+fn start_sleep(sandbox: &Sandbox) -> Checked<(Run<'_>, Process)> {
+    let time = sandbox.draw.long_time();
+    let words = ["sleep", &time];
+    let mut run = sandbox.start(&Invocation::default(), &words)?;
+    let command = wait_for_command(sandbox, &mut run, &words)?;
+    Ok((run, command))
+}
+
 /// 128 + n for signal n.
 pub fn signals_are_reported(sandbox: &Sandbox) -> Checked {
     let [told, fault] = sandbox.draw.fatal_signals();
     let mut signals = [Signal::SIGTERM, Signal::SIGKILL, told, fault];
     sandbox.draw.shuffle(&mut signals);
     for signal in signals {
-        let time = sandbox.draw.long_time();
-        let words = ["sleep", &time];
-        let mut run = sandbox.start(&Invocation::default(), &words)?;
-        let command = wait_for_command(sandbox, &mut run, &words)?;
+        let (mut run, command) = start_sleep(sandbox)?;
         if command.inner_pid() == 1 && signal != Signal::SIGKILL {
             // Process 1 receives no signal that it has no handler for.
             sandbox.signal(command.pid, Signal::SIGKILL)?;
@@ -43,10 +49,7 @@ pub fn require_signal(status: ExitStatus, signal: Signal) -> Checked {
 
 /// A stopped command has not ended.
 pub fn a_stopped_command_has_not_ended(sandbox: &Sandbox) -> Checked {
-    let time = sandbox.draw.long_time();
-    let words = ["sleep", &time];
-    let mut run = sandbox.start(&Invocation::default(), &words)?;
-    let command = wait_for_command(sandbox, &mut run, &words)?;
+    let (mut run, command) = start_sleep(sandbox)?;
     sandbox.signal(command.pid, Signal::SIGSTOP)?;
     let ended = run.wait_until(A_MOMENT, |run| Ok(run.status().is_some()))?;
     let seen = "SIGSTOP stopped the command, but `run` ended";
@@ -65,10 +68,7 @@ pub fn it_starts_with_the_signals_of_run(sandbox: &Sandbox) -> Checked {
     // Rust ignores SIGPIPE, but std restores it for the processes that it starts.
     let status = sandbox.machine.status(None)?;
     let given = status.set("SigIgn").unwrap_or_default() & !(1 << (Signal::SIGPIPE as u32 - 1)) | OF_GLIBC;
-    let time = sandbox.draw.long_time();
-    let words = ["sleep", &time];
-    let mut run = sandbox.start(&Invocation::default(), &words)?;
-    let process = wait_for_command(sandbox, &mut run, &words)?;
+    let (mut run, process) = start_sleep(sandbox)?;
     let status = Task::of(sandbox, &process)?.status;
     let set = |name| status.set(name).unwrap_or_default();
     let (blocked, ignored) = (set("SigBlk"), set("SigIgn") & !given);

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
+use lab::host::copy_mount_namespace;
 use lab::procfs::Pid;
 use nix::fcntl::OFlag;
 use nix::libc::dev_t;
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{fstat, stat};
 
 use super::*;
@@ -59,10 +59,8 @@ const HOST: Pid = 1;
 /// Mounts a file system of that kind where no other process sees it, and returns its device number.
 fn device_of(sandbox: &Sandbox, kind: &str) -> Result<dev_t> {
     sandbox.inside(HOST, "ns/mnt", || {
-        // In a copy, which disappears when we leave it.
-        unshare(CloneFlags::CLONE_NEWNS).context("unshare(CLONE_NEWNS)")?;
-        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-            .context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
+        // The copy disappears when we leave it.
+        copy_mount_namespace()?;
         let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         // Any directory will do.
         let point = "/tmp";

@@ -2,8 +2,9 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use lab::host::{copy_mount_namespace, make_mounts_private};
 use nix::fcntl::openat;
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::fstat;
 use nix::unistd::gethostname;
 
@@ -51,17 +52,16 @@ impl Sandbox {
             return Ok(Vec::new());
         }
         self.inside(pid, "ns/mnt", || {
-            // In a copy, which no other process sees, and which disappears when we leave it.
-            unshare(CloneFlags::CLONE_NEWNS).context("unshare(CLONE_NEWNS)")?;
+            // The copy disappears when we leave it.
+            copy_mount_namespace()?;
             let copy = self.machine.file(None, "ns/mnt").context("open(\"/proc/self/ns/mnt\")")?;
             let mut underneath = Vec::new();
             for _ in 0..MOST_LAYERS {
-                mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-                    .context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
                 // EINVAL: nothing is underneath, or a user namespace may not see it, and neither may a process in it.
                 if umount2("/", MntFlags::MNT_DETACH).is_err() || setns(&copy, CloneFlags::CLONE_NEWNS).is_err() {
                     break;
                 }
+                make_mounts_private()?;
                 underneath.extend(self.own_mounts()?);
             }
             Ok(underneath)
