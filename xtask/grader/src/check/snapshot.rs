@@ -9,6 +9,8 @@ use std::{fs, io};
 use lab::mountinfo::{self, Mount};
 use lab::namespaces;
 use lab::procfs::{FileId, Pid, Process};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use super::sandbox::{Run, Sandbox};
 use super::verdict::Checked;
@@ -112,6 +114,13 @@ impl Sandbox {
         Ok(interfaces(&self.host.read(pid, "net/dev")?))
     }
 
+    /// True if there is something at that path on the host. A mount whose directory is removed is unmounted in every mount namespace,
+    /// so another process on this machine may have ended it: mount_namespaces(7).
+    fn has(&self, path: &Path) -> bool {
+        let path = path.strip_prefix("/").unwrap_or(path).to_string_lossy().into_owned();
+        path.is_empty() || self.host.open_inside(1, &path, OFlag::O_PATH).err() != Some(Errno::ENOENT)
+    }
+
     /// Returns what the host is like now.
     pub fn snapshot(&self) -> anyhow::Result<Snapshot> {
         Ok(Snapshot {
@@ -142,7 +151,7 @@ impl Run<'_> {
         Ok(Changes {
             renamed: sandbox.renamed(),
             mounts_left: only_in(&now.mounts, &before.mounts),
-            mounts_gone: only_in(&before.mounts, &now.mounts),
+            mounts_gone: only_in(&before.mounts, &now.mounts).into_iter().filter(|it| sandbox.has(&it.point)).collect(),
             processes_gone: sandbox.processes.iter().filter(is_gone).cloned().collect(),
             processes_left,
             interfaces_left: only_in(&now.interfaces, &before.interfaces),
