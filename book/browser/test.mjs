@@ -1,6 +1,6 @@
 // Opens the built book in headless Chromium, as a reader does: every page of the sidebar, the search, the themes; narrow and
-// wide, light and dark. Fails on a console error, on a page or code that must be scrolled sideways, and on a serious
-// accessibility violation (axe-core). Speaks WebDriver (https://www.w3.org/TR/webdriver2/) to chromedriver with node's own
+// wide, light and dark. Fails on a console error, on a page that must be scrolled sideways, on something wide that a keyboard
+// can't scroll, and on a serious accessibility violation (axe-core). Speaks WebDriver (https://www.w3.org/TR/webdriver2/) to chromedriver with node's own
 // modules, so that npm installs only axe-core. Usage: node test.mjs [BOOK-DIRECTORY [SCREENSHOT-DIRECTORY]]
 
 import { spawn } from "node:child_process";
@@ -112,10 +112,26 @@ try {
         const [scroll, client] =
           await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
         check(scroll <= client, `${where}: the page is ${scroll} wide, its window ${client}`);
-        const cut = await run(
-          "return [...document.querySelectorAll('main pre, main pre > code, .table-wrapper')].filter(it => it.scrollWidth > it.clientWidth)" +
+        const unreachable = await run(
+          "return [...document.querySelectorAll('main pre, main pre > code, .table-wrapper')]" +
+          ".filter(it => it.scrollWidth > it.clientWidth && !(it.tabIndex === 0 && ['auto', 'scroll'].includes(getComputedStyle(it).overflowX)))" +
           ".map(it => it.textContent.slice(0, 40))");
-        check(cut.length === 0, `${where}: these must be scrolled to be read: ${cut.join(" | ")}`);
+        check(unreachable.length === 0, `${where}: wide, but no keyboard scrolls them: ${unreachable.join(" | ")}`);
+        const widths = await run(
+          "const width = it => Math.round(it.getBoundingClientRect().width); const main = width(document.querySelector('main'));" +
+          " return [...document.querySelectorAll('main > :is(p, pre, .terminal-box, .diff-box, .table-wrapper, details)')]" +
+          ".filter(it => width(it) !== main).map(it => `${width(it)} instead of ${main}: ${it.textContent.slice(0, 40)}`)");
+        check(widths.length === 0, `${where}: not as wide as the column: ${widths.join(" | ")}`);
+        // A flag or a key in two lines has more than one rectangle.
+        const broken = await run(
+          "return [...document.querySelectorAll('main kbd, main code .word')].filter(it => it.getClientRects().length > 1)" +
+          ".map(it => it.textContent)");
+        check(broken.length === 0, `${where}: broken between lines: ${broken.join(", ")}`);
+        const moved = await run(
+          "return [...document.querySelectorAll('.table-wrapper')].filter(it => { it.scrollLeft = 1e4; const row = it.querySelector('tbody tr');" +
+          " const left = it.getBoundingClientRect().left; const cell = row.cells[0].getBoundingClientRect(); it.scrollLeft = 0;" +
+          " return Math.abs(cell.left - left) > 1 || cell.width > 0.6 * it.clientWidth; }).map(it => it.textContent.slice(0, 40))");
+        check(moved.length === 0, `${where}: these tables lose their rows' names: ${moved.join(" | ")}`);
         const covered = await run(
           "const edges = [...document.querySelectorAll('.nav-chapters')].filter(it => it.offsetParent !== null ||" +
           " getComputedStyle(it).position === 'fixed' && it.getClientRects().length).map(it => it.getBoundingClientRect());" +

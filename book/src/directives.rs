@@ -3,6 +3,8 @@
 //! A directive stands alone on its line, and may be indented to be part of a list item. `\{{#…}}` shows one instead. mdBook's
 //! own (`{{#include}}` and others) are refused: if what they name has moved, they insert nothing and don't report it.
 
+use std::ops::RangeInclusive;
+
 use anyhow::{Result, anyhow, bail};
 
 use crate::markdown;
@@ -16,6 +18,9 @@ mod essence;
 pub mod exercises;
 mod listing;
 mod transcript;
+
+/// Begins a block of commands to type.
+const CONSOLE: &str = "```console";
 
 /// A chapter with its directives replaced.
 #[derive(Debug, Clone)]
@@ -34,16 +39,24 @@ pub fn replace(workspace: &Workspace, file: &str, text: &str, problems: &mut Vec
     let code = markdown::positions(text).code;
     let empty = code.iter().filter(|(_, is_empty)| *is_empty);
     problems.extend(empty.map(|(lines, _)| Problem::new(file, *lines.start(), "an empty code block")));
+    let all: Vec<&str> = text.lines().collect();
+    let is_console = |lines: &RangeInclusive<usize>| all[lines.start() - 1].trim() == CONSOLE;
     for (number, line) in (1..).zip(text.lines()) {
+        let block = code.iter().map(|(lines, _)| lines).find(|lines| lines.contains(&number));
         let lines = match directive(line) {
-            Some(_) if code.iter().any(|(lines, _)| lines.contains(&number)) => {
+            Some(_) if block.is_some() => {
                 Err(anyhow!("a directive in a code block is not replaced; write \\{{{{# to show one"))
             }
-            // The comment is for translations: they must not translate what nobody wrote. The empty line ends the HTML block.
-            Some((indent, name, argument)) => resolve(workspace, name, argument).map(|block| {
-                let lines = ["<!-- i18n:skip -->"].into_iter().chain(block.lines()).chain([""]);
-                lines.map(|line| if line.is_empty() { String::new() } else { format!("{indent}{line}") }).collect()
-            }),
+            Some((indent, name, argument)) => resolve(workspace, name, argument).map(|block| inserted(indent, &block)),
+            None if let Some(block) = block.filter(|it| is_console(it)) => {
+                if number > *block.start() {
+                    continue;
+                }
+                // The fence at the end may be missing.
+                let inside = all[number..*block.end()].iter().map(|line| line.trim()).filter(|line| *line != "```");
+                let indent = &line[..line.len() - line.trim_start().len()];
+                transcript::commands(&inside.collect::<Vec<_>>()).map(|block| inserted(indent, &block))
+            }
             None => shown(line).map(|line| vec![line]),
         };
         match lines {
@@ -55,6 +68,13 @@ pub fn replace(workspace: &Workspace, file: &str, text: &str, problems: &mut Vec
         }
     }
     chapter
+}
+
+/// Returns the lines of a block that replaces a line. The comment is for translations: they must not translate what nobody wrote.
+/// The empty line ends the HTML block.
+fn inserted(indent: &str, block: &str) -> Vec<String> {
+    let lines = ["<!-- i18n:skip -->"].into_iter().chain(block.lines()).chain([""]);
+    lines.map(|line| if line.is_empty() { String::new() } else { format!("{indent}{line}") }).collect()
 }
 
 /// Returns the line's indentation, and the name and the argument of the directive that it is.
@@ -128,13 +148,13 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_a_chapter_or_has_problems(
-            text in "(\\{\\{#|\\}\\}|\\\\|\\{\\{ |listing |stepdiff |solution |compare|a/b.rs|#|:|\n|\n```|~~~|>|  |<a |\u{e9}|.){0,30}",
+            text in "(\\{\\{#|\\}\\}|\\\\|\\{\\{ |listing |stepdiff |solution |compare|a/b.rs|#|:|\n|\n```|\n```console|\\$ |~~~|>|  |<a |\u{e9}|.){0,30}",
         ) {
             let (chapter, problems) = replaced(&text);
             let lines = text.lines().count();
             prop_assert!(problems.iter().all(|problem| problem.line.is_some_and(|line| (1..=lines).contains(&line))));
             // There is nothing to insert in here, so a text without problems stays as it is.
-            if problems.is_empty() {
+            if problems.is_empty() && !text.contains(CONSOLE) {
                 let as_written: String = text.lines().map(|line| format!("{line}\n")).collect();
                 prop_assert_eq!(chapter.text, as_written.replace("\\{{#", "{{#"));
             }

@@ -20,15 +20,17 @@
         }
     };
 
+    // The buttons of a terminal stand in one row: see book.css.
     for (const box of document.querySelectorAll(".terminal-box")) {
         const typed = [...box.querySelectorAll(".typed")].map(line => line.textContent);
+        const row = document.createElement("div");
+        row.className = "terminal-buttons";
         const button = document.createElement("button");
         button.type = "button";
         button.className = "copy-typed";
         button.textContent = "Copy";
         button.setAttribute("aria-label", typed.length === 1 ? "Copy the command" : "Copy the commands");
         const status = document.createElement("span");
-        status.className = "sr-only";
         status.setAttribute("role", "status");
         status.style.cssText = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)";
         button.addEventListener("click", async () => {
@@ -45,53 +47,25 @@
                 status.textContent = "";
             }, 1500);
         });
-        box.classList.add("has-copy");
-        box.append(button, status);
+        row.append(button, status);
+        box.prepend(row);
     }
 
-    // Keys that belong to what is focused: mdBook turns the page at arrow left and right, which here scroll.
-    for (const pre of document.querySelectorAll("pre[tabindex]")) {
-        pre.addEventListener("keydown", event => {
-            if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
-                event.stopPropagation();
-            }
-        });
-    }
-
-    // Each line of code an element, so that a line too long for the screen goes on below, further in than it began. What colours
-    // code may span lines; then its element is closed at the end of one and opened again in the next.
-    for (const code of document.querySelectorAll("main pre > code")) {
-        let open = [];
-        const lines = code.innerHTML.replace(/\n$/, "").split("\n").map(html => {
-            const before = open.join("");
-            for (const [tag] of html.matchAll(/<[^>]*>/g)) {
-                open = tag.startsWith("</") ? open.slice(0, -1) : [...open, tag];
-            }
-            return `<span class="line">${before}${html}${"</span>".repeat(open.length)}\n</span>`;
-        });
-        code.innerHTML = lines.join("");
-        code.classList.add("has-lines");
-    }
-    for (const line of document.querySelectorAll(".has-lines > .line, pre.diff > *")) {
-        const blank = /^([-+ ]? *)(.*)$/s.exec(line.innerHTML);
-        line.style.setProperty("--in", `${blank[1].length}ch`);
-        line.innerHTML = `<span class="indent">${blank[1]}</span>${blank[2]}`;
-    }
-
-    // On a small screen a wide table is set as a list, in which each cell says what column it is of: see book.css.
-    for (const table of document.querySelectorAll(".table-wrapper > table")) {
-        const names = [...table.querySelectorAll("thead th")].map(cell => cell.textContent);
-        table.classList.toggle("wide", names.length > 2);
-        for (const cell of table.querySelectorAll("tbody td")) {
-            cell.dataset.column = names[cell.cellIndex];
+    // Keys that belong to what is focused: mdBook turns the page at arrow left and right.
+    document.querySelector("main")?.addEventListener("keydown", event => {
+        if (event.key.startsWith("Arrow") && event.target.closest("pre, .table-wrapper, input")) {
+            event.stopPropagation();
         }
+    });
+
+    // CSS can't keep a word with hyphens together.
+    for (const code of document.querySelectorAll("main :not(pre) > code")) {
+        code.innerHTML = code.innerHTML.replace(/\S*-\S*/g, "<span class=\"word\">$&</span>");
     }
 
     // What scrolls sideways must be reachable by keyboard.
     const scrollable = () => {
         for (const box of document.querySelectorAll(".table-wrapper, pre > code")) {
-            box.classList.remove("tight");
-            box.classList.toggle("tight", box.scrollWidth > box.clientWidth);
             if (box.scrollWidth > box.clientWidth) {
                 box.tabIndex = 0;
             } else {

@@ -17,7 +17,8 @@ pub fn render(workspace: &Workspace) -> Result<String> {
     let body = transcript::read(workspace, SNAPSHOT, TYPED)?;
     let table = table(body.strip_prefix(TYPED).unwrap_or_default().trim_start_matches('\n'))
         .map_err(|line| anyhow!("{SNAPSHOT}: `{line}` does not fit the columns of the heading"))?;
-    Ok(format!("<div class=\"terminal-box\">{}{table}</div>", transcript::terminal(TYPED)))
+    let typed = transcript::terminal(TYPED);
+    Ok(format!("<div class=\"terminal-box\">{typed}<div class=\"table-wrapper\">{table}</div></div>"))
 }
 
 /// Returns HTML in one line, or the line that isn't a row. The heading determines where the columns begin; an empty line begins a

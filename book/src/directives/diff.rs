@@ -45,7 +45,7 @@ pub fn block([old, new]: &[String; 2], items: &str, hunks: &str) -> Result<Strin
     let (old, new, items) = (escape(old), escape(new), escape(items));
     Ok(format!(
         "<div class=\"diff-box\"><pre class=\"diff\" tabindex=\"0\" role=\"group\" aria-label=\"Difference from {old} to {new}{items}\">\
-         <span class=\"file\">--- {old}&#10;</span><span class=\"file\">+++ {new}&#10;</span>{hunks}</pre></div>"
+         <span class=\"lines\"><span class=\"file\">--- {old}&#10;</span><span class=\"file\">+++ {new}&#10;</span>{hunks}</span></pre></div>"
     ))
 }
 

@@ -27,8 +27,7 @@ pub fn read(workspace: &Workspace, path: &str, beginning: &str) -> Result<String
     Ok(body.to_owned())
 }
 
-/// Returns HTML in one line. The prompt can't be selected and isn't read out, and the theme's script copies what is typed. Each
-/// line is an element, so that a line that is too long for the screen can be wrapped with an indentation.
+/// Returns HTML in one line. The prompt can't be selected and isn't read out, and the theme's script copies what is typed.
 pub fn terminal(body: &str) -> String {
     let first = body.lines().next().unwrap_or_default().trim_start_matches(PROMPT);
     let mut html =
@@ -37,14 +36,23 @@ pub fn terminal(body: &str) -> String {
         let _ = match line.strip_prefix(PROMPT) {
             Some(typed) => write!(
                 html,
-                "<span class=\"line\"><span class=\"prompt\" aria-hidden=\"true\">$ </span>\
-                 <kbd class=\"typed\">{}</kbd>&#10;</span>",
+                "<span class=\"prompt\" aria-hidden=\"true\">$ </span><kbd class=\"typed\">{}</kbd>&#10;",
                 escape(typed)
             ),
-            None => write!(html, "<span class=\"line\">{}&#10;</span>", escape(line)),
+            None => write!(html, "{}&#10;", escape(line)),
         };
     }
     html + "</pre>"
+}
+
+/// Returns the block for commands to type, which a chapter writes as a code block in the language `console`. It must contain no
+/// output, because nothing has observed that.
+pub fn commands(lines: &[&str]) -> Result<String> {
+    ensure!(!lines.is_empty(), "no command");
+    if let Some(line) = lines.iter().find(|line| !line.starts_with(PROMPT)) {
+        bail!("`{line}` is not a command after `$ `; output comes from a snapshot, by `transcript`");
+    }
+    Ok(format!("<div class=\"terminal-box\">{}</div>", terminal(&lines.join("\n"))))
 }
 
 #[cfg(test)]

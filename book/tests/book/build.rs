@@ -65,13 +65,23 @@ fn a_transcript_is_a_terminal() {
     let page = page("# First\n\n- item\n\n  {{#transcript step02-b/tests/snapshots/two.snap}}\n\n  more of the item\n");
     has(
         &page,
-        "<pre class=\"terminal\" tabindex=\"0\" role=\"group\" aria-label=\"Terminal: echo &#39;&lt;a&gt;&#39; &amp;&amp; echo\">\
-         <span class=\"line\"><span class=\"prompt\" aria-hidden=\"true\">$ </span>\
-         <kbd class=\"typed\">echo '&lt;a&gt;' &amp;&amp; echo</kbd>\n</span>\
-         <span class=\"line\">&lt;a&gt;\n</span><span class=\"line\">\n</span>\
-         <span class=\"line\"><span class=\"prompt\" aria-hidden=\"true\">$ </span><kbd class=\"typed\">true</kbd>\n</span></pre>",
+        "<div class=\"terminal-box\">\n\
+         <pre class=\"terminal\" tabindex=\"0\" role=\"group\" aria-label=\"Terminal: echo &#39;&lt;a&gt;&#39; &amp;&amp; echo\">\
+         <span class=\"prompt\" aria-hidden=\"true\">$ </span><kbd class=\"typed\">echo '&lt;a&gt;' &amp;&amp; echo</kbd>\n\
+         &lt;a&gt;\n\n<span class=\"prompt\" aria-hidden=\"true\">$ </span><kbd class=\"typed\">true</kbd>\n</pre>",
     );
     has(&page, "<p>more of the item</p>");
+}
+
+#[test]
+fn commands_to_type_are_a_terminal_without_output() {
+    let page = page("# First\n\n- item\n\n  ```console\n  $ echo '<a>'\n  $ true\n  ```\n\n  more of the item\n");
+    has(&page, "<kbd class=\"typed\">echo '&lt;a&gt;'</kbd>\n<span class=\"prompt\" aria-hidden=\"true\">$ </span>");
+    has(&page, "<kbd class=\"typed\">true</kbd>\n</pre>");
+    has(&page, "<p>more of the item</p>");
+    assert!(!page.contains("console"), "{page}");
+    refused("```console\n$ true\nno output\n```", "`no output` is not a command after `$ `");
+    refused("```console\n```", "an empty code block");
 }
 
 #[test]
@@ -91,7 +101,10 @@ fn the_measured_table_is_a_table() {
         &table("      host  step01\npid   11    12\n"),
     );
     let page = small.page();
-    has(&page, "<kbd class=\"typed\">cargo xtask compare</kbd>\n</span></pre>\n<table class=\"compare\">");
+    has(
+        &page,
+        "<kbd class=\"typed\">cargo xtask compare</kbd>\n</pre>\n<div class=\"table-wrapper\">\n<table class=\"compare\">",
+    );
     has(&page, "<tr><th scope=\"row\">pid</th><td>11</td><td>12</td></tr>");
 }
 
