@@ -50,7 +50,10 @@ pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
         config.set("output.html.site-url", site)?;
     }
     let html: HtmlConfig = config.html_config().unwrap_or_default();
-    let workspace = &Workspace { repository: html.git_repository_url, ..workspace.clone() };
+    if let Some(repository) = &workspace.repository {
+        config.set("output.html.git-repository-url", repository)?;
+        config.set("output.html.edit-url-template", format!("{repository}/edit/HEAD/book/{{path}}"))?;
+    }
     let target = workspace.root.join("target");
     fs::create_dir_all(&target).with_context(|| format!("creating {}", target.display()))?;
     // Next to its place, so that a rename moves it there.

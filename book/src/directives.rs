@@ -106,8 +106,15 @@ fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String> 
         "diagram" => diagram::render(workspace, argument),
         "exercises" => exercises::render(workspace, argument),
         "solution" => exercises::render_solution(workspace, argument),
-        "compare" | "exercise-table" | "diagnoses" if !argument.is_empty() => bail!("`{name}` takes no argument"),
+        "compare" | "exercise-table" | "diagnoses" | "codespace" if !argument.is_empty() => {
+            bail!("`{name}` takes no argument")
+        }
         "compare" => compare::render(workspace),
+        // A link to a machine that is ready, where the repository is on GitHub.
+        "codespace" => Ok(workspace.repository.as_ref().map_or_else(String::new, |it| {
+            let name = it.trim_start_matches("https://github.com/");
+            format!("[Open this repository in a codespace](https://codespaces.new/{name}).")
+        })),
         "exercise-table" => exercises::render_table(workspace),
         "diagnoses" => exercises::render_diagnoses(workspace),
         "include" | "rustdoc_include" | "playground" | "title" => {

@@ -11,6 +11,7 @@ mod directives;
 mod html;
 mod markdown;
 pub mod problem;
+mod repository;
 pub mod serve;
 mod warnings;
 pub mod workspace;

@@ -6,19 +6,22 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::repository;
+
 /// A workspace with a book in it.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     /// The top directory. The paths in directives are relative to it.
     pub root: PathBuf,
-    /// The repository's address on the web, for links to sources.
+    /// The repository's address on GitHub, if it has one.
     pub repository: Option<String>,
 }
 
 impl Workspace {
     /// Returns the workspace below `root`.
     pub fn at(root: impl Into<PathBuf>) -> Workspace {
-        Workspace { root: root.into(), repository: None }
+        let root = root.into();
+        Workspace { repository: repository::address(&root), root }
     }
 
     /// Reads a file that a directive names. It must be inside the workspace, so that the book is the same on every machine. Git

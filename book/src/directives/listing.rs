@@ -39,7 +39,7 @@ pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
     };
     let mut caption = format!("<code>{}</code>", escape(path));
     if let Some(repository) = &workspace.repository {
-        caption = format!("<a href=\"{}/blob/main/{}\">{caption}</a>", repository.trim_end_matches('/'), escape(path));
+        caption = format!("<a href=\"{repository}/blob/HEAD/{}\">{caption}</a>", escape(path));
     }
     Ok(format!("<p class=\"listing\">{caption}</p>\n\n{}", code_block(language, &code)))
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use book::build::build;
 use book::workspace::Workspace;
@@ -41,11 +42,7 @@ fn places(problems: &str) -> Vec<&str> {
 #[test]
 fn a_listing_is_the_file() {
     let page = page("# First\n\n{{#listing step01-a/src/main.rs}}\n");
-    has(
-        &page,
-        "<p class=\"listing\"><a href=\"https://github.com/mini-docker/mini-docker/blob/main/step01-a/src/main.rs\">\
-         <code>step01-a/src/main.rs</code></a></p>",
-    );
+    has(&page, "<p class=\"listing\"><code>step01-a/src/main.rs</code></p>");
     has(&page, &format!("<code class=\"language-rust\">{}</code></pre>", OLD.trim_end()));
 }
 
@@ -82,6 +79,32 @@ fn commands_to_type_are_a_terminal_without_output() {
     assert!(!page.contains("console"), "{page}");
     refused("```console\n$ true\nno output\n```", "`no output` is not a command after `$ `");
     refused("```console\n```", "an empty code block");
+}
+
+#[test]
+fn links_to_the_repository_come_from_its_remote() {
+    let text = "# First\n\n{{#listing step01-a/src/main.rs}}\n\n{{#codespace}}\n";
+    let small = Small::new(text);
+    let git = |args: &[&str]| {
+        let mut git = Command::new("git");
+        let status = git.args(["-c", "init.defaultBranch=main"]).args(args).current_dir(small.path()).status().unwrap();
+        assert!(status.success(), "{args:?}");
+    };
+    let book = || {
+        let directory = build(&small.workspace(), None).unwrap().publish().unwrap();
+        fs::read_to_string(directory.join("first.html")).unwrap()
+    };
+    git(&["init", "--quiet"]);
+    git(&["remote", "add", "origin", "/srv/git/crab"]);
+    let without = book();
+    assert!(!without.contains("git-edit-button") && !without.contains("github.com"), "{without}");
+    assert!(!without.contains("codespace"), "{without}");
+    git(&["remote", "set-url", "origin", "git@github.com:ferris/crab.git"]);
+    let with = book();
+    has(&with, "<a href=\"https://github.com/ferris/crab/blob/HEAD/step01-a/src/main.rs\">");
+    has(&with, "<a href=\"https://github.com/ferris/crab\" title=\"Git repository\"");
+    has(&with, "<a href=\"https://github.com/ferris/crab/edit/HEAD/book/text/first.md\"");
+    has(&with, "<a href=\"https://codespaces.new/ferris/crab\">");
 }
 
 #[test]
