@@ -130,7 +130,7 @@ try {
         const moved = await run(
           "return [...document.querySelectorAll('.table-wrapper')].filter(it => { it.scrollLeft = 1e4; const row = it.querySelector('tbody tr');" +
           " const left = it.getBoundingClientRect().left; const cell = row.cells[0].getBoundingClientRect(); it.scrollLeft = 0;" +
-          " return Math.abs(cell.left - left) > 1 || cell.width > 0.6 * it.clientWidth; }).map(it => it.textContent.slice(0, 40))");
+          " return Math.abs(cell.left - left) > 1 || it.scrollWidth > it.clientWidth && cell.width > 0.6 * it.clientWidth; }).map(it => it.textContent.slice(0, 40))");
         check(moved.length === 0, `${where}: these tables lose their rows' names: ${moved.join(" | ")}`);
         const covered = await run(
           "const edges = [...document.querySelectorAll('.nav-chapters')].filter(it => it.offsetParent !== null ||" +

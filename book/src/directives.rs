@@ -12,6 +12,7 @@ use crate::problem::Problem;
 use crate::workspace::Workspace;
 
 mod compare;
+pub mod container;
 mod diagram;
 mod diff;
 mod essence;
@@ -103,6 +104,7 @@ fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String> 
         "transcript" => transcript::render(workspace, argument),
         "essence" => essence::render(workspace, argument),
         "stepdiff" => diff::render(workspace, argument),
+        "container" => container::render(workspace, argument),
         "diagram" => diagram::render(workspace, argument),
         "exercises" => exercises::render(workspace, argument),
         "solution" => exercises::render_solution(workspace, argument),

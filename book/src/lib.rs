@@ -7,7 +7,7 @@
 
 pub mod build;
 mod check;
-mod directives;
+pub mod directives;
 mod html;
 mod markdown;
 pub mod problem;

@@ -1,20 +1,23 @@
 //! `cargo xtask book`: builds the book, opens it, or serves it while you write.
 
+use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 use book::build::build;
+use book::directives::container;
 use book::serve;
 use book::workspace::Workspace;
 use lexopt::prelude::*;
 
 const HELP: &str = "\
-Build the book into target/book, or serve it
+Build the book into target/book, or serve it; draw the README's picture
 
 Usage: cargo xtask book [build] [--open]
        cargo xtask book serve [--port N]
+       cargo xtask book readme
 
 Options:
   --open           Open the book in a browser
@@ -39,7 +42,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("book/ is a directory of the workspace")?;
-    let (mut workspace, mut open, mut serve, mut port) = (Workspace::at(built_in), false, false, 3000);
+    let (mut workspace, mut open, mut serve, mut readme, mut port) =
+        (Workspace::at(built_in), false, false, false, 3000);
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
@@ -52,8 +56,15 @@ fn run() -> Result<()> {
             }
             Value(command) if command == "serve" => serve = true,
             Value(command) if command == "build" => {}
+            Value(command) if command == "readme" => readme = true,
             other => return Err(other.unexpected().into()),
         }
+    }
+    if readme {
+        let path = workspace.root.join(container::README);
+        fs::write(&path, container::readme(&workspace)?).with_context(|| format!("writing {}", path.display()))?;
+        eprintln!("book: wrote {}", path.display());
+        return Ok(());
     }
     if serve {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))

@@ -15,6 +15,11 @@ const KEYWORDS: &str =
 
 /// Returns the block that replaces the directive.
 pub fn render(workspace: &Workspace, path: &str) -> Result<String> {
+    Ok(format!("<figure class=\"diagram\">\n{}\n</figure>", read(workspace, path)?))
+}
+
+/// Reads a drawing of `book/`, and checks it.
+pub fn read(workspace: &Workspace, path: &str) -> Result<String> {
     let file = format!("book/{path}");
     let drawing = workspace.read(&file)?;
     let start = drawing.find("<svg").with_context(|| format!("{file} contains no <svg>"))?;
@@ -22,7 +27,7 @@ pub fn render(workspace: &Workspace, path: &str) -> Result<String> {
     ensure!(wrong.is_empty(), "{}", wrong.join("; "));
     // A blank line would end the HTML block for Markdown.
     let lines: Vec<&str> = drawing[start..].lines().filter(|line| !line.trim().is_empty()).map(str::trim_end).collect();
-    Ok(format!("<figure class=\"diagram\">\n{}\n</figure>", lines.join("\n")))
+    Ok(lines.join("\n"))
 }
 
 /// Returns what is wrong with a drawing, each fault with its line.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use book::build::build;
+use book::directives::container;
 use book::workspace::Workspace;
 
 use super::{DIAGNOSES, DRAWING, EXERCISE, OLD, SNAPSHOT, Small};
@@ -128,7 +129,76 @@ fn the_measured_table_is_a_table() {
         &page,
         "<kbd class=\"typed\">cargo xtask compare</kbd>\n</pre>\n<div class=\"table-wrapper\">\n<table class=\"compare\">",
     );
-    has(&page, "<tr><th scope=\"row\">pid</th><td>11</td><td>12</td></tr>");
+    has(&page, "<tr><th scope=\"row\">pid</th><td class=\"shared\">11</td><td class=\"step1\">12</td></tr>");
+}
+
+const COMPARED: &str = "xtask/grader/tests/grader/snapshots/grader__compare__table.snap";
+
+/// A workspace with a table of two steps, and a picture of its rows.
+fn compared(text: &str) -> Small {
+    let small = Small::new(text);
+    let table = "              host    step01  step02\nname          a&b     c       c\nuts namespace host's  new     new\n\
+        pid namespace host's  host's  new\n";
+    small.write(COMPARED, &format!("---\nsource: x\n---\n$ cargo xtask compare\n{table}"));
+    small.write(
+        "book/diagrams/container.svg",
+        "<svg role=\"img\"><title id=\"t-{{id}}\">{{title}}</title><desc>{{description}}</desc>\n\
+         <g class=\"{{step uts namespace}}\">\n<text class=\"state\">{{own uts namespace}}</text>\n\
+         <text class=\"value\">{{value name}}</text>\n</g>\n<g class=\"{{step pid namespace}}\">{{number pid namespace}}</g>\n</svg>\n",
+    );
+    small
+}
+
+#[test]
+fn the_picture_grows_by_what_was_compared() {
+    let one = compared("# First\n\n{{#container step01}}\n").page();
+    has(&one, "<title id=\"t-1\">The container after step 1</title>");
+    has(&one, "Its own: uts since step 1. Shared with the host: pid.");
+    has(&one, "<g class=\"step1\">\n<text class=\"state\">own</text>");
+    has(&one, "<g class=\"shared\"></g>");
+    has(&one, "<figcaption>Step 1 changes <code>uts</code>.</figcaption>");
+    assert!(!one.contains("value"), "{one}");
+    let two = compared("# First\n\n{{#container step02 values}}\n").page();
+    has(&two, "<g class=\"step1\">\n<text class=\"value\">c</text>");
+    has(&two, "<g class=\"step2\">2</g>");
+    assert!(!two.contains("state"), "{two}");
+    let all = compared("# First\n\n{{#container}}\n").page();
+    let positions = ["t-0", "Without a container", "t-1", "t-2", "Step 2 changes <code>pid</code>."]
+        .map(|it| all.find(it).unwrap());
+    assert!(positions.is_sorted(), "{all}");
+    assert_eq!(all.matches("type=\"radio\"").count(), 3, "{all}");
+    assert_eq!(all.matches("checked").count(), 1, "{all}");
+}
+
+#[test]
+fn a_picture_of_what_was_not_compared_is_refused() {
+    refused_in(&compared("# First\n\n{{#container step03}}\n"), "no step `step03` was compared");
+    refused_in(&compared("# First\n\n{{#container step01 all}}\n"), "takes a step");
+    for (from, to, message) in [
+        ("{{step uts", "{{step utx", "has no row `utx namespace`"),
+        ("{{step uts", "{{x uts", "there is no `{{x uts namespace}}`"),
+        ("{{own uts namespace}}", "{{own uts", "`{{` without `}}`"),
+        ("{{step pid namespace}}", "", "has no `{{step pid namespace}}`"),
+    ] {
+        let small = compared("# First\n\n{{#container step01}}\n");
+        let file = "book/diagrams/container.svg";
+        let template = fs::read_to_string(small.path().join(file)).unwrap();
+        small.write(file, &template.replace(from, to));
+        refused_in(&small, message);
+    }
+    // A step that changes nothing in the picture has no picture.
+    let small = compared("# First\n\n{{#container step02}}\n");
+    let table = fs::read_to_string(small.path().join(COMPARED)).unwrap();
+    small.write(COMPARED, &table.replace("host's  host's  new", "host's  host's  host's"));
+    refused_in(&small, "step 2 changes nothing in it");
+}
+
+#[test]
+fn the_readmes_picture_is_what_was_compared() {
+    let workspace = Workspace::at(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
+    let made = container::readme(&workspace).unwrap();
+    let committed = fs::read_to_string(workspace.root.join(container::README)).unwrap().replace("\r\n", "\n");
+    assert!(made == committed, "{} is out of date: run `cargo xtask book readme`", container::README);
 }
 
 #[test]
