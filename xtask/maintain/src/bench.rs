@@ -11,6 +11,7 @@
 //!    └─ maintain bench-host   on it: observes, races, and prints the measurements as JSON
 //! ```
 
+mod chart;
 mod contenders;
 mod page;
 mod races;
@@ -44,7 +45,7 @@ pub struct Options {
     /// Only check that every contender runs, with 5 runs per pair; the figures mean little
     #[arg(long, conflicts_with = "runs")]
     short: bool,
-    /// Write the tables into the book, as book/text/measured.md
+    /// Write charts and tables into the book, as book/text/measured.md
     #[arg(long, conflicts_with = "short")]
     write: bool,
     /// The source of the rootfs: alpine, busybox, host, a tarball or a directory [default: the first that is available]
@@ -104,11 +105,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         ("target of --release", cargo::static_target().unwrap_or_else(|| "the host's".into())),
     ];
     let machine = machine.map(|(name, value)| [name.to_owned(), value]).to_vec();
-    let page = page::render(machine, &places, &missing);
-    output::write(&page)?;
+    output::write(&page::render(machine.clone(), &places, &missing, false))?;
     if options.write {
         let path = workspace::root().join("book/text/measured.md");
-        fs::write(&path, page).with_context(|| format!("writing {}", path.display()))?;
+        fs::write(&path, page::render(machine, &places, &missing, true))
+            .with_context(|| format!("writing {}", path.display()))?;
         eprintln!("bench: wrote {}", path.display());
     }
     Ok(ExitCode::SUCCESS)

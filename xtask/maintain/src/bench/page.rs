@@ -4,7 +4,8 @@ use std::process::{Command, Stdio};
 
 use lab::workspace;
 
-use super::races::Measurements;
+use super::chart::{self, Axis, Bar};
+use super::races::{Measurements, Quartiles, Race};
 
 /// The page's text. Words in capitals are replaced.
 const TEXT: &str = include_str!("../../bench/page.md");
@@ -19,21 +20,86 @@ const MACHINE: [(&str, &str); 6] = [
     ("commit", "git describe --always --dirty --exclude='*'"),
 ];
 
-/// Renders the measurements by place, such as `as root`, and a line for everything that is missing on this machine.
-pub fn render(mut machine: Vec<[String; 2]>, places: &[(&str, Measurements)], missing: &[String]) -> String {
-    let mut tables = String::new();
-    for (place, found) in places {
-        let head = ["programs", "ratio", "the second, ms", "its memory, KiB"].map(str::to_owned);
-        let memory = |memory: &[u64]| memory.iter().map(u64::to_string).collect::<Vec<_>>().join(" + ");
-        let rows = found.races.iter().map(|it| [it.programs.clone(), it.ratio(), it.second(), memory(&it.memory)]);
-        tables += &format!("## Races {place}\n\n{}\n", table([head].into_iter().chain(rows).collect()));
-    }
+/// Renders the measurements by place, such as `as root`, and a line for everything that is missing on this machine. The book has
+/// charts, with the tables folded.
+pub fn render(
+    mut machine: Vec<[String; 2]>,
+    places: &[(&str, Measurements)],
+    missing: &[String],
+    book: bool,
+) -> String {
     machine.insert(0, ["".to_owned(), "measured on".to_owned()]);
     machine.extend(MACHINE.map(|(name, script)| [name.to_owned(), output_of(script)]));
+    let races: String = places.iter().map(|(place, found)| section(place, found, book)).collect();
     let missing: String = missing.iter().map(|line| format!("- {line}\n")).collect();
-    TEXT.replace("MACHINE\n", &table(machine))
-        .replace("RACES\n", tables.trim_start())
+    TEXT.replace("MACHINE\n", &folded("The machine", &table(machine), book))
+        .replace("RACES\n", races.trim_start())
         .replace("MISSING\n", if missing.is_empty() { "Nothing.\n" } else { &missing })
+}
+
+/// Renders what was measured in one place.
+fn section(place: &str, found: &Measurements, book: bool) -> String {
+    let memory = |memory: &[u64]| memory.iter().map(u64::to_string).collect::<Vec<_>>().join(" + ");
+    let first = found.peers.first().map_or("", |it| it.first.as_str());
+    let head = ["program", &format!("{first} takes"), "milliseconds", "memory, KiB"].map(str::to_owned);
+    let rows = found.peers.iter();
+    let rows = rows
+        .map(|it| [it.second.clone(), format!("× {}", it.ratio()), it.milliseconds().to_string(), memory(&it.memory)]);
+    let peers = table([head].into_iter().chain(rows).collect());
+    let head = ["step", "compared with", "takes", "the other, ms"].map(str::to_owned);
+    let rows = found
+        .steps
+        .iter()
+        .map(|it| [it.first.clone(), it.second.clone(), format!("× {}", it.ratio()), it.milliseconds().to_string()]);
+    let steps = table([head].into_iter().chain(rows).collect());
+    let (mut times, mut added) = (String::new(), String::new());
+    if book {
+        let id = |chart: &str| format!("{chart}-{}", place.replace(' ', "-"));
+        times = chart::render(&id("times"), &format!("Time of a run {place}"), &Axis::Logarithmic, &times_of(found));
+        added = chart::render(&id("added"), &format!("What each step adds {place}"), &Axis::Ratio, &added_by(found));
+    }
+    format!(
+        "## Races {place}\n\nA run of each program, from start to end, and how many run per second, one after the other:\n\n{times}\n{}\n\
+         The time of each step, compared with that of the step before:\n\n{added}\n{}\n",
+        folded("All figures", &peers, book),
+        folded("The figures of the steps", &steps, book)
+    )
+}
+
+/// Returns the bars for the time of a run, the fastest program first.
+fn times_of(found: &Measurements) -> Vec<Bar> {
+    let mut races: Vec<_> = found.peers.iter().map(|race| (race.milliseconds(), race)).collect();
+    races.sort_by(|(a, _), (b, _)| a.median.total_cmp(&b.median));
+    let bar = |(value, race): (Quartiles, &Race)| Bar {
+        label: race.second.clone(),
+        class: if race.second == race.first { class(&race.first) } else { "peer".to_owned() },
+        value,
+        text: format!("{:.1} ms, {:.0}/s", value.median, 1000.0 / value.median),
+    };
+    races.into_iter().map(bar).collect()
+}
+
+/// Returns the bars for what each step adds.
+fn added_by(found: &Measurements) -> Vec<Bar> {
+    let bar = |race: &Race| {
+        let value = race.ratio();
+        let text = format!("{:+.0} %", 100.0 * (value.median - 1.0)).replace('-', "−");
+        Bar { label: race.first.clone(), class: class(&race.first), value, text }
+    };
+    found.steps.iter().map(bar).collect()
+}
+
+/// Returns the class of a step's colour in the book: `step4` for `step04`.
+fn class(step: &str) -> String {
+    format!("step{}", step.trim_start_matches("step").trim_start_matches('0'))
+}
+
+/// Folds a part of the book.
+fn folded(summary: &str, text: &str, book: bool) -> String {
+    match book {
+        true => format!("<details><summary>{summary}</summary>\n\n{text}\n</details>\n"),
+        false => text.to_owned(),
+    }
 }
 
 /// Returns the lines that a shell command prints, joined by commas.
@@ -62,22 +128,40 @@ fn table<const N: usize>(mut rows: Vec<[String; N]>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::races::Race;
     use super::*;
+
+    fn race(first: &str, second: &str, memory: &[u64]) -> Race {
+        let pairs = vec![(1.0, 2.0), (2.0, 4.0), (3.0, 6.0)];
+        Race { first: first.into(), second: second.into(), pairs, memory: memory.into() }
+    }
+
+    fn page(book: bool) -> String {
+        let peers = vec![race("step04", "unshare", &[2000, 1900]), race("step04", "step04", &[1, 2])];
+        let found = Measurements { peers, steps: vec![race("step01", "no container", &[])], ..Default::default() };
+        let machine = vec![["load".to_owned(), "0.1, 0.2".to_owned()]];
+        render(machine, &[("as root", found)], &["podman: `sudo apt install podman`".to_owned()], book)
+    }
 
     #[test]
     fn the_page_has_ratios_and_names_the_missing() {
-        let pairs = vec![(1.0, 2.0), (2.0, 4.0), (3.0, 6.0)];
-        let race = Race { programs: "step04 / unshare".into(), pairs, memory: vec![2000, 1900] };
-        let found = Measurements { races: vec![race], ..Default::default() };
-        let machine = vec![["load".to_owned(), "0.1, 0.2".to_owned()]];
-        let page = render(machine, &[("as root", found)], &["podman: `sudo apt install podman`".to_owned()]);
+        let page = page(false);
         assert!(page.starts_with("<!-- Written by `cargo xtask bench --write`."), "{page}");
         assert!(page.contains("| system ") && page.contains(" 0.1, 0.2 |"), "{page}");
-        let row = "| step04 / unshare | 0.50 (0.50–0.50) | 4.00 (3.00–5.00) |     2000 + 1900 |\n";
+        let row = "| unshare | × 0.50 (0.50–0.50) | 4.00 (3.00–5.00) | 2000 + 1900 |\n";
         assert!(page.contains(row), "{page}");
+        assert!(page.contains("| step01 |  no container | × 0.50 (0.50–0.50) | 4.00 (3.00–5.00) |\n"), "{page}");
         assert!(page.contains("- podman: `sudo apt install podman`\n"), "{page}");
         assert!(!page.contains("MACHINE") && !page.contains("RACES") && !page.contains("MISSING"), "{page}");
+        assert!(!page.contains("<svg") && !page.contains("<details"), "{page}");
+    }
+
+    #[test]
+    fn the_book_has_charts_and_folded_tables() {
+        let page = page(true);
+        assert_eq!(page.matches("<svg").count(), 2, "{page}");
+        assert!(page.contains("<g class=\"step4\"><text x=\"0\" y=\"43.5\">step04</text>"), "{page}");
+        assert!(page.contains(">4.0 ms, 250/s</text>") && page.contains(">−50 %</text>"), "{page}");
+        assert!(page.contains("<details><summary>All figures</summary>\n\n| program "), "{page}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! contenders in turn, and prints the measurements as JSON.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,8 +35,10 @@ pub struct HostOptions {
 /// What was measured on one throwaway host.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Measurements {
-    /// The last step with each contender, then each step with the one before.
-    pub races: Vec<Race>,
+    /// The last step with each contender, itself included.
+    pub peers: Vec<Race>,
+    /// Each step with the one before, the first with no container.
+    pub steps: Vec<Race>,
     /// The reason for each contender that is left out.
     pub failures: BTreeMap<String, String>,
 }
@@ -43,8 +46,8 @@ pub struct Measurements {
 /// Two programs that ran in turn.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Race {
-    /// Their names, such as `step04 / unshare`.
-    pub programs: String,
+    pub first: String,
+    pub second: String,
     /// The milliseconds of both, for each pair of runs.
     pub pairs: Vec<(f64, f64)>,
     /// The peak resident size of each process of the second except the command's, in KiB, the parent's first.
@@ -53,26 +56,42 @@ pub struct Race {
 
 impl Race {
     /// Returns the ratio of the first program's time to the second's.
-    pub fn ratio(&self) -> String {
-        median(self.pairs.iter().map(|(first, second)| first / second))
+    pub fn ratio(&self) -> Quartiles {
+        Quartiles::of(self.pairs.iter().map(|(first, second)| first / second))
     }
 
     /// Returns the milliseconds of the second program.
-    pub fn second(&self) -> String {
-        median(self.pairs.iter().map(|(_, second)| *second))
+    pub fn milliseconds(&self) -> Quartiles {
+        Quartiles::of(self.pairs.iter().map(|(_, second)| *second))
     }
 }
 
-/// Returns the median of some values, and their quartiles, with straight lines between neighbours: `0.91 (0.88–0.95)`.
-fn median(values: impl Iterator<Item = f64>) -> String {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let at = |part: f64| {
-        let place = part * (values.len() - 1) as f64;
-        let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
-        below + (above - below) * place.fract()
-    };
-    format!("{:.2} ({:.2}–{:.2})", at(0.5), at(0.25), at(0.75))
+/// The median of some values, and their quartiles.
+#[derive(Debug, Clone, Copy)]
+pub struct Quartiles {
+    pub low: f64,
+    pub median: f64,
+    pub high: f64,
+}
+
+impl Quartiles {
+    /// Computes them, with straight lines between neighbours.
+    fn of(values: impl Iterator<Item = f64>) -> Quartiles {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let at = |part: f64| {
+            let place = part * (values.len() - 1) as f64;
+            let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
+            below + (above - below) * place.fract()
+        };
+        Quartiles { low: at(0.25), median: at(0.5), high: at(0.75) }
+    }
+}
+
+impl fmt::Display for Quartiles {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{:.2} ({:.2}–{:.2})", self.median, self.low, self.high)
+    }
 }
 
 /// Observes all contenders, and runs all races.
@@ -92,7 +111,7 @@ pub fn run(options: &HostOptions) -> Result<ExitCode> {
         let memory = observe(&peer, directory, LIMIT);
         match memory.and_then(|memory| Ok((memory, race(&mut first, &mut second, *runs)?))) {
             Ok((memory, pairs)) => {
-                found.races.push(Race { programs: format!("{} / {}", ours.name, peer.name), pairs, memory });
+                found.peers.push(Race { first: ours.name.clone(), second: peer.name, pairs, memory });
             }
             Err(error) if peer.is_built(directory) => return Err(error.context(peer.name)),
             Err(error) => drop(found.failures.insert(peer.name, format!("{error:#}"))),
@@ -108,7 +127,7 @@ pub fn run(options: &HostOptions) -> Result<ExitCode> {
         let mut command = muted(Command::new(programs.join(&step.name)), directory);
         command.arg("run").arg(if step.needs_rootfs() { inside } else { &outside });
         let pairs = race(&mut command, &mut before.1, *runs)?;
-        found.races.push(Race { programs: format!("{} / {}", step.short(), before.0), pairs, memory: Vec::new() });
+        found.steps.push(Race { first: step.short().to_owned(), second: before.0, pairs, memory: Vec::new() });
         before = (step.short().to_owned(), command);
     }
     serde_json::to_writer(io::stdout(), &found)?;
@@ -240,16 +259,18 @@ mod tests {
 
     #[test]
     fn the_median_and_the_quartiles_whatever_the_order() {
-        assert_eq!(median([5.0, 1.0, 4.0, 2.0, 3.0].into_iter()), "3.00 (2.00–4.00)");
-        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), "2.50 (1.75–3.25)");
-        assert_eq!(median([7.0].into_iter()), "7.00 (7.00–7.00)");
+        let of = |values: &[f64]| Quartiles::of(values.iter().copied()).to_string();
+        assert_eq!(of(&[5.0, 1.0, 4.0, 2.0, 3.0]), "3.00 (2.00–4.00)");
+        assert_eq!(of(&[4.0, 1.0, 2.0, 3.0]), "2.50 (1.75–3.25)");
+        assert_eq!(of(&[7.0]), "7.00 (7.00–7.00)");
     }
 
     #[test]
     fn a_ratio_is_taken_pair_by_pair() {
         // A machine that became three times as slow in between: each pair says 2, and the medians of the sides would not.
         let pairs = vec![(2.0, 1.0), (6.0, 3.0), (6.0, 3.0), (2.0, 1.0), (20.0, 10.0)];
-        let race = Race { programs: String::new(), pairs, memory: Vec::new() };
-        assert_eq!((race.ratio().as_str(), race.second().as_str()), ("2.00 (2.00–2.00)", "3.00 (1.00–3.00)"));
+        let race = Race { first: String::new(), second: String::new(), pairs, memory: Vec::new() };
+        assert_eq!(race.ratio().to_string(), "2.00 (2.00–2.00)");
+        assert_eq!(race.milliseconds().to_string(), "3.00 (1.00–3.00)");
     }
 }
