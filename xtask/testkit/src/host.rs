@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
 use lab::{cargo, rootfs};
 
@@ -87,4 +87,16 @@ pub fn xtask() -> &'static Path {
         programs["xtask"].clone()
     });
     &PROGRAM
+}
+
+/// Returns an example of a package, built from its current source. `cargo test --test` wouldn't build it.
+///
+/// # Panics
+/// If it can't be built.
+pub fn example(package: &str, name: &str) -> PathBuf {
+    static BUILD: Mutex<()> = Mutex::new(());
+    // One at a time, or all but one would report that they wait for cargo's lock.
+    let _guard = BUILD.lock();
+    let built = cargo::build_program(None, &["build", "--quiet", "--package", package, "--example", name], name);
+    built.unwrap_or_else(|error| panic!("{error:#}")).unwrap_or_else(|| panic!("can't build {name}"))
 }
