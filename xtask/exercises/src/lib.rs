@@ -6,6 +6,7 @@
 //! | `starter.diff` | the changes that make the starter, if it isn't a program as it stands |
 //! | `solution.diff` | the changes that make the solution, if it isn't a program as it stands |
 //! | `mutants.diff` | wrong programs, and right ones that are built differently, as changes to the solution |
+//! | `solution.py` … | the solution in other languages; see the module `languages` |
 //! | `programs/` | wrong programs, and right ones that are built differently, in any language; see [`Program`] |
 //!
 //! The three `.diff` files have one format, see [`edits`]; `diagnoses.md` is described at [`Diagnosis`].
@@ -21,10 +22,12 @@ use anyhow::{Context, Result, bail, ensure};
 
 mod diagnoses;
 pub mod edits;
+mod languages;
 mod programs;
 mod text;
 
 pub use diagnoses::{DIAGNOSES, Diagnosis, diagnoses};
+pub use languages::Language;
 pub use programs::Program;
 
 /// Where the exercises are, from the top of the repository.
@@ -53,6 +56,8 @@ pub struct Exercise {
     pub statement: String,
     /// The heading and the Markdown text of each hint: a section after the statement.
     pub hints: Vec<(String, String)>,
+    /// The hints about languages other than Rust: sections with a heading such as `In Python`.
+    pub languages: Vec<(Language, String)>,
     /// What must hold: indented lines, each with the name of a rule and the sentence that a report shows.
     pub checks: Vec<Check>,
     /// The ids of the exercises whose checks must hold as well; exercise 0 always does. `steps` stands for all that are steps.
@@ -332,9 +337,15 @@ mod tests {
     #[test]
     fn every_change_applies() {
         let mut wrong = Vec::new();
-        for exercise in all(root()).unwrap() {
+        let exercises = all(root()).unwrap();
+        for exercise in &exercises {
             let solution = exercise.solution(root()).unwrap();
             exercise.starter(root()).unwrap();
+            for language in Language::ALL {
+                if let Err(error) = exercise.solution_in(root(), &exercises, language) {
+                    wrong.push(format!("{error:#}"));
+                }
+            }
             for Mutant { name, edits, .. } in exercise.mutants(root()).unwrap() {
                 match edits::apply(&solution, &edits) {
                     Ok(mutant) if mutant != solution => {}

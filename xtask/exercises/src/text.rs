@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{Check, Exercise, Kind, Track};
+use crate::{Check, Exercise, Kind, Language, Track};
 
 /// Parses a `text.md`. `file` is what errors name, and `base` the program that a starter and a solution are made from if the
 /// text doesn't name one.
@@ -63,12 +63,20 @@ pub(crate) fn parse(file: &str, id: &str, base: &str, text: &str) -> Result<Exer
         needs: Some(text("needs", Some(""))?).filter(|it| !it.is_empty()),
         statement: String::new(),
         hints: Vec::new(),
+        languages: Vec::new(),
     };
     if let Some((key, (line, _))) = values.first_key_value() {
         bail!("{file}:{line}: there is no key `{key}`");
     }
     exercise.hints = sections(file, lines)?;
     exercise.statement = exercise.hints.remove(0).1;
+    let language = |heading: &str| {
+        let title = heading.strip_prefix("In ")?;
+        Language::ALL.into_iter().find(|it| it.title() == title)
+    };
+    for (heading, text) in exercise.hints.extract_if(.., |(heading, _)| language(heading).is_some()) {
+        exercise.languages.extend(language(&heading).map(|it| (it, text)));
+    }
     ensure!(!exercise.hints.is_empty(), "{file}:1: there is no hint, `## …`");
     Ok(exercise)
 }
@@ -118,6 +126,8 @@ mod tests {
         let hints = [("Ask", "Why?"), ("Look", "```sh\n## no hint\n```")];
         assert_eq!(text.hints, hints.map(|(heading, body)| (heading.to_owned(), body.to_owned())));
         assert_eq!(of(&TEXT.replace('\n', "\r\n")).unwrap(), of(TEXT).unwrap());
+        let python = of(&format!("{TEXT}\n## In Python\n\nctypes\n")).unwrap();
+        assert_eq!((python.hints.len(), python.languages), (2, vec![(Language::Python, "ctypes".to_owned())]));
     }
 
     #[test]

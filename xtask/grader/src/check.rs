@@ -250,7 +250,7 @@ fn built(program: &Program, exercises: &[&Exercise]) -> Result<Option<BTreeMap<&
         if !programs.contains_key(exercise.program()) {
             let path = match program {
                 Program::Mine => workshop::build(exercise)?,
-                Program::Other(path) => Some(path.clone()),
+                Program::Other(path) => workshop::compile(path, exercise.kind)?,
             };
             let Some(path) = path else { return Ok(None) };
             if exercise.kind == Kind::Attack {

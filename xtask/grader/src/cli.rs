@@ -46,7 +46,7 @@ enum Command {
 #[derive(clap::Subcommand)]
 enum Workshop {
     /// Make workshop/, with a first program that isolates nothing
-    Start,
+    Start(workshop::Start),
 }
 
 /// Reads the command line, and runs the command.
@@ -76,7 +76,7 @@ pub fn run() -> Result<ExitCode> {
     });
     match command {
         Command::Compare(options) => compare::run(&options),
-        Command::Workshop(Workshop::Start) => workshop::start(),
+        Command::Workshop(Workshop::Start(options)) => workshop::start(&options),
         Command::Check(options) => Ok(check::run(&options)),
         Command::Hint(options) => workshop::hint(&options),
         Command::Diff(options) => workshop::diff(&options),

@@ -7,3 +7,5 @@ pub mod cli;
 mod compare;
 mod text;
 pub mod workshop;
+
+pub use workshop::compile;

@@ -5,6 +5,7 @@
 //!   Cargo.toml           a workspace of its own, next to ours: it shares our target directory and our libraries' versions
 //!   .cargo/config.toml   makes `cargo xtask` work in there
 //!   src/main.rs          the program, the same one from exercise 0 on
+//!   mine.py              or one in another language, which `workshop start --lang python` makes
 //!   kept/                copies of what commands have replaced, so that nothing is lost
 //!   progress.txt         what was passed and which hints were read, for each program
 //! ```
@@ -24,78 +25,25 @@ use exercises::{Exercise, Kind, without_header};
 use lab::{cargo, output, target, workspace};
 
 use crate::catalog;
-use crate::text::{hanging, markdown, quoted};
+use crate::text::markdown;
 
 mod hint;
 mod program;
 mod progress;
+mod source;
+mod start;
 mod status;
 
 pub(crate) use hint::{Diff, Hint, another_kind, diff, hint};
 pub(crate) use program::Program;
 pub(crate) use progress::Progress;
+pub use source::compile;
+pub use start::manifest;
+pub(crate) use start::{Start, start};
 pub(crate) use status::{Status, status};
 
 /// The learner's package, and the program of all exercises that are about the container.
 const NAME: &str = "mine";
-
-/// Returns cargo's configuration there. Its paths are complete, because an alias is run in the directory where it is typed.
-fn config() -> Result<String> {
-    let complete = workspace::root().join("Cargo.toml").display().to_string();
-    // cargo splits an alias at blanks. Then it works only in the top directory of the workshop.
-    let manifest = if complete.contains(char::is_whitespace) { "../Cargo.toml" } else { &complete };
-    let target = target::workshop()?;
-    // What Rust prints of a path with {:?} is a string in TOML, too.
-    Ok(format!(
-        "[alias]\nxtask = \"run --manifest-path {manifest} --package xtask --\"\n\n[build]\ntarget-dir = {target:?}\n"
-    ))
-}
-
-/// Makes the directory, and prints what to do next. Existing files stay.
-pub(crate) fn start() -> Result<ExitCode> {
-    let folder = workspace::workshop();
-    let is_new = !folder.join("Cargo.toml").exists();
-    if is_new {
-        fs::create_dir_all(folder.join("src/bin")).with_context(|| format!("making {}", folder.display()))?;
-        write(&folder.join("Cargo.toml"), &manifest(NAME))?;
-        // The very versions that are here already, so that nothing is downloaded.
-        fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
-    }
-    // Even if it exists, because the repository may have moved.
-    write(&folder.join(".cargo/config.toml"), &config()?)?;
-    // An update may have brought one with a program of its own.
-    for exercise in catalog::exercises()? {
-        let file = folder.join(source_of(exercise));
-        if !file.exists() {
-            write(&file, &exercise.starter(workspace::root())?)?;
-        }
-    }
-    let what = if is_new { "is ready" } else { "is there already" };
-    let mut out = markdown(&format!("workshop/ {what}. Your program is workshop/src/main.rs.")) + "\n";
-    for (command, does) in [
-        ("check", "grade it against the next exercise"),
-        ("check --watch", "grade it whenever you save"),
-        ("hint", "show what to do; each call adds a hint"),
-        ("host", "open a throwaway host; try it there: `mine run sh`"),
-        ("status", "list what you have passed"),
-    ] {
-        out += &hanging(&format!("cargo xtask {command:<15} "), 28, does);
-    }
-    let program = Program::remembered()?;
-    let next = match open(&program, &Progress::read(&program)?)? {
-        Some(Exercise { order, id, title, .. }) => format!("Next is exercise {order} ({id}): {title}."),
-        None => "You have passed them all.".into(),
-    };
-    let other = "You can use any other language: `cargo xtask check --cmd ./mine.py` grades that program, and from then on all \
-                 commands mean it.";
-    output::write(&format!("{out}\n{}\n{}", markdown(&next), markdown(other)))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Returns the manifest of a package that is built as the workspace is: the learner's, or one of tests.
-pub fn manifest(name: &str) -> String {
-    include_str!("../workshop.toml").replace("\"mine\"", &format!("{name:?}"))
-}
 
 /// Returns the path of an exercise's program, from the workshop directory.
 pub(crate) fn source_of(exercise: &Exercise) -> String {
@@ -213,9 +161,19 @@ pub(crate) fn note(program: &Program, passed: &[&Exercise], asked: Option<&Exerc
 }
 
 /// True if the learner's program is still what the exercise starts from.
-pub(crate) fn is_untouched(exercise: &Exercise) -> bool {
-    let mine = fs::read_to_string(workspace::workshop().join(source_of(exercise))).unwrap_or_default();
-    exercise.starter(workspace::root()).is_ok_and(|starter| starter == mine)
+pub(crate) fn is_untouched(program: &Program, exercise: &Exercise) -> bool {
+    let mine = program.source(exercise).and_then(|file| Ok(fs::read_to_string(file)?));
+    mine.is_ok_and(|mine| starter(program, exercise).is_ok_and(|starter| starter == mine))
+}
+
+/// Returns what an exercise starts from in the program's language.
+fn starter(program: &Program, exercise: &Exercise) -> Result<String> {
+    let (root, all) = (workspace::root(), catalog::exercises()?);
+    let language = program.language().filter(|_| program.takes(exercise));
+    let starter = language.map_or(Ok(None), |language| exercise.starter_in(root, all, language))?;
+    starter.with_context(|| {
+        format!("there is no program for exercise {} in the language of {}", exercise.id, program.label(None))
+    })
 }
 
 /// Returns a number that changes when a file at `path` or below it does. What links lead to and what is mounted there doesn't count:
@@ -239,63 +197,53 @@ pub(crate) fn fingerprint(path: &Path) -> u64 {
 /// Replaces the program with what an exercise starts from: the named one, or the one that was begun. It never replaces the program
 /// of another exercise.
 pub(crate) fn reset(named: Option<&'static Exercise>) -> Result<ExitCode> {
-    require_mine("reset")?;
-    let progress = Progress::read(&Program::Mine)?;
+    let program = Program::remembered()?;
+    let progress = Progress::read(&program)?;
     let Some(exercise) = named.or(known(progress.value("begun", "exercise"))?) else {
-        bail!("which exercise? the next one is `cargo xtask reset {}`", meant(&Program::Mine, None)?.id)
+        bail!("which exercise? the next one is `cargo xtask reset {}`", meant(&program, None)?.id)
     };
     let Exercise { order, id, title, .. } = exercise;
-    let file = source_of(exercise);
-    begin(
-        exercise,
-        &format!("workshop/{file} is again the program that exercise {order} ({id}), {title}, starts from."),
-    )
+    let label = program.label(Some(exercise));
+    let what = format!("{label} is again the program that exercise {order} ({id}), {title}, starts from.");
+    begin(&program, exercise, &what)
 }
 
 /// Replaces the program with the solution of everything that an exercise builds on.
 pub(crate) fn catch_up(named: Option<&'static Exercise>) -> Result<ExitCode> {
-    require_mine("catch-up")?;
-    let exercise = meant(&Program::Mine, named)?;
+    let program = Program::remembered()?;
+    let exercise = meant(&program, named)?;
     let Exercise { order, id, title, .. } = exercise;
-    let file = source_of(exercise);
-    begin(
-        exercise,
-        &format!(
-            "workshop/{file} is now our solution of everything before exercise {order} ({id}), {title}. What our solution does \
-             for you counts as skipped, not as passed."
-        ),
-    )
-}
-
-/// Refuses to replace the Rust program while the learner works on another.
-fn require_mine(command: &str) -> Result<()> {
-    if let Program::Other(path) = Program::remembered()? {
-        bail!(
-            "`{command}` replaces the Rust program in workshop/, and your program is {}; to work on the Rust program again: \
-             `cargo xtask check --cmd mine`",
-            quoted(&path)
-        );
-    }
-    Ok(())
+    let label = program.label(Some(exercise));
+    let what = format!(
+        "{label} is now our solution of everything before exercise {order} ({id}), {title}. What our solution does for you counts \
+         as skipped, not as passed."
+    );
+    begin(&program, exercise, &what)
 }
 
 /// Writes the starter of an exercise, and keeps a copy of the learner's program.
-fn begin(exercise: &Exercise, what: &str) -> Result<ExitCode> {
-    let folder = there()?;
-    let file = source_of(exercise);
-    let kept = keep(&folder, &file)?;
-    write(&folder.join(&file), &exercise.starter(workspace::root())?)?;
-    let given = given_by(exercise)?;
-    Progress::update(&Program::Mine, |progress| progress.begin(exercise, &given))?;
+fn begin(program: &Program, exercise: &Exercise, what: &str) -> Result<ExitCode> {
+    if *program == Program::Mine {
+        there()?;
+    }
+    let starter = starter(program, exercise)?;
+    let file = program.source(exercise)?;
+    let kept = keep(&file, &program.label(Some(exercise)))?;
+    write(&file, &starter)?;
+    let given = given_by(program, exercise)?;
+    Progress::update(program, |progress| progress.begin(exercise, &given))?;
     let id = &exercise.id;
     output::write(&markdown(&format!("{what} `cargo xtask hint {id}` shows what to do.\n\n{kept}")))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the exercises that the starter of one solves: those that it builds on, and those whose solution it is made from.
-fn given_by(exercise: &Exercise) -> Result<Vec<&'static Exercise>> {
+fn given_by(program: &Program, exercise: &Exercise) -> Result<Vec<&'static Exercise>> {
     if exercise.kind == Kind::Attack {
         return Ok(Vec::new());
+    }
+    if *program != Program::Mine {
+        return Ok(catalog::exercises()?.iter().filter(|it| exercise.after.contains(&it.id)).collect());
     }
     let root = workspace::root();
     let base = fs::read_to_string(root.join(&exercise.starter_base)).with_context(|| exercise.starter_base.clone())?;
@@ -311,18 +259,19 @@ fn given_by(exercise: &Exercise) -> Result<Vec<&'static Exercise>> {
     Ok(given)
 }
 
-/// Copies the learner's file to `kept/`, under a new name. Returns a text with the place and the command that restores it.
-fn keep(folder: &Path, file: &str) -> Result<String> {
-    let mine = folder.join(file);
+/// Copies the learner's file to `kept/`, under a new name. Returns a text with the place and the command that restores it, in which
+/// the file is called `label`.
+fn keep(mine: &Path, label: &str) -> Result<String> {
     if !mine.exists() {
         return Ok(String::new());
     }
-    let name = mine.file_stem().unwrap_or_default().display();
-    let kept = folder.join("kept");
+    let (name, extension) =
+        (mine.file_stem().unwrap_or_default().display(), mine.extension().unwrap_or_default().display());
+    let kept = workspace::workshop().join("kept");
     fs::create_dir_all(&kept).with_context(|| format!("making {}", kept.display()))?;
     let mut number = 1;
     let copy = loop {
-        let copy = format!("{name}-{number}.rs");
+        let copy = format!("{name}-{number}.{extension}");
         match fs::File::create_new(kept.join(&copy)) {
             Ok(_) => break copy,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
@@ -332,9 +281,9 @@ fn keep(folder: &Path, file: &str) -> Result<String> {
             }
         }
     };
-    fs::copy(&mine, kept.join(&copy)).with_context(|| format!("copying {} to workshop/kept/{copy}", mine.display()))?;
+    fs::copy(mine, kept.join(&copy)).with_context(|| format!("copying {} to workshop/kept/{copy}", mine.display()))?;
     Ok(format!(
-        "Your program was copied to workshop/kept/{copy}. To restore it:\n\n    cp workshop/kept/{copy} workshop/{file}"
+        "Your program was copied to workshop/kept/{copy}. To restore it:\n\n    cp workshop/kept/{copy} {label}"
     ))
 }
 
@@ -344,6 +293,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     let new = path.with_file_name(format!(".{}.{}", name.display(), std::process::id()));
     let written = fs::create_dir_all(path.parent().unwrap_or(Path::new("")))
         .and_then(|()| fs::write(&new, text))
+        .and_then(|()| path.metadata().map_or(Ok(()), |old| fs::set_permissions(&new, old.permissions())))
         .and_then(|()| fs::rename(&new, path));
     written.with_context(|| format!("writing {}", path.display()))
 }
@@ -373,16 +323,5 @@ mod tests {
         fs::write(inside.join("dev/null"), "").unwrap();
         assert_ne!(fingerprint(&inside), with_link);
         fs::remove_dir_all(place).unwrap();
-    }
-
-    #[test]
-    fn the_manifest_is_built_like_the_workspace() {
-        let workspace = include_str!("../../../Cargo.toml");
-        let (_, profiles) = workspace.split_once("[profile.dev]").unwrap();
-        let is_ours = |line: &&str| line.starts_with("nix = ") || line.starts_with("caps = ");
-        let lines = workspace.lines().filter(is_ours).chain(profiles.lines());
-        for line in lines.filter(|line| !line.starts_with('#')) {
-            assert!(manifest("mine").lines().any(|it| it == line), "workshop.toml has no line {line}");
-        }
     }
 }

@@ -122,13 +122,13 @@ fn after_a_failure(report: &Report<'_>, at: &Exercise, failure: &Failure) -> Res
     if at.id != asked.id && progress.has_passed(at) {
         out += &format!("\nExercise {} passed before; a later change broke it.\n", at.order);
     }
-    if *program == Program::Mine && at.id == asked.id && workshop::is_untouched(asked) {
-        let (id, file) = (&asked.id, workshop::source_of(asked));
+    if at.id == asked.id && workshop::is_untouched(program, asked) {
+        let (id, file) = (&asked.id, program.label(Some(asked)));
         out += &format!(
             "\n{}",
             markdown(&format!(
                 "This is expected, because you haven't changed the program yet. The book and `cargo xtask hint {id} \
-                 --statement` explain what to do. Then change workshop/{file}, and check again."
+                 --statement` explain what to do. Then change {file}, and check again."
             ))
         );
     }

@@ -3,12 +3,12 @@
 use std::fs;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use exercises::Exercise;
+use anyhow::{Context, Result, bail};
+use exercises::{Exercise, Language};
 use lab::{output, workspace};
 use similar::{Algorithm, TextDiff};
 
-use super::{Program, Progress, known, meant, source, source_of};
+use super::{Program, Progress, known, meant, source};
 use crate::catalog;
 use crate::text::{markdown, quoted};
 
@@ -41,15 +41,17 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
     if !program.takes(exercise) {
         out += &format!("\n{}\n", another_kind(exercise));
     }
-    let mut hints = exercise.hints.clone();
-    let starter = exercise.starter(workspace::root())?;
-    let solution = solution_like(exercise, &starter)?;
+    // Without solutions in its language, a program gets ours.
+    let (language, starter, solution) = sources(&program, exercise)?;
+    let mut hints = exercise.hints_for(language);
+    let solution = with_header_of(&starter, &solution, language);
     let all = between(&starter, &solution, "starter", "solution");
     // The starter of exercise 0 already solves it.
     if !all.is_empty() {
         // The learner's program has developed in its own way, so these changes are for reading, not for applying.
-        let heading = format!("Our change to `{function}`");
-        hints.push((heading, diff_block(&function_diff(&starter, &solution, function)?)));
+        if let Some(change) = function_diff(&starter, &solution, function, language) {
+            hints.push((format!("Our change to `{function}`"), diff_block(&change)));
+        }
         let heading = format!("Our complete change; `cargo xtask diff {id} --solution` prints the result");
         hints.push((heading, diff_block(&all)));
     }
@@ -70,7 +72,7 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
                 let all = if shown > 0 { "; `--all` prints everything" } else { "" };
                 format!("\n{again}{all}.")
             }
-            Some(next) if program == Program::Mine => format!(
+            Some(next) if program.language() == Some(language) => format!(
                 "\nThere are no more hints. `cargo xtask catch-up {}` continues from our solution, and keeps a copy of \
                  your program in workshop/kept/.",
                 next.id
@@ -84,8 +86,8 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
         }
     }
     // `mine` is the Rust program.
-    if let Program::Other(path) = &program {
-        let path = path.display().to_string();
+    if program != Program::Mine {
+        let path = quoted(&program.executable());
         out = ["run", "enter"]
             .iter()
             .fold(out, |out, mode| out.replace(&format!("mine {mode}"), &format!("{path} {mode}")));
@@ -125,25 +127,28 @@ pub(crate) fn diff(options: &Diff) -> Result<ExitCode> {
         None => known(Progress::read(&program)?.value("at", "exercise"))?.unwrap_or(next),
     };
     let Exercise { order, id, .. } = exercise;
+    let (language, _, solution) = sources(&program, exercise)?;
     if options.solution {
-        output::write(&exercise.solution(workspace::root())?)?;
+        output::write(&solution)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let Program::Other(path) = &program {
+    if program.language() != Some(language)
+        && let Program::Other(path) = &program
+    {
         let remark = format!(
-            "Your program is {}, and our solution of exercise {order} ({id}) is in Rust, so comparing them wouldn't help. \
-             `cargo xtask diff {id} --solution` prints the solution, and `cargo xtask hint {id}` gives one hint at a time. \
-             To work on the Rust program in workshop/ again: `cargo xtask check --cmd mine`",
-            quoted(path)
+            "Your program is {}, and our solution of exercise {order} ({id}) is in {}, so comparing them wouldn't help. \
+             `cargo xtask diff {id} --solution` prints the solution, and `cargo xtask hint {id}` gives one hint at a time.",
+            quoted(path),
+            language.title()
         );
         output::write(&markdown(&remark))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let file = source_of(exercise);
-    let mine = source(exercise)?;
+    let file = program.label(Some(exercise));
+    let mine = if program == Program::Mine { source(exercise)? } else { program.source(exercise)? };
     let mine = fs::read_to_string(&mine).with_context(|| format!("reading {}", mine.display()))?;
-    let solution = solution_like(exercise, &mine)?;
-    let difference = between(&mine, &solution, &format!("workshop/{file}"), &format!("the solution of {id}"));
+    let solution = with_header_of(&mine, &solution, language);
+    let difference = between(&mine, &solution, &file, &format!("the solution of {id}"));
     output::write(if difference.is_empty() { "Your program and the solution are the same.\n" } else { &difference })?;
     let has_passed = Progress::read(&program)?.has_passed(exercise);
     if has_passed && options.exercise.is_none() && next.id != *id {
@@ -156,47 +161,39 @@ pub(crate) fn diff(options: &Diff) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Returns what an exercise starts from and its solution: in the program's language if there is one, otherwise in Rust.
+fn sources(program: &Program, exercise: &Exercise) -> Result<(Language, String, String)> {
+    let (root, all) = (workspace::root(), catalog::exercises()?);
+    for language in program.language().into_iter().chain([Language::Rust]) {
+        let starter = exercise.starter_in(root, all, language)?;
+        if let Some((starter, solution)) = starter.zip(exercise.solution_in(root, all, language)?) {
+            return Ok((language, starter, solution));
+        }
+    }
+    bail!("exercise {} has no solution", exercise.id)
+}
+
 /// Returns the solution with the header of `other`, because their headers introduce different programs.
-fn solution_like(exercise: &Exercise, other: &str) -> Result<String> {
+fn with_header_of(other: &str, solution: &str, language: Language) -> String {
+    if language != Language::Rust {
+        return solution.to_owned();
+    }
     let header = other.strip_suffix(exercises::without_header(other)).unwrap_or_default();
-    Ok(header.to_owned() + exercises::without_header(&exercise.solution(workspace::root())?))
+    header.to_owned() + exercises::without_header(solution)
 }
 
 fn diff_block(diff: &str) -> String {
     format!("```diff\n{diff}```")
 }
 
-/// Returns the difference between two sources in one of their top-level functions.
-fn function_diff(starter: &str, solution: &str, name: &str) -> Result<String> {
-    let new = function(solution, name).with_context(|| format!("the solution has no fn {name}"))?;
-    Ok(function(starter, name).map_or(new.to_owned(), |old| between(old, new, "starter", "solution")))
-}
-
-/// Returns a top-level function, as rustfmt lays it out: up to the first closing brace at the beginning of a line.
-fn function<'a>(source: &'a str, name: &str) -> Option<&'a str> {
-    let start = source.match_indices(&format!("fn {name}(")).map(|(at, _)| at).find(|at| {
-        let line = source[..*at].rsplit('\n').next().unwrap_or_default();
-        ["", "pub ", "const "].contains(&line)
-    })?;
-    let length = source[start..].find("\n}\n")? + 3;
-    Some(&source[start..start + length])
+/// Returns the difference between two sources in one of their top-level functions, if the solution has it.
+fn function_diff(starter: &str, solution: &str, name: &str, language: Language) -> Option<String> {
+    let new = language.function(solution, name)?;
+    Some(language.function(starter, name).map_or(new.to_owned(), |old| between(old, new, "starter", "solution")))
 }
 
 /// Returns the unified diff of two texts; empty if they are the same.
 fn between(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
     let diff = TextDiff::configure().algorithm(Algorithm::Patience).diff_lines(old, new);
     diff.unified_diff().context_radius(3).header(old_name, new_name).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_function_is_cut_out() {
-        let source = "use x;\n\nfn a() {\n    fn b() {}\n}\n\n/// Not fn c().\nfn c(x: u8) {\n    1;\n}\n";
-        assert_eq!(function(source, "a"), Some("fn a() {\n    fn b() {}\n}\n"));
-        assert_eq!(function(source, "c"), Some("fn c(x: u8) {\n    1;\n}\n"));
-        assert_eq!((function(source, "b"), function(source, "d")), (None, None));
-    }
 }

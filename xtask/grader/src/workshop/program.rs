@@ -6,10 +6,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use exercises::{Exercise, Kind};
+use exercises::{Exercise, Kind, Language};
 use lab::{host, workspace};
 
 use super::progress::Progress;
+use super::source::executable;
 use super::{NAME, source_of};
 use crate::text::{quoted, visible};
 
@@ -55,6 +56,35 @@ impl Program {
             );
         }
         Ok(Program::Other(path))
+    }
+
+    /// Returns its language, if there are solutions in it.
+    pub(crate) fn language(&self) -> Option<Language> {
+        match self {
+            Program::Mine => Some(Language::Rust),
+            Program::Other(path) => Language::of(path),
+        }
+    }
+
+    /// Returns the file that the learner edits for an exercise.
+    pub(crate) fn source(&self, exercise: &Exercise) -> Result<PathBuf> {
+        match (self, self.language()) {
+            (Program::Mine, _) => Ok(workspace::workshop().join(source_of(exercise))),
+            // It may be a program that the learner has compiled.
+            (Program::Other(path), Some(language @ (Language::Go | Language::C))) => {
+                Ok(path.with_extension(language.extension()))
+            }
+            (Program::Other(path), Some(_)) => Ok(path.clone()),
+            (Program::Other(path), None) => bail!("the source of {} isn't known", quoted(path)),
+        }
+    }
+
+    /// Returns the file to start, once it is built.
+    pub(crate) fn executable(&self) -> PathBuf {
+        match self {
+            Program::Mine => NAME.into(),
+            Program::Other(path) => executable(path),
+        }
     }
 
     /// Returns its name in a report. Without an exercise, that is the program of most exercises.

@@ -405,9 +405,9 @@ fn each_program_has_progress_of_its_own_and_the_last_one_is_remembered() {
     assert!(status.starts_with(&quoted) && status.contains("\n1 of "), "{status}");
     assert!(workshop.says("hint").starts_with(&quoted));
     assert!(workshop.run("check").1.starts_with(&quoted));
-    assert!(workshop.says("diff uts").contains("is in Rust"));
-    let (status, _, why) = workshop.run("reset uts");
-    assert!(status == Some(1) && why.contains("`cargo xtask check --cmd mine`"), "{why}");
+    assert!(workshop.says("diff uts").contains("+exec unshare --uts"));
+    assert!(workshop.says("reset uts").contains("kept/my prog-1.sh"));
+    assert_eq!(fs::read_to_string(workshop.path("kept/my prog-1.sh")).unwrap(), OTHER);
 
     let report = workshop.says("check run --cmd mine");
     assert!(report.starts_with("Program: workshop/src/main.rs\n"), "{report}");
@@ -418,6 +418,26 @@ fn each_program_has_progress_of_its_own_and_the_last_one_is_remembered() {
     fs::remove_file(&other).unwrap();
     let (status, report, why) = workshop.run("check");
     assert!(status == Some(2) && report.is_empty() && why.contains("any more") && why.contains("--cmd mine"), "{why}");
+}
+
+#[test]
+fn a_source_that_does_not_compile_fails() {
+    let workshop = Workshop::none("broken");
+    workshop.says("workshop start --lang c");
+    workshop.write("mine.c", "int main(void) { return x; }\n");
+    let (status, report, why) = workshop.run("check");
+    assert!(status == Some(1) && report.is_empty() && why.contains("mine.c:1"), "{report}{why}");
+}
+
+#[test]
+fn a_program_in_another_language_gets_the_solution_in_rust() {
+    let workshop = Workshop::new("perl");
+    let other = workshop.script("mine", "#!/usr/bin/env perl\nshift; exec { $ARGV[0] } @ARGV\n");
+    assert!(workshop.says(&format!("check run --cmd {}", other.display())).contains("All checks passed"));
+    assert!(workshop.says("diff uts").contains("is in Rust"));
+    assert!(workshop.says("hint uts --all").contains("CloneFlags::CLONE_NEWUTS"));
+    let (status, _, why) = workshop.run("reset uts");
+    assert!(status == Some(1) && why.contains("there is no program for exercise uts in the language of"), "{why}");
 }
 
 #[test]
@@ -512,6 +532,45 @@ fn reset_ends_if_it_can_keep_no_copy() {
 
 mod slow {
     use super::*;
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn each_language_has_a_first_program_and_hints_and_solutions_in_it() {
+        for (name, solution) in [
+            ("python", "call(\"unshare\", CLONE_NEWUTS)"),
+            ("go", "syscall.Unshare(syscall.CLONE_NEWUTS)"),
+            ("c", "unshare(CLONE_NEWUTS)"),
+            ("shell", "unshare --uts"),
+        ] {
+            let workshop = Workshop::none(name);
+            let started = workshop.says(&format!("workshop start --lang {name}"));
+            let program =
+                started.split_whitespace().find(|word| word.contains("/mine.")).unwrap().trim_end_matches('.');
+            let heading = format!("Program: {program}\n");
+            let report = workshop.says("check");
+            assert!(report.starts_with(&heading) && report.contains("Next is exercise 1 (uts)"), "{report}");
+            let (status, report, _) = workshop.run("check");
+            assert!(status == Some(1) && report.contains("you haven't changed the program yet"), "{report}");
+            let hints = workshop.says("hint uts --all");
+            assert!(hints.contains(solution) && !hints.contains("nix") && !hints.contains("Rust"), "{hints}");
+            let difference = workshop.says("diff uts");
+            assert!(
+                difference.starts_with(&format!("--- {program}\n")) && difference.contains(solution),
+                "{difference}"
+            );
+            let caught_up = workshop.says("catch-up chroot");
+            assert!(caught_up.contains("kept/mine-1.") && caught_up.contains(program), "{caught_up}");
+            let report = workshop.says("check pid");
+            assert!(report.contains("(pid) still counts as skipped"), "{report}");
+        }
+        let workshop = Workshop::none("no-language");
+        let (status, _, why) = workshop.run("workshop start --lang cobol");
+        assert!(
+            status == Some(2) && why.contains("there is no first program in 'cobol', but in rust, python"),
+            "{why}"
+        );
+        assert!(!workshop.folder.exists());
+    }
 
     #[test]
     #[ignore = "slow: builds or checks many times"]

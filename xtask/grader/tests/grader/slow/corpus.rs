@@ -7,10 +7,11 @@ use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use exercises::{EXERCISES, Exercise, Kind, Mutant, Program, edits};
+use exercises::{EXERCISES, Exercise, Kind, Language, Mutant, Program, edits};
 use grader::catalog;
 use grader::check::diagnosis::Diagnosis;
 use grader::check::verdict::Verdict;
@@ -92,14 +93,39 @@ fn built_programs(in_user_namespace: bool, lines: &mut String) -> Vec<Case> {
     cases
 }
 
+/// Builds the solutions in other languages than Rust, which must pass, and adds what the others need to `lines`.
+fn built_solutions(lines: &mut String) -> Vec<Case> {
+    let directory = checker::test_programs("solutions");
+    let mut cases = Vec::new();
+    for (exercise, language) in all_exercises().flat_map(|it| Language::ALL.map(|language| (it, language))) {
+        let source = exercise.solution_in(workspace::root(), catalog::exercises().unwrap(), language).unwrap();
+        let Some(source) = source.filter(|_| language != Language::Rust) else { continue };
+        let name = format!("{}/solution.{}", exercise.id, language.extension());
+        let need = language.translator().filter(|need| !is_on_path(need));
+        if let Some(need) = need {
+            let _ = writeln!(lines, "CANNOT RUN HERE: {name} needs {need}");
+            continue;
+        }
+        let file = directory.join(name.replace('/', "-"));
+        fs::write(&file, source).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        let file = grader::compile(&file, exercise.kind).unwrap().expect("it compiles");
+        cases.push(Case { name, exercise, wants: Vec::new(), file });
+    }
+    cases
+}
+
+fn is_on_path(name: &str) -> bool {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|directory| directory.join(name).is_file())
+}
+
 /// Returns what this machine lacks for a program, or for building it.
 fn missing(program: &Program, in_user_namespace: bool) -> Option<&str> {
-    let path = env::var_os("PATH").unwrap_or_default();
     program.needs.iter().map(String::as_str).find(|need| match *need {
         "root" => in_user_namespace,
         "x86_64" => env::consts::ARCH != "x86_64",
         "locked-flags" => !in_user_namespace || !sys_is_nosuid(),
-        name => !env::split_paths(&path).any(|directory| directory.join(name).is_file()),
+        name => !is_on_path(name),
     })
 }
 
@@ -164,6 +190,7 @@ fn each_program_gets_the_verdict_that_it_wants() {
     let mut lines = String::new();
     let mut cases = built_mutants(in_user_namespace);
     cases.extend(built_programs(in_user_namespace, &mut lines));
+    cases.extend(built_solutions(&mut lines));
     let only = env::var(ONLY).unwrap_or_default();
     cases.retain(|case| case.name.contains(&only));
     // The output of macros is hidden when a test passes, and this takes minutes.
