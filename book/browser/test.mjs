@@ -181,6 +181,17 @@ try {
   const prompts = await run("return document.querySelector('.terminal').textContent.match(/^\\$ .*/gm).map(it => it.slice(2))");
   check(prompts.length > 1 && copied === prompts.join("\n"), `the button copied ${copied}`);
 
+  // The chosen language is shown, and remembered on other pages.
+  const languages = "return [...document.querySelectorAll('.languages > [data-language]')].filter(it => it.offsetParent !== null)" +
+    ".map(it => it.dataset.language).join()";
+  check(await run(languages) === "Rust", "the essential program is in Rust at first");
+  await run("[...document.querySelectorAll('.choice button')].find(it => it.textContent === 'Python').click()");
+  check(await run(languages) === "Python", "a button shows another language");
+  await open("step02.html");
+  check(await run(languages) === "Python", "the language is remembered");
+  check(await run("return document.querySelector('.languages').innerText.includes('os.fork()')"), "its code is visible");
+  await run("localStorage.removeItem('mini-docker-language')");
+
   // The theme is chosen in a menu.
   await open("index.html");
   await run("document.querySelector('#mdbook-theme-toggle').click()");

@@ -17,6 +17,7 @@ mod diagram;
 mod diff;
 mod essence;
 pub mod exercises;
+mod languages;
 mod listing;
 mod transcript;
 
@@ -103,6 +104,7 @@ fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String> 
         "listing" => listing::render(workspace, argument),
         "transcript" => transcript::render(workspace, argument),
         "essence" => essence::render(workspace, argument),
+        "languages" => languages::render(workspace, argument),
         "stepdiff" => diff::render(workspace, argument),
         "container" => container::render(workspace, argument),
         "diagram" => diagram::render(workspace, argument),

@@ -17,12 +17,16 @@ pub fn render(workspace: &Workspace, chapter: &str) -> Result<String> {
     all.retain(|exercise| exercise.chapter == chapter);
     ensure!(!all.is_empty(), "no exercise in {EXERCISES} belongs to the chapter `{chapter}`");
     let mut block = String::new();
-    for Exercise { order, id, title, minutes, statement, hints, .. } in all {
+    for Exercise { order, id, title, minutes, statement, hints, languages, .. } in all {
         let _ = write!(block, "### Exercise {order}, `{id}`: {title} {{#exercise-{id}}}\n\n");
         let _ = write!(block, "*About {minutes} minutes.* {statement}\n\n");
         for (number, (heading, hint)) in (1..).zip(&hints) {
             let summary = format!("Hint {number}: {}", escape(heading));
             let _ = write!(block, "<details><summary>{summary}</summary>\n\n{hint}\n\n</details>\n\n");
+        }
+        for (language, hint) in &languages {
+            let title = language.title();
+            let _ = write!(block, "<details><summary>In {title}</summary>\n\n{hint}\n\n</details>\n\n");
         }
         let _ = write!(
             block,

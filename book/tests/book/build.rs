@@ -266,6 +266,24 @@ fn a_solution_is_complete_and_a_difference() {
 }
 
 #[test]
+fn a_program_is_shown_in_each_language_that_has_it() {
+    let text = "# First\n\n{{#languages two step02-b/src/main.rs#say}}\n\n{{#exercises first.md}}\n";
+    let small = Small::with_exercises(text);
+    small.write("xtask/exercises/two/solution.py", "import sys\n\n\ndef say():\n    print(2)\n");
+    let page = small.page();
+    has(&page, "<div data-language=\"Rust\">\n<p class=\"listing\"><code>step02-b/src/main.rs</code>, the essence</p>");
+    has(
+        &page,
+        "<details data-language=\"Python\"><summary>The same in Python</summary>\n\
+         <pre><code class=\"language-python\">def say():\n    print(2)\n</code></pre>\n</details>\n</div>",
+    );
+    assert!(!page.contains("data-language=\"Go\""), "{page}");
+    let small = Small::with_exercises(text);
+    small.write("xtask/exercises/two/solution.go", "package main\n");
+    refused_in(&small, "the solution of two in Go lacks one of the functions say");
+}
+
+#[test]
 fn all_diagnoses_are_in_one_table() {
     let page = Small::with_exercises("# First\n\n{{#diagnoses}}\n\n{{#exercises first.md}}\n").page();
     has(

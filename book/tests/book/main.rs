@@ -105,7 +105,7 @@ impl Small {
     fn new(text: &str) -> Small {
         let small = Small(TempDir::new().unwrap());
         small.write("book/book.toml", include_str!("../../book.toml"));
-        for file in ["book.css", "diagrams.css", "extras.js"] {
+        for file in ["book.css", "diagrams.css", "languages.css", "extras.js", "languages.js"] {
             small.write(&format!("book/theme/{file}"), "");
         }
         small.write("book/text/SUMMARY.md", "# Summary\n\n- [First](first.md)\n- [Second](second.md)\n");
