@@ -10,6 +10,7 @@ use lab::output::{self, suggestion};
 use lab::privilege::Privilege;
 use lab::rootfs::{self, Source};
 use lab::steps;
+use lab::workspace;
 use lexopt::prelude::*;
 
 use crate::tools::{self, TOOLS};
@@ -45,6 +46,7 @@ Maintain:
   bench      Measure what a container costs, compared with other tools
   soak       Run the steps thousands of times, and check that nothing leaks
   ci         Run everything that must hold before a change lands
+  dist       Make an archive for people without Rust
 
 `cargo xtask COMMAND --help` explains a command. Start with
 `cargo xtask run step01`. If something doesn't work, `cargo xtask doctor`
@@ -142,6 +144,12 @@ const COMMANDS: &[(&str, &str, Task)] = &[
     ("test", TEST, test_command),
 ];
 
+/// Returns the help without the commands that an archive doesn't have.
+fn overview() -> &'static str {
+    let (before, after) = HELP.split_once("\nMaintain:\n").unwrap_or((HELP, ""));
+    if workspace::IS_ARCHIVE && !after.is_empty() { before } else { HELP }
+}
+
 /// Why a command failed.
 enum Failure {
     /// The command line is wrong; the text explains how to correct it.
@@ -169,7 +177,7 @@ impl From<anyhow::Error> for Failure {
 pub fn run() -> Result<ExitCode> {
     let mut args = env::args_os().skip(1);
     let Some(name) = args.next() else {
-        eprint!("{HELP}");
+        eprint!("{}", output::localized(overview()));
         return Ok(ExitCode::from(USAGE));
     };
     let (name, args) = (name.to_string_lossy().into_owned(), args.collect::<Vec<_>>());
@@ -177,7 +185,7 @@ pub fn run() -> Result<ExitCode> {
         // `help run` is `run --help`.
         ("help", Some(command)) => (command.to_string_lossy().into_owned(), vec!["--help".into()]),
         ("help" | "--help" | "-h", _) => {
-            output::write(HELP)?;
+            output::write(overview())?;
             return Ok(ExitCode::SUCCESS);
         }
         ("--version" | "-V", _) => {
@@ -202,7 +210,7 @@ pub fn run() -> Result<ExitCode> {
 }
 
 fn usage(message: &str, more: &str) -> ExitCode {
-    eprintln!("xtask: {message}\nFor more, `{more}`.");
+    eprintln!("{}", output::localized(&format!("xtask: {message}\nFor more, `{more}`.")));
     ExitCode::from(USAGE)
 }
 

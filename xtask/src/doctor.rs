@@ -59,7 +59,9 @@ pub fn run() -> Result<ExitCode> {
     machine(&mut report);
     let all_run = rights(&mut report)?;
     traces(&mut report);
-    programs(&mut report);
+    if !workspace::IS_ARCHIVE {
+        programs(&mut report);
+    }
     places(&mut report)?;
     report.text.push_str(match all_run {
         true => "\nEvery step can run here: `cargo xtask run step01`.\n",

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     lab::reexec().unwrap_or_else(|| {
         cli::run().unwrap_or_else(|error| {
-            eprintln!("xtask: {error:#}");
+            eprintln!("{}", lab::output::localized(&format!("xtask: {error:#}")));
             ExitCode::FAILURE
         })
     })

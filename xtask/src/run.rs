@@ -106,6 +106,9 @@ fn shell(program: &Program) -> OsString {
 
 /// Builds a step; `None` if the compiler has explained why not.
 fn build(step: &Step, release: bool) -> Result<Option<PathBuf>> {
+    if workspace::IS_ARCHIVE {
+        return Ok(cargo::steps_and(&[])?.remove(&step.name));
+    }
     let mut args = vec!["build".to_owned(), "--package".into(), step.name.clone()];
     if release {
         args.extend(cargo::release_args());
@@ -115,6 +118,7 @@ fn build(step: &Step, release: bool) -> Result<Option<PathBuf>> {
 
 /// Builds the learner's program; `None` if the compiler has explained why not.
 fn build_mine() -> Result<Option<PathBuf>> {
+    ensure!(!workspace::IS_ARCHIVE, "{}", workspace::NO_RUST);
     let manifest = workspace::workshop().join("Cargo.toml");
     ensure!(manifest.exists(), "there is no workshop/ yet: `cargo xtask workshop start` makes it");
     let args = ["build", "--bin", "mine", "--target-dir"].map(OsString::from);

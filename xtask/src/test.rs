@@ -64,6 +64,7 @@ const GROUPS: &[Group] = &[
 /// # Errors
 /// If there is no rootfs, or the tests changed this machine.
 pub fn run(options: &Options) -> Result<ExitCode> {
+    ensure!(!workspace::IS_ARCHIVE, "the tests aren't part of the archive: they need a checkout of the repository");
     let directory = match &options.source {
         None => rootfs::test_directory()?,
         Some(source) => {

@@ -130,7 +130,7 @@ pub fn run(options: &Options) -> ExitCode {
 /// Reports that there is nothing to grade, or that the grader failed.
 pub(crate) fn unusable(json: bool, subject: &Subject, error: &str) -> u8 {
     let written = if json { output::write(&report::json_of_error(subject, error)) } else { Ok(()) };
-    eprintln!("xtask: {}", visible(error));
+    eprintln!("xtask: {}", visible(&output::localized(error)));
     if let Err(error) = written {
         eprintln!("xtask: {error:#}");
     }

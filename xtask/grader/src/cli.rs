@@ -69,7 +69,7 @@ pub fn run() -> Result<ExitCode> {
         }
         // An exercise or a privilege that doesn't exist: the error lists those that do.
         Some(why) => {
-            eprintln!("xtask: {why}");
+            eprintln!("{}", output::localized(&format!("xtask: {why}")));
             std::process::exit(2)
         }
         None => error.exit(),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     lab::reexec().unwrap_or_else(|| {
         grader::cli::run().unwrap_or_else(|error| {
-            eprintln!("xtask: {error:#}");
+            eprintln!("{}", lab::output::localized(&format!("xtask: {error:#}")));
             ExitCode::FAILURE
         })
     })

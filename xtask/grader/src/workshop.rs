@@ -73,6 +73,7 @@ fn source(exercise: &Exercise) -> Result<PathBuf> {
 
 /// Builds the learner's program for an exercise; `None` if the compiler has explained why not.
 pub(crate) fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
+    ensure!(!workspace::IS_ARCHIVE, "{}", workspace::NO_RUST);
     let manifest = there()?.join("Cargo.toml");
     source(exercise)?;
     let name = exercise.program();

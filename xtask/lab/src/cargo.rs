@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use duct::cmd;
 use tinyjson::JsonValue;
 
-use crate::{steps, workspace};
+use crate::{steps, target, workspace};
 
 /// Returns the cargo that started this program, or the one on the PATH.
 pub fn program() -> OsString {
@@ -47,6 +47,10 @@ pub fn build_program<S: AsRef<OsStr>>(manifest: Option<&Path>, args: &[S], name:
 /// Returns the programs of all steps and of `others`, built in one go: they are in one directory, with the same libraries.
 pub fn steps_and(others: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     let steps = steps::all()?;
+    if workspace::IS_ARCHIVE {
+        let programs = workspace::programs()?;
+        return Ok(steps.into_iter().map(|step| (step.name.clone(), programs.join(step.name))).collect());
+    }
     let packages: Vec<&str> = steps.iter().map(|step| step.name.as_str()).chain(others.iter().copied()).collect();
     let mut args = vec!["build", "--bins"];
     args.extend(packages.iter().flat_map(|package| ["--package", package]));
@@ -79,8 +83,11 @@ fn executable(message: &str) -> Option<(String, PathBuf)> {
     Some((text(message.get::<HashMap<String, JsonValue>>()?.get("target")?, "name")?, path.into()))
 }
 
-/// Returns cargo's target directory for this workspace. It is asked once.
+/// Returns cargo's target directory for this workspace. It is asked once. With an archive it is a directory of the user's.
 pub fn target_directory() -> Result<PathBuf> {
+    if workspace::IS_ARCHIVE {
+        return Ok(target::user_cache().context("HOME isn't set")?.join("mini-docker"));
+    }
     static ANSWER: OnceLock<PathBuf> = OnceLock::new();
     if let Some(directory) = ANSWER.get() {
         return Ok(directory.clone());

@@ -27,5 +27,6 @@ use std::process::ExitCode;
 /// If another process of ours started this program as a part of a throwaway host or as a probe, runs that part and returns its exit
 /// status. Otherwise returns `None`.
 pub fn reexec() -> Option<ExitCode> {
+    workspace::root();
     host::reexec().or_else(probe::reexec)
 }

@@ -1,10 +1,38 @@
 //! Text for people: writes to a stdout that may be closed, wraps to the width of the terminal, and suggests a word for a typo.
 
+use std::borrow::Cow;
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 use duct::cmd;
+
+use crate::workspace;
+
+/// The variable in which the front door of an archive tells the other tools how it was called.
+pub const CALLED: &str = "MINI_DOCKER_CALLED";
+
+/// Returns text for the reader of a checkout as it is; for the user of an archive, with the command and the directory that exist
+/// there instead of `cargo xtask` and `workshop/`.
+pub fn localized(text: &str) -> Cow<'_, str> {
+    if !workspace::IS_ARCHIVE {
+        return text.into();
+    }
+    let called = env::var(CALLED).ok().or_else(|| env::args().next()).unwrap_or_default();
+    localized_to(text, &called, &format!("{}/", workspace::workshop().display())).into()
+}
+
+fn localized_to(text: &str, called: &str, workshop: &str) -> String {
+    const WORKSHOP: &str = "workshop/";
+    let mut parts = text.split(WORKSHOP);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_part_of_a_path = out.ends_with(|c: char| c.is_alphanumeric() || "-_./".contains(c));
+        out += if is_part_of_a_path { WORKSHOP } else { workshop };
+        out += part;
+    }
+    out.replace("cargo xtask", called)
+}
 
 /// Writes `text` to stdout. A reader that has read enough, as in `cargo xtask compare | head`, is not an error.
 ///
@@ -13,7 +41,7 @@ use duct::cmd;
 pub fn write(text: &str) -> Result<()> {
     let mut stdout = io::stdout();
     // Text without a newline at its end would otherwise wait, and come after what others write.
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(localized(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context("write(1)"),
     }
@@ -76,6 +104,13 @@ mod tests {
         assert_eq!(wrap("see `a command with words` now", 12, 0), "see\n`a command with words`\nnow");
         assert_eq!(wrap("- `a command` to try", 9, 2), "- `a command`\n  to try");
         assert_eq!(wrap("", 9, 2), "");
+    }
+
+    #[test]
+    fn an_archive_names_its_own_command_and_directory() {
+        let text = "workshop/ is ready: `cargo xtask check` grades workshop/mine.py, not /a/my-workshop/x";
+        let shown = "/home/me/w/ is ready: `./mini-docker check` grades /home/me/w/mine.py, not /a/my-workshop/x";
+        assert_eq!(localized_to(text, "./mini-docker", "/home/me/w/"), shown);
     }
 
     #[test]

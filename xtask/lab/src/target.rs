@@ -25,8 +25,12 @@ pub fn test_directory(source: &str) -> Result<PathBuf> {
 /// Returns the place where downloads are kept from one checkout to the next: `$XDG_CACHE_HOME/mini-docker`, otherwise
 /// `~/.cache/mini-docker`, otherwise the target directory.
 pub fn cache() -> Result<PathBuf> {
+    Ok(user_cache().map_or_else(cargo::target_directory, Ok)?.join("mini-docker"))
+}
+
+/// Returns the directory of the user's caches.
+pub(crate) fn user_cache() -> Option<PathBuf> {
     // The XDG base directory specification: ignore a path that is not absolute.
     let directory = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = directory("XDG_CACHE_HOME").or_else(|| directory("HOME").map(|home| home.join(".cache")));
-    Ok(base.map_or_else(cargo::target_directory, Ok)?.join("mini-docker"))
+    directory("XDG_CACHE_HOME").or_else(|| directory("HOME").map(|home| home.join(".cache")))
 }

@@ -1,4 +1,4 @@
-//! The command line of bench, soak and ci.
+//! The command line of bench, soak, ci and dist.
 
 use std::ffi::OsStr;
 use std::process::{Command, ExitCode};
@@ -8,7 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use lab::privilege::Privilege;
 use lab::{cargo, output};
 
-use crate::{bench, ci, soak};
+use crate::{bench, ci, dist, soak};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
@@ -16,6 +16,7 @@ enum Tool {
     Bench(bench::Options),
     Soak(soak::Options),
     Ci(ci::Options),
+    Dist(dist::Options),
     /// The part of bench that runs on a throwaway host.
     #[command(hide = true)]
     BenchHost(bench::HostOptions),
@@ -34,6 +35,7 @@ pub fn run() -> Result<ExitCode> {
         Tool::Bench(options) => bench::run(&options),
         Tool::Soak(options) => soak::run(&options),
         Tool::Ci(options) => ci::run(&options),
+        Tool::Dist(options) => dist::run(&options),
         Tool::BenchHost(options) => bench::run_on_host(&options),
         Tool::SoakHost(options) => soak::run_on_host(&options),
     }

@@ -1,4 +1,4 @@
-//! The maintainers' tools: bench, soak and ci.
+//! The maintainers' tools: bench, soak, ci and dist.
 
 #[cfg(target_os = "linux")]
 mod bench;
@@ -6,6 +6,8 @@ mod bench;
 mod ci;
 #[cfg(target_os = "linux")]
 mod cli;
+#[cfg(target_os = "linux")]
+mod dist;
 #[cfg(target_os = "linux")]
 mod soak;
 

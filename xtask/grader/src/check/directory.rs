@@ -28,6 +28,9 @@ impl Directory {
     /// Returns the directory whose rootfs is made from `source`; by default from what `./rootfs` was made from, or else from the
     /// first available one.
     pub fn of(source: Option<&Source>) -> Result<Directory> {
+        if workspace::IS_ARCHIVE && source.is_none() {
+            return Directory::made_from(Some(&Source::Path(workspace::rootfs())));
+        }
         if source.is_some() {
             return Directory::made_from(source);
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use exercises::{Exercise, Language};
 use lab::{output, target, workspace};
 
@@ -71,6 +71,7 @@ pub(crate) fn start(options: &Start) -> Result<ExitCode> {
 
 /// Makes the Rust package. Returns the program that commands mean, and whether the package is new.
 fn make_package() -> Result<(Program, bool)> {
+    ensure!(!workspace::IS_ARCHIVE, "{}", workspace::NO_RUST);
     let folder = workspace::workshop();
     let is_new = !folder.join("Cargo.toml").exists();
     if is_new {
