@@ -1,6 +1,7 @@
 //! The rules, by the names that the exercises' `checks` give them: one module per exercise. A rule returns `Ok` if it holds.
 
 use std::fs;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -205,11 +206,10 @@ fn wait_for_command(sandbox: &Sandbox, run: &mut Run<'_>, words: &[&str]) -> Che
     Ok(command)
 }
 
-/// Like [`wait_for`], for a program that was started with a flag.
+/// Waits as [`wait_for`] does, for a program that was started with a flag.
 fn wait_for_with(sandbox: &Sandbox, run: &mut Run<'_>, flag: &str, line: &[&str]) -> Checked<Process> {
     wait_for(sandbox, run, line).map_err(|error| match run.status() {
-        // It mistook the flag for the command, or rejected it.
-        Some(status) if matches!(status.code(), Some(2 | 126 | 127)) => {
+        Some(status) if is_unknown(flag, status, &run.stderr()) => {
             let seen = format!("with `{flag}`, `run` ended with {}: {}", describe(status), shorten(&run.stderr()));
             fail!(FlagUnknown, "the command running", "{seen}")
         }
@@ -220,18 +220,21 @@ fn wait_for_with(sandbox: &Sandbox, run: &mut Run<'_>, flag: &str, line: &[&str]
 impl Evidence {
     /// Returns the command of a program that was started with a flag, or fails because the flag wasn't understood.
     fn command_with(&self, flag: &str) -> Checked<&Observation> {
-        self.command().map_err(|error| {
-            // A program that doesn't know flags mistakes this flag for the command, and reports that it doesn't exist.
-            let words = Stderr::new(&self.stderr);
-            let is_silent = words.names(Errno::ENOENT) || matches!(self.status.code(), Some(2 | 126 | 127));
-            match error {
-                Error::Verdict(Verdict::Fail(failure)) if words.has(flag) || is_silent && words.meaning().is_none() => {
-                    Error::Verdict(Verdict::Fail(Failure { diagnosis: Diagnosis::FlagUnknown, ..failure }))
-                }
-                other => other,
+        self.command().map_err(|error| match error {
+            Error::Verdict(Verdict::Fail(failure)) if is_unknown(flag, self.status, &self.stderr) => {
+                Error::Verdict(Verdict::Fail(Failure { diagnosis: Diagnosis::FlagUnknown, ..failure }))
             }
+            other => other,
         })
     }
+}
+
+/// True if a program that didn't run the command seems not to know the flag: it mistakes the flag for the command, and reports
+/// that it doesn't exist, or it rejects its command line.
+fn is_unknown(flag: &str, status: ExitStatus, stderr: &str) -> bool {
+    let words = Stderr::new(stderr);
+    let is_silent = words.names(Errno::ENOENT) || matches!(status.code(), Some(2 | 126 | 127));
+    words.has(flag) || is_silent && words.meaning().is_none()
 }
 
 #[cfg(test)]

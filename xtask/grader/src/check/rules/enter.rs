@@ -114,8 +114,10 @@ fn enter(
         let invocation = Invocation { wrapper: &WITHOUT_RUN, flags: &flags, variables, ..Default::default() };
         let mut run = sandbox.start(&invocation, &line)?;
         let second = wait_for(sandbox, &mut run, &line).map_err(|error| match run.status() {
-            Some(status) if status.code() == Some(2) => {
-                let seen = format!("`enter PID COMMAND` ended with status 2: {}", shorten(&run.stderr()));
+            // It rejected its command line, even if only in words.
+            Some(status) if status.code() == Some(2) || Stderr::new(&run.stderr()).has("usage") => {
+                let how = describe(status);
+                let seen = format!("`enter PID COMMAND` ended with {how}: {}", shorten(&run.stderr()));
                 fail!(EnterUnknown, "the second command running", "{seen}")
             }
             _ => error,
