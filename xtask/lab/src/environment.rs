@@ -1,27 +1,16 @@
 //! The environment of a step: the same as if its program were started by hand.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Removes what cargo and rustup added to the environment when they started this program, and keeps the user's own variables.
 pub fn leave_cargos(command: &mut Command) {
     let var = |name: &str| env::var_os(name);
-    let home = |name: &str| var("HOME").map(|home| Path::new(&home).join(name).into_os_string());
     let is_rustups = var("RUST_RECURSION_COUNT").is_some();
     for (name, _) in env::vars_os() {
-        let is_cargos = match name.to_str().unwrap_or_default() {
-            // rustup sets them to what they are by default. Another value is the user's.
-            "CARGO_HOME" => var("CARGO_HOME") == home(".cargo"),
-            "RUSTUP_HOME" => var("RUSTUP_HOME") == home(".rustup"),
-            // rustup notes where its choice came from: `env` is the user's variable.
-            "RUSTUP_TOOLCHAIN" => var("RUSTUP_TOOLCHAIN_SOURCE").map_or(is_rustups, |it| it != "env"),
-            "CARGO" | "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "CARGO_PRIMARY_PACKAGE" => true,
-            "RUST_RECURSION_COUNT" | "RUSTUP_TOOLCHAIN_SOURCE" => true,
-            name => name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_"),
-        };
-        if is_cargos {
+        if is_cargos(name.to_str().unwrap_or_default(), var) {
             command.env_remove(name);
         }
     }
@@ -35,6 +24,24 @@ pub fn leave_cargos(command: &mut Command) {
         && rest.contains(first)
     {
         set_or_remove(command, "PATH", rest);
+    }
+}
+
+/// True for a variable that cargo or rustup added to the environment, which `var` looks up.
+fn is_cargos(name: &str, var: impl Fn(&str) -> Option<OsString>) -> bool {
+    let home = |name: &str| var("HOME").map(|home| Path::new(&home).join(name).into_os_string());
+    match name {
+        // rustup sets them to what they are by default. Another value is the user's.
+        "CARGO_HOME" => var("CARGO_HOME") == home(".cargo"),
+        "RUSTUP_HOME" => var("RUSTUP_HOME") == home(".rustup"),
+        // rustup notes where its choice came from: `env` is the user's variable.
+        "RUSTUP_TOOLCHAIN" => {
+            let source = var("RUSTUP_TOOLCHAIN_SOURCE");
+            source.map_or_else(|| var("RUST_RECURSION_COUNT").is_some(), |it| it != "env")
+        }
+        "CARGO" | "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "CARGO_PRIMARY_PACKAGE" => true,
+        "RUST_RECURSION_COUNT" | "RUSTUP_TOOLCHAIN_SOURCE" => true,
+        name => name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_"),
     }
 }
 
@@ -54,4 +61,20 @@ fn set_or_remove(command: &mut Command, name: &str, directories: &[PathBuf]) {
         Ok(value) if !value.is_empty() => command.env(name, value),
         _ => command.env_remove(name),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_cargos_only_where_it_would_be_by_default() {
+        let in_home = |directory: &'static str| {
+            move |name: &str| Some(if name == "HOME" { "/home/x".into() } else { OsString::from(directory) })
+        };
+        assert!(is_cargos("CARGO_HOME", in_home("/home/x/.cargo")));
+        assert!(!is_cargos("CARGO_HOME", in_home("/usr/local/cargo")));
+        assert!(is_cargos("RUSTUP_HOME", in_home("/home/x/.rustup")));
+        assert!(!is_cargos("RUSTUP_HOME", in_home("/usr/local/rustup")));
+    }
 }
