@@ -41,6 +41,10 @@ Build it yourself:
   status     List the exercises, and which of them you have passed
   book       Build the book, or show it while you write
 
+Teach:
+  class      Show where everyone in a room is
+  grade      Grade handed-in programs, which can do no harm
+
 Maintain:
   test       Run the tests
   bench      Measure what a container costs, compared with other tools

@@ -20,7 +20,7 @@ pub struct Tool {
 pub const TOOLS: &[Tool] = &[
     Tool {
         package: "grader",
-        commands: &["workshop", "check", "hint", "diff", "reset", "catch-up", "status", "compare"],
+        commands: &["workshop", "check", "hint", "diff", "reset", "catch-up", "status", "compare", "class", "grade"],
     },
     Tool { package: "book", commands: &["book"] },
     Tool { package: "maintain", commands: &["bench", "soak", "ci", "dist"] },

@@ -80,6 +80,9 @@ pub struct Options {
     /// Go on after a failure, and print the verdict of every check; without an exercise, of all exercises
     #[arg(long)]
     pub all: bool,
+    /// Leave no trace in the learner's progress
+    #[arg(long)]
+    pub no_record: bool,
     /// Check again whenever the program changes, until Ctrl-D
     #[arg(long)]
     pub watch: bool,
@@ -150,6 +153,7 @@ fn once(options: &Options, program: &Program) -> u8 {
 fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Result<u8> {
     // An attack is a program of its own, next to the one that the learner works on.
     if options.program.is_some()
+        && !options.no_record
         && options.exercise.is_none_or(|it| program.takes(it))
         && let Err(error) = workshop::remember(program)
     {
@@ -205,11 +209,16 @@ fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Resul
         }
     }
     graded.sort_by_key(|it| (it.exercise.track, it.exercise.order));
-    let noted = workshop::note(program, &passed(&graded)?, subject.exercise);
-    let progress = noted.or_else(|error| {
-        eprintln!("xtask: what passed was not noted: {error:#}");
-        Progress::read(program)
-    })?;
+    let progress = if options.no_record {
+        Progress::read(program)?
+    } else {
+        let failed = graded.iter().find_map(|it| it.failure().map(|failure| (it.exercise, failure.diagnosis.id())));
+        let noted = workshop::note(program, &passed(&graded)?, failed, subject.exercise);
+        noted.or_else(|error| {
+            eprintln!("xtask: what passed was not noted: {error:#}");
+            Progress::read(program)
+        })?
+    };
     output::write(&match options.json {
         true => report::json(subject, &graded, &errors)?,
         false => report::text(&Report {

@@ -11,7 +11,7 @@ use clap::Parser;
 use exercises::Exercise;
 use lab::output;
 
-use crate::{catalog, check, compare, workshop};
+use crate::{catalog, check, class, compare, workshop};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", term_width = output::width())]
@@ -39,6 +39,8 @@ enum Command {
         #[arg(value_parser = catalog::exercise)]
         exercise: Option<&'static Exercise>,
     },
+    /// Show where everyone in a room is, from the learners' progress
+    Class(class::Options),
     /// List the exercises by path, and which of them you have passed
     Status(workshop::Status),
 }
@@ -82,6 +84,7 @@ pub fn run() -> Result<ExitCode> {
         Command::Diff(options) => workshop::diff(&options),
         Command::Reset { exercise } => workshop::reset(exercise),
         Command::CatchUp { exercise } => workshop::catch_up(exercise),
+        Command::Class(options) => class::run(&options),
         Command::Status(options) => workshop::status(&options),
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod catalog;
 pub mod check;
+mod class;
 pub mod cli;
 mod compare;
 mod text;

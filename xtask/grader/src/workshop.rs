@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use exercises::{Exercise, Kind, without_header};
 use lab::{cargo, output, target, workspace};
+use nix::unistd::{chown, geteuid};
 
 use crate::catalog;
 use crate::text::markdown;
@@ -100,7 +101,7 @@ pub(crate) fn meant(program: &Program, named: Option<&'static Exercise>) -> Resu
 
 /// Returns the exercise that was begun, even if it was passed before. Otherwise returns the first that wasn't passed yet, from
 /// where the learner is, or of all.
-fn open(program: &Program, progress: &Progress) -> Result<Option<&'static Exercise>> {
+pub(crate) fn open(program: &Program, progress: &Progress) -> Result<Option<&'static Exercise>> {
     match known(progress.value("begun", "exercise"))? {
         Some(begun) => Ok(Some(begun)),
         None => next(program, progress, known(progress.value("at", "exercise"))?),
@@ -151,10 +152,16 @@ pub(crate) fn remember(program: &Program) -> Result<()> {
     Ok(())
 }
 
-/// Notes what was passed, and that the exercise asked for is finished if it is among that. Returns the progress.
-pub(crate) fn note(program: &Program, passed: &[&Exercise], asked: Option<&Exercise>) -> Result<Progress> {
+/// Notes what was passed, what failed and why, and that the exercise asked for is finished if it was passed. Returns the progress.
+pub(crate) fn note(
+    program: &Program,
+    passed: &[&Exercise],
+    failed: Option<(&Exercise, String)>,
+    asked: Option<&Exercise>,
+) -> Result<Progress> {
     Progress::update(program, |progress| {
         passed.iter().for_each(|exercise| progress.pass(exercise));
+        progress.set_failed(failed);
         if let Some(asked) = asked.filter(|asked| passed.iter().any(|it| it.id == asked.id)) {
             progress.finish(asked);
         }
@@ -282,10 +289,22 @@ fn keep(mine: &Path, label: &str) -> Result<String> {
             }
         }
     };
+    give_to_owner(&kept);
+    give_to_owner(&kept.join(&copy));
     fs::copy(mine, kept.join(&copy)).with_context(|| format!("copying {} to workshop/kept/{copy}", mine.display()))?;
     Ok(format!(
         "Your program was copied to workshop/kept/{copy}. To restore it:\n\n    cp workshop/kept/{copy} {label}"
     ))
+}
+
+/// Gives a file that root has made to the owner of its directory, who must be able to change it: root may be the teacher.
+fn give_to_owner(path: &Path) {
+    if geteuid().is_root()
+        && let Some(Ok(owner)) = path.parent().map(Path::metadata)
+    {
+        // A file system that has no owners needs none.
+        let _ = chown(path, Some(owner.uid().into()), Some(owner.gid().into()));
+    }
 }
 
 /// Writes a file completely or not at all: next to its place, and then moved there.
@@ -294,6 +313,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     let new = path.with_file_name(format!(".{}.{}", name.display(), std::process::id()));
     let written = fs::create_dir_all(path.parent().unwrap_or(Path::new("")))
         .and_then(|()| fs::write(&new, text))
+        .map(|()| give_to_owner(&new))
         .and_then(|()| path.metadata().map_or(Ok(()), |old| fs::set_permissions(&new, old.permissions())))
         .and_then(|()| fs::rename(&new, path));
     written.with_context(|| format!("writing {}", path.display()))

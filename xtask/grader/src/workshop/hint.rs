@@ -80,10 +80,10 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
             _ => "\nThere are no more hints.".into(),
         };
         let next = (shown + 1).min(hints.len()).to_string();
-        // A hint is worth having where nothing can be written.
-        if let Err(error) = Progress::update(&program, |progress| progress.set("hints", id, &next)) {
-            eprintln!("xtask: this hint was not noted: {error:#}");
-        }
+        note(&program, |progress| progress.set("hints", id, &next));
+    }
+    if shown == hints.len() && !all.is_empty() {
+        note(&program, |progress| progress.show(exercise));
     }
     // `mine` is the Rust program.
     if program != Program::Mine {
@@ -94,6 +94,13 @@ pub(crate) fn hint(options: &Hint) -> Result<ExitCode> {
     }
     output::write(&format!("{}{}", program.heading(Some(exercise)), markdown(&out)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Notes something in the progress. A hint is worth having where nothing can be written.
+fn note(program: &Program, change: impl FnOnce(&mut Progress)) {
+    if let Err(error) = Progress::update(program, change) {
+        eprintln!("xtask: this hint was not noted: {error:#}");
+    }
 }
 
 /// Explains what an attack is to a learner whose program makes containers.
@@ -128,6 +135,8 @@ pub(crate) fn diff(options: &Diff) -> Result<ExitCode> {
     };
     let Exercise { order, id, .. } = exercise;
     let (language, _, solution) = sources(&program, exercise)?;
+    // A difference from the program of an earlier exercise shows the solution, too.
+    note(&program, |progress| progress.show(exercise));
     if options.solution {
         output::write(&solution)?;
         return Ok(ExitCode::SUCCESS);

@@ -87,6 +87,14 @@ impl Program {
         }
     }
 
+    /// Returns a short name for a table.
+    pub(crate) fn short(&self) -> String {
+        match self {
+            Program::Mine => "main.rs".into(),
+            Program::Other(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+        }
+    }
+
     /// Returns its name in a report. Without an exercise, that is the program of most exercises.
     pub(crate) fn label(&self, exercise: Option<&Exercise>) -> String {
         match self {

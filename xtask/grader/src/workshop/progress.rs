@@ -1,7 +1,8 @@
 //! `workshop/progress.txt`: what was passed and which hints were read.
 //!
 //! Plain text, a line each: `passed uts 1f2e…`, `hints pid 2`; `skipped uts 1` for what `catch-up` or `reset` gave the solution of;
-//! `at exercise pid` for what was last passed or begun, and `begun exercise pid` for what was begun and not passed since. The
+//! `shown uts 1` if the solution was shown before the exercise was passed; `failed pid orphans-left` for the diagnosis of the last
+//! check; `at exercise pid` for what was last passed or begun, and `begun exercise pid` for what was begun and not passed since. The
 //! exercise's id stays when its place changes; the hash is that of what was asked, so that an update which asks more is noticed.
 //!
 //! The first lines are about the program in `workshop/`. After a line `[/home/me/mine.py]` come those about another program.
@@ -47,6 +48,15 @@ impl Progress {
         Ok(progress)
     }
 
+    /// Reads another learner's file: what is noted about the program that its commands are about. Returns that program, too.
+    pub(crate) fn of_file(path: &Path) -> Result<(Program, Progress)> {
+        let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let mut progress = parse(&String::from_utf8_lossy(&bytes), None);
+        progress.section = progress.current().map(str::to_owned);
+        let program = progress.section.as_ref().map_or(Program::Mine, |path| Program::Other(path.into()));
+        Ok((program, progress))
+    }
+
     /// Changes what is noted about a program, if there is a workshop to note it in. Other commands wait meanwhile, so that none
     /// loses the lines of another. Returns what is noted now.
     pub(crate) fn update(program: &Program, change: impl FnOnce(&mut Progress)) -> Result<Progress> {
@@ -58,7 +68,11 @@ impl Progress {
         let path = path();
         // Another file, because this one is replaced.
         let lock = path.with_file_name(".progress.lock");
-        let lock = File::create(&lock).with_context(|| format!("opening {}", lock.display()))?;
+        let lock = {
+            let file = File::create(&lock).with_context(|| format!("opening {}", lock.display()))?;
+            super::give_to_owner(&lock);
+            file
+        };
         // Some network file systems have no locks.
         let _ = lock.lock();
         let mut progress = Progress::read(program)?;
@@ -98,6 +112,38 @@ impl Progress {
         !self.has_passed(exercise) && self.value("skipped", &exercise.id).is_some()
     }
 
+    /// True if it was passed after its solution was shown.
+    pub(crate) fn was_shown(&self, exercise: &Exercise) -> bool {
+        self.has_passed(exercise) && self.value("shown", &exercise.id).is_some()
+    }
+
+    /// Notes that its solution is shown, unless it was passed before.
+    pub(super) fn show(&mut self, exercise: &Exercise) {
+        if !self.has_passed(exercise) {
+            self.set("shown", &exercise.id, "1");
+        }
+    }
+
+    /// Returns the exercise that failed in the last check, and the id of the diagnosis.
+    pub(crate) fn failed(&self) -> Option<(&str, &str)> {
+        self.lines[self.range(self.section.as_deref())].iter().find_map(|line| {
+            match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+                ["failed", exercise, diagnosis] => Some((*exercise, *diagnosis)),
+                _ => None,
+            }
+        })
+    }
+
+    /// Notes which exercise failed in this check, and why.
+    pub(super) fn set_failed(&mut self, failed: Option<(&Exercise, String)>) {
+        if let Some(old) = self.failed().map(|(exercise, _)| exercise.to_owned()) {
+            self.remove("failed", &old);
+        }
+        if let Some((exercise, diagnosis)) = failed {
+            self.set("failed", &exercise.id, &diagnosis);
+        }
+    }
+
     /// Notes that it was passed, unless its solution was given to the learner.
     pub(super) fn pass(&mut self, exercise: &Exercise) {
         if !self.has_skipped(exercise) {
@@ -119,6 +165,7 @@ impl Progress {
             }
         }
         self.remove("skipped", &exercise.id);
+        self.set_failed(None);
         self.set("at", "exercise", &exercise.id);
         self.set("begun", "exercise", &exercise.id);
     }
@@ -202,7 +249,11 @@ fn warn(bytes: &[u8], progress: &Progress) {
 fn is_known(line: &str) -> bool {
     let is_note = line.starts_with('#') || line.starts_with('[') || line.starts_with(CURRENT);
     let words: Vec<&str> = line.split_whitespace().collect();
-    is_note || matches!(words.as_slice(), ["passed" | "hints" | "skipped", _, _] | ["at" | "begun", "exercise", _])
+    is_note
+        || matches!(
+            words.as_slice(),
+            ["passed" | "hints" | "skipped" | "shown" | "failed", _, _] | ["at" | "begun", "exercise", _]
+        )
 }
 
 /// Copies a file that isn't text, because a change writes only the text in it.

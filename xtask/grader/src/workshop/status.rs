@@ -29,6 +29,7 @@ pub(crate) fn status(options: &Status) -> Result<ExitCode> {
 /// Returns what `progress.txt` notes about an exercise, in one word; empty if nothing.
 fn word(progress: &Progress, exercise: &Exercise) -> &'static str {
     match () {
+        () if progress.was_shown(exercise) => "shown",
         () if progress.has_passed(exercise) => "passed",
         () if progress.value("passed", &exercise.id).is_some() => "changed",
         () if progress.has_skipped(exercise) => "skipped",
@@ -39,6 +40,7 @@ fn word(progress: &Progress, exercise: &Exercise) -> &'static str {
 fn as_text(program: &Program, progress: &Progress) -> Result<String> {
     let all = in_order()?;
     let count = |some: &[&Exercise], wanted: &str| some.iter().filter(|it| word(progress, it) == wanted).count();
+    let count_passed = |some: &[&Exercise]| some.iter().filter(|it| progress.has_passed(it)).count();
     let mut out = program.heading(None);
     for track in Track::ALL {
         let of_track: Vec<_> = all.iter().copied().filter(|it| it.track == track).collect();
@@ -46,7 +48,7 @@ fn as_text(program: &Program, progress: &Progress) -> Result<String> {
             continue;
         }
         let minutes: u32 = of_track.iter().map(|it| it.minutes).sum();
-        let (passed, total) = (count(&of_track, "passed"), of_track.len());
+        let (passed, total) = (count_passed(&of_track), of_track.len());
         out += &format!("{}, {minutes} minutes: {passed} of {total} passed\n", track.title());
         for exercise in of_track {
             let Exercise { order, id, title, minutes, .. } = exercise;
@@ -56,10 +58,11 @@ fn as_text(program: &Program, progress: &Progress) -> Result<String> {
         out.push('\n');
     }
     let minutes: u32 = all.iter().map(|it| it.minutes).sum();
-    let passed = count(&all, "passed");
+    let passed = count_passed(&all);
     let total = format!("{passed} of {} passed. All of them together take about {minutes} minutes.", all.len());
     out += &hanging("", 0, &total);
     for (wanted, means) in [
+        ("shown", "passed after you were shown the solution"),
         ("changed", "the exercise has changed since you passed it; check it again"),
         ("skipped", "`catch-up` or `reset` gave you its solution; `cargo xtask reset EXERCISE` lets you do it"),
     ] {
@@ -76,10 +79,15 @@ fn as_text(program: &Program, progress: &Progress) -> Result<String> {
 fn as_json(program: &Program, progress: &Progress) -> Result<String> {
     let all = in_order()?;
     let exercises = all.iter().map(|it| {
-        let state = Some(word(progress, it)).filter(|word| !word.is_empty()).unwrap_or("open");
+        let state = match word(progress, it) {
+            "" => "open",
+            // It is kept apart, in a member of its own.
+            "shown" => "passed",
+            word => word,
+        };
         json!({
             "exercise": it.id, "order": it.order, "title": it.title, "track": it.track.id(), "minutes": it.minutes,
-            "state": state, "hints": progress.hints(it),
+            "state": state, "hints": progress.hints(it), "shown": progress.value("shown", &it.id).is_some(),
         })
     });
     let exercises: Vec<Value> = exercises.collect();

@@ -440,6 +440,74 @@ fn a_program_in_another_language_gets_the_solution_in_rust() {
     assert!(status == Some(1) && why.contains("there is no program for exercise uts in the language of"), "{why}");
 }
 
+/// The solution of an exercise in the shell, as a program that can be named.
+fn in_shell(workshop: &Workshop, name: &str, id: &str) -> PathBuf {
+    let all = catalog::exercises().unwrap();
+    let source = exercise(id).solution_in(workspace::root(), all, exercises::Language::Shell).unwrap().unwrap();
+    workshop.script(name, &source)
+}
+
+#[test]
+fn a_survey_records_nothing_and_a_failed_check_records_what_passed() {
+    let workshop = Workshop::new("survey");
+    let program = in_shell(&workshop, "surveyed.sh", "chroot");
+    let before = fs::read(workshop.path("progress.txt")).ok();
+    let line = format!("check proc --cmd {}", program.display());
+    assert_eq!(workshop.run(&format!("{line} --no-record")).0, Some(1));
+    assert_eq!(fs::read(workshop.path("progress.txt")).ok(), before);
+    assert!(workshop.says("status").starts_with("Program: workshop/src/main.rs\n"));
+    assert_eq!(workshop.run(&line).0, Some(1));
+    assert!(workshop.says("status").contains("The container, 145 minutes: 4 of 5 passed"));
+    let progress = workshop.read("progress.txt");
+    assert!(progress.contains("\nfailed proc proc-not-mounted\n"), "{progress}");
+    let class = parse(&workshop.says(&format!("class --json {}", workshop.folder.display())));
+    let learner = &class["learners"][0];
+    assert_eq!((&learner["own"], &learner["at"]), (&4.into(), &"proc".into()), "{class}");
+    assert_eq!(learner["diagnosis"], "proc-not-mounted", "{class}");
+}
+
+#[test]
+fn what_passed_after_its_solution_was_shown_is_kept_apart() {
+    let workshop = Workshop::new("after-the-solution");
+    workshop.says("diff uts --solution");
+    let program = in_shell(&workshop, "own.sh", "uts");
+    workshop.says(&format!("check run --cmd {}", program.display()));
+    // Each program has its own.
+    workshop.says("check uts");
+    assert!(!workshop.says("status").contains("shown"));
+    let other = workshop.script("again.sh", &fs::read_to_string(&program).unwrap());
+    workshop.says(&format!("check run --cmd {}", other.display()));
+    workshop.says("hint uts --all");
+    workshop.says("check uts");
+    let status = workshop.says("status");
+    assert!(status.contains("shown    A hostname") && status.contains("2 of 5 passed"), "{status}");
+    let class = workshop.says(&format!("class --csv {}", workshop.folder.display()));
+    assert!(class.contains("\nafter-the-solution,again.sh,1,1,0,pid,,"), "{class}");
+}
+
+#[test]
+fn a_class_is_sorted_by_who_needs_help_and_a_missing_path_is_an_error() {
+    let workshop = Workshop::none("class");
+    for (learner, progress) in [
+        ("anna", "failed uts isolated-nothing\n"),
+        ("bo", "hints pid 3\nfailed pid no-pid-namespace\n"),
+        ("cleo", "hints uts 9\n"),
+        ("dan", "failed uts isolated-nothing\n"),
+    ] {
+        fs::create_dir_all(workshop.path(learner)).unwrap();
+        workshop.write(&format!("{learner}/progress.txt"), progress);
+    }
+    let folder = workshop.folder.display().to_string();
+    let shown = workshop.says(&format!("class {folder}"));
+    let first: Vec<&str> = shown.lines().skip(1).take(4).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(first, ["bo", "anna", "dan", "cleo"], "{shown}");
+    assert!(shown.contains("\n2 of 4 have `isolated-nothing`: step01#"), "{shown}");
+    let (status, _, why) = workshop.run(&format!("class {folder} {folder}/nobody"));
+    assert!(status == Some(2) && why.contains("there is no "), "{why}");
+    let (status, _, why) = workshop.run(&format!("class {folder}/anna/progress.txt/x"));
+    assert!(status == Some(2), "{why}");
+}
+
 #[test]
 fn all_goes_on_after_a_failure() {
     let workshop = Workshop::new("all-of-one");

@@ -1,0 +1,268 @@
+//! `cargo xtask class`: shows a teacher where everyone in a room is, from the progress files of the learners.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+use std::{fs, thread};
+
+use anyhow::{Result, bail, ensure};
+use exercises::Exercise;
+use lab::output;
+use serde_json::{Value, json};
+
+use crate::catalog;
+use crate::text::{self, markdown, visible};
+use crate::workshop::{self, Progress};
+
+/// The options of `xtask class`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The learners: the directory of each, or the file progress.txt, or a directory of such directories, such as /home
+    #[arg(required = true, value_name = "DIR")]
+    pub learners: Vec<PathBuf>,
+    /// Show it again every two seconds, until Ctrl-D
+    #[arg(long)]
+    pub watch: bool,
+    /// Print JSON instead of a table
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print CSV instead of a table
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// The columns of the table and of the CSV.
+const COLUMNS: [&str; 9] = ["learner", "program", "own", "shown", "skipped", "at", "diagnosis", "hints", "minutes"];
+
+/// What is known about a learner.
+#[derive(Clone, Debug)]
+struct Row {
+    learner: String,
+    program: String,
+    /// How many exercises were passed without having seen the solution.
+    own: usize,
+    /// How many were passed after the solution was shown.
+    shown: usize,
+    /// How many were solved by `catch-up`.
+    skipped: usize,
+    /// The exercise that failed last, otherwise the next one.
+    at: String,
+    /// Why it failed.
+    diagnosis: String,
+    /// How many of its hints were read.
+    hints: usize,
+    /// The time since the last activity.
+    minutes: u64,
+}
+
+/// Prints the table once, or again and again. The exit status is 2 for a path that has no progress in it.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    const INTERVAL: Duration = Duration::from_secs(2);
+    let ended = Arc::new(AtomicBool::new(false));
+    let at_end = Arc::clone(&ended);
+    if options.watch {
+        thread::spawn(move || {
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            at_end.store(true, Ordering::Relaxed);
+        });
+    }
+    loop {
+        let rows = match read(&options.learners) {
+            Ok(rows) => rows,
+            Err(error) => {
+                eprintln!("xtask: {}", visible(&format!("{error:#}")));
+                return Ok(ExitCode::from(2));
+            }
+        };
+        if options.watch && io::stdout().is_terminal() {
+            output::write("\x1b[2J\x1b[H")?;
+        }
+        output::write(&match () {
+            () if options.json => as_json(&rows)?,
+            () if options.csv => as_csv(&rows),
+            () => as_text(&rows)?,
+        })?;
+        for _ in 0..10 {
+            if !options.watch || ended.load(Ordering::Relaxed) {
+                return Ok(ExitCode::SUCCESS);
+            }
+            thread::sleep(INTERVAL / 10);
+        }
+    }
+}
+
+/// Reads the progress of all learners, those who need help first: whose last check failed, who read the most hints about that, and who
+/// passed the fewest exercises.
+fn read(learners: &[PathBuf]) -> Result<Vec<Row>> {
+    let mut files = Vec::new();
+    for path in learners {
+        ensure!(path.exists(), "there is no {}", path.display());
+        let mut found: Vec<_> = file_of(path).map(|file| (name(path), file)).into_iter().collect();
+        if found.is_empty() && path.is_dir() {
+            let mut below: Vec<PathBuf> = fs::read_dir(path)?.flatten().map(|entry| entry.path()).collect();
+            below.sort();
+            found.extend(below.iter().filter_map(|path| Some((name(path), file_of(path)?))));
+        }
+        if found.is_empty() {
+            bail!("{} has no progress.txt in it, and neither has a directory below it", path.display());
+        }
+        files.extend(found);
+    }
+    let rows: Result<Vec<_>> = files.into_iter().map(|(learner, file)| row(learner, &file)).collect();
+    let mut rows = rows?;
+    rows.sort_by_key(|row| {
+        (row.diagnosis.is_empty(), usize::MAX - row.hints, row.own + row.shown, row.learner.clone())
+    });
+    Ok(rows)
+}
+
+/// Returns a learner's progress file, which is in a home, in a checkout, in a workshop, or the path itself.
+fn file_of(path: &Path) -> Option<PathBuf> {
+    let places = [
+        "progress.txt",
+        "workshop/progress.txt",
+        "mini-docker-workshop/progress.txt",
+        "mini-docker/workshop/progress.txt",
+    ];
+    let is_file = path.is_file() && path.extension().is_some_and(|it| it == "txt");
+    let mut files = places.map(|place| path.join(place)).into_iter();
+    if is_file { Some(path.to_owned()) } else { files.find(|file| file.is_file()) }
+}
+
+/// Returns the name of a learner: that of the directory or of the file, if it isn't the same for everyone.
+fn name(path: &Path) -> String {
+    let path = path.canonicalize().unwrap_or(path.to_owned());
+    let is_own = |it: &&Path| {
+        let common = ["progress.txt", "workshop", "mini-docker-workshop", "mini-docker"];
+        it.file_name().is_some_and(|name| common.iter().all(|it| name != *it))
+    };
+    let own = path.ancestors().find(is_own).unwrap_or(&path);
+    let name = if own.is_file() { own.file_stem() } else { own.file_name() };
+    name.unwrap_or(own.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn row(learner: String, file: &Path) -> Result<Row> {
+    let (program, progress) = Progress::of_file(file)?;
+    let all = catalog::exercises()?;
+    let count = |is: &dyn Fn(&Exercise) -> bool| all.iter().filter(|it| is(it)).count();
+    let failed = progress.failed().and_then(|(id, why)| Some((all.iter().find(|it| it.id == id)?, why)));
+    let next = workshop::open(&program, &progress)?;
+    let at = failed.map(|(it, _)| it).or(next);
+    let modified = file.metadata()?.modified()?;
+    let idle = SystemTime::now().duration_since(modified).unwrap_or_default();
+    Ok(Row {
+        learner,
+        program: program.short(),
+        own: count(&|it| progress.has_passed(it) && !progress.was_shown(it)),
+        shown: count(&|it| progress.was_shown(it)),
+        skipped: count(&|it| progress.has_skipped(it)),
+        at: at.map(|it| it.id.clone()).unwrap_or_default(),
+        diagnosis: failed.map(|(_, why)| why.to_owned()).unwrap_or_default(),
+        hints: at.map_or(0, |it| progress.hints(it)),
+        minutes: idle.as_secs() / 60,
+    })
+}
+
+impl Row {
+    fn cells(&self) -> [String; COLUMNS.len()] {
+        let Row { learner, program, own, shown, skipped, at, diagnosis, hints, minutes } = self.clone();
+        let numbers = [own, shown, skipped].map(|it| it.to_string());
+        let [own, shown, skipped] = numbers;
+        [learner, program, own, shown, skipped, at, diagnosis, hints.to_string(), minutes.to_string()]
+    }
+}
+
+/// Returns a sentence about the diagnosis that most have, if it isn't only one.
+fn for_the_board(rows: &[Row]) -> Result<Option<String>> {
+    let count = |id: &str| rows.iter().filter(|row| row.diagnosis == id).count();
+    let diagnoses = catalog::diagnoses()?;
+    let most = diagnoses.iter().max_by_key(|it| count(&it.id)).filter(|it| count(&it.id) > 1);
+    Ok(most.map(|it| {
+        let page = it.section.replacen(".md", "", 1);
+        format!("{} of {} have `{}`: {page}. {}", count(&it.id), rows.len(), it.id, it.text)
+    }))
+}
+
+fn as_text(rows: &[Row]) -> Result<String> {
+    let lines: Vec<[String; COLUMNS.len()]> = [COLUMNS.map(str::to_owned)]
+        .into_iter()
+        .chain(rows.iter().map(|row| row.cells().map(|it| visible(&it))))
+        .collect();
+    let mut out = table(&lines);
+    out += "\nown: passed; shown: passed after the solution was shown; skipped: solved by `catch-up`;\nhints: read about that exercise; \
+            minutes: since the last activity\n";
+    if let Some(sentence) = for_the_board(rows)? {
+        let _ = write!(out, "\n{}", markdown(&sentence));
+    }
+    Ok(out)
+}
+
+/// Returns columns that are as wide as their widest cells. Numbers are on the right.
+pub(crate) fn table<const N: usize>(lines: &[[String; N]]) -> String {
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut out = String::new();
+    for line in lines {
+        let cell = |(cell, width): (&String, &usize)| match cell.parse::<f64>() {
+            Ok(_) => format!("{cell:>width$}"),
+            Err(_) => format!("{cell:<width$}"),
+        };
+        let line: Vec<String> = line.iter().zip(&widths).map(cell).collect();
+        let _ = writeln!(out, "{}", line.join("  ").trim_end());
+    }
+    out
+}
+
+fn as_json(rows: &[Row]) -> Result<String> {
+    let numbers = ["own", "shown", "skipped", "hints", "minutes"];
+    let learner = |row: &Row| {
+        let member = |(name, cell): (&str, String)| match cell.parse::<u64>() {
+            Ok(number) if numbers.contains(&name) => (name.to_owned(), json!(number)),
+            _ => (name.to_owned(), if cell.is_empty() { Value::Null } else { json!(cell) }),
+        };
+        Value::Object(COLUMNS.into_iter().zip(row.cells()).map(member).collect())
+    };
+    let learners: Vec<Value> = rows.iter().map(learner).collect();
+    Ok(text::json(&json!({ "learners": learners, "board": for_the_board(rows)? })))
+}
+
+fn as_csv(rows: &[Row]) -> String {
+    csv([COLUMNS.map(str::to_owned)].into_iter().chain(rows.iter().map(Row::cells)))
+}
+
+/// Returns CSV, RFC 4180. A cell that a spreadsheet would calculate gets an apostrophe before it.
+pub(crate) fn csv<const N: usize>(lines: impl IntoIterator<Item = [String; N]>) -> String {
+    let cell = |cell: &String| {
+        let cell = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.clone() };
+        let is_plain = !cell.contains(['"', ',', '\n', '\r']);
+        if is_plain { cell } else { format!("\"{}\"", cell.replace('"', "\"\"")) }
+    };
+    let line = |line: [String; N]| line.iter().map(cell).collect::<Vec<_>>().join(",") + "\r\n";
+    lines.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_of_csv_is_quoted_and_never_calculated() {
+        let line = ["a,b", "say \"x\"", "=1+1", "plain"].map(str::to_owned);
+        assert_eq!(csv([line]), "\"a,b\",\"say \"\"x\"\"\",'=1+1,plain\r\n");
+    }
+
+    #[test]
+    fn a_learner_is_named_by_what_differs() {
+        for (path, learner) in [
+            ("/nowhere/anna/mini-docker/workshop/progress.txt", "anna"),
+            ("/nowhere/bo/mini-docker-workshop", "bo"),
+            ("/nowhere/class/cleo", "cleo"),
+        ] {
+            assert_eq!(name(Path::new(path)), learner);
+        }
+    }
+}
