@@ -37,7 +37,7 @@ use crate::text::{Color, Request, visible};
 use crate::workshop::{self, Program, Progress};
 
 pub mod diagnosis;
-mod directory;
+pub(crate) mod directory;
 mod draw;
 mod evidence;
 mod grade;
@@ -52,7 +52,7 @@ mod task;
 pub mod verdict;
 
 use directory::Directory;
-use grade::grade_rest;
+pub(crate) use grade::grade_rest;
 pub use grade::{Candidate, Graded, grade, grade_alone, sandbox};
 use report::{Report, Subject};
 pub use sandbox::WALL_LIMIT;
@@ -196,7 +196,8 @@ fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Resul
             let seed = subject.seed;
             for goal in goals {
                 let program = vec![programs[goal.program()].clone().into()];
-                let candidate = Candidate { program, directory: directory.path.clone(), in_user_namespace, seed };
+                let directory = directory.path.clone();
+                let candidate = Candidate { program, directory, in_user_namespace, seed, hand_in: None };
                 let new = if options.all { grade_rest(&candidate, goal, &graded) } else { grade(&candidate, goal) };
                 match new {
                     // The verdicts of the other exercises are worth having.

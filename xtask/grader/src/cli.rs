@@ -11,7 +11,7 @@ use clap::Parser;
 use exercises::Exercise;
 use lab::output;
 
-use crate::{catalog, check, class, compare, workshop};
+use crate::{catalog, check, class, compare, hand_ins, jail, workshop};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", term_width = output::width())]
@@ -41,6 +41,8 @@ enum Command {
     },
     /// Show where everyone in a room is, from the learners' progress
     Class(class::Options),
+    /// Grade handed-in programs, each without access to your files and to the others
+    Grade(hand_ins::Options),
     /// List the exercises by path, and which of them you have passed
     Status(workshop::Status),
 }
@@ -60,7 +62,11 @@ pub fn run() -> Result<ExitCode> {
     match args.get(1..).unwrap_or_default() {
         [first, rest @ ..] if first == compare::OBSERVE => return compare::observe(rest),
         [first, rest @ ..] if first == check::SANDBOX => return check::sandbox(rest),
-        _ => {}
+        rest => {
+            if let Some(result) = jail::part(rest) {
+                return result;
+            }
+        }
     }
     let command = Command::try_parse_from(&args).unwrap_or_else(|error| match error.source() {
         _ if error.use_stderr() && wants_json(&args) => {
@@ -85,6 +91,7 @@ pub fn run() -> Result<ExitCode> {
         Command::Reset { exercise } => workshop::reset(exercise),
         Command::CatchUp { exercise } => workshop::catch_up(exercise),
         Command::Class(options) => class::run(&options),
+        Command::Grade(options) => hand_ins::run(&options),
         Command::Status(options) => workshop::status(&options),
     }
 }

@@ -6,6 +6,8 @@ pub mod check;
 mod class;
 pub mod cli;
 mod compare;
+mod hand_ins;
+mod jail;
 mod text;
 pub mod workshop;
 

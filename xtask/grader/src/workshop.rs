@@ -39,6 +39,7 @@ pub(crate) use hint::{Diff, Hint, another_kind, diff, hint};
 pub(crate) use program::Program;
 pub(crate) use progress::Progress;
 pub use source::compile;
+pub(crate) use source::compiler;
 pub use start::manifest;
 pub(crate) use start::{Start, start};
 pub(crate) use status::{Status, status};

@@ -19,7 +19,7 @@ use super::rules::{self, Rule};
 use super::sandbox::{Sandbox, WALL_LIMIT, cgroups};
 use super::verdict::{Checked, Error, Failure, Verdict};
 use super::{SANDBOX, probe};
-use crate::catalog;
+use crate::{catalog, jail};
 
 /// A program to be graded, and where.
 #[derive(Clone, Debug)]
@@ -32,12 +32,14 @@ pub struct Candidate {
     pub in_user_namespace: bool,
     /// The seed of all random values.
     pub seed: u64,
+    /// The directory of a handed-in program, which is then `/hand-in` and runs in a jail.
+    pub hand_in: Option<PathBuf>,
 }
 
 impl Candidate {
     /// Returns a candidate with a seed of its own.
     pub fn new(program: Vec<OsString>, directory: PathBuf, in_user_namespace: bool) -> Candidate {
-        Candidate { program, directory, in_user_namespace, seed: fastrand::u64(..) }
+        Candidate { program, directory, in_user_namespace, seed: fastrand::u64(..), hand_in: None }
     }
 }
 
@@ -52,13 +54,13 @@ pub struct Graded {
 
 impl Graded {
     /// True if all of its checks pass.
-    pub(super) fn is_green(&self) -> bool {
+    pub(crate) fn is_green(&self) -> bool {
         let is_pass = |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Pass));
         self.verdicts.len() == self.exercise.checks.len() && self.verdicts.iter().all(is_pass)
     }
 
     /// Returns the first failure.
-    pub(super) fn failure(&self) -> Option<&Failure> {
+    pub(crate) fn failure(&self) -> Option<&Failure> {
         self.verdicts.iter().flatten().find_map(|verdict| match verdict {
             Verdict::Fail(failure) => Some(failure),
             _ => None,
@@ -85,7 +87,7 @@ pub fn grade_alone(candidate: &Candidate, exercise: &'static Exercise) -> Result
 }
 
 /// Grades in the same way, but goes on after a failure, and leaves out what was graded before.
-pub(super) fn grade_rest(candidate: &Candidate, exercise: &'static Exercise, before: &[Graded]) -> Result<Vec<Graded>> {
+pub(crate) fn grade_rest(candidate: &Candidate, exercise: &'static Exercise, before: &[Graded]) -> Result<Vec<Graded>> {
     grade_each(candidate, exercise, true, before)
 }
 
@@ -159,7 +161,17 @@ fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Resu
     let mut hasher = DefaultHasher::new();
     (candidate.seed, rule).hash(&mut hasher);
     // This process may be a test's.
-    let sandbox = Command::new(workspace::programs()?.join("grader"))
+    let grader = workspace::programs()?.join("grader");
+    let mut command = match &candidate.hand_in {
+        None => Command::new(&grader),
+        Some(hand_in) => {
+            let needs = [jail::needs()?, vec![candidate.directory.clone()]].concat();
+            let mut command = jail::command(hand_in, false, &needs)?;
+            command.arg(&grader);
+            command
+        }
+    };
+    let sandbox = command
         .args([SANDBOX, &exercise.id, rule, if candidate.in_user_namespace { "user" } else { "root" }])
         .arg(hasher.finish().to_string())
         .arg(&candidate.directory)
@@ -174,7 +186,10 @@ fn start_sandbox(candidate: &Candidate, exercise: &Exercise, rule: &str) -> Resu
     let output = sandbox.wait_with_output().context("waiting for a sandbox")?;
     // The sandbox can't remove the cgroups that it is in, and moving out would take longer than everything else.
     cgroups::remove_those_of(pid);
-    ensure!(output.status.signal() != Some(Signal::SIGALRM as i32), "the sandbox did not end in time");
+    let alarm = Signal::SIGALRM as i32;
+    let is_late = output.status.signal() == Some(alarm) || output.status.code() == Some(128 + alarm);
+    ensure!(!is_late, "the sandbox did not end in time");
+    ensure!(output.status.code() != Some(jail::OUT_OF_MEMORY), "it used up the machine's memory, and was stopped");
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}", stderr.trim().trim_start_matches("xtask: "));
     serde_json::from_slice(&output.stdout).context("reading the verdicts of a sandbox")

@@ -330,7 +330,8 @@ fn hide_network_names() -> Result<()> {
 }
 
 fn mount_tmpfs(point: &Path, flags: MsFlags) -> Result<()> {
-    mount(Some("tmpfs"), point, Some("tmpfs"), flags, None::<&str>)
+    // Half of the machine's memory by default, which a program could fill.
+    mount(Some("tmpfs"), point, Some("tmpfs"), flags, Some("size=512m"))
         .with_context(|| format!("mount(\"tmpfs\", {point:?}, \"tmpfs\")"))
 }
 

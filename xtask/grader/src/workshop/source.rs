@@ -1,5 +1,6 @@
 //! Programs in other languages, which are compiled before they are graded.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,29 +13,34 @@ use exercises::{Kind, Language};
 /// # Errors
 /// If there is no compiler.
 pub fn compile(file: &Path, kind: Kind) -> Result<Option<PathBuf>> {
-    let language = Language::ALL.into_iter().find(|it| file.extension().is_some_and(|name| name == it.extension()));
-    let program = executable(file);
-    let mut compiler = match language {
-        Some(Language::Go) => Command::new("go"),
-        Some(Language::C) => Command::new("cc"),
-        _ => return Ok(Some(program)),
-    };
-    if language == Some(Language::Go) {
-        compiler.env("CGO_ENABLED", "0").arg("build");
-    } else {
-        compiler.args(["-std=gnu17", "-Wall", "-Wextra", "-O1"]);
-        // It runs in a rootfs, which need not have our C library.
-        compiler.args((kind == Kind::Attack).then_some("-static"));
-    }
-    let name = compiler.get_program().to_owned();
-    let status = compiler.arg("-o").arg(&program).arg(file).stdin(Stdio::null()).status();
-    let status = status.with_context(|| format!("compiling {} with `{}`", file.display(), name.display()))?;
+    let Some((words, program)) = compiler(file, kind) else { return Ok(Some(file.to_owned())) };
+    let status = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).status();
+    let status = status.with_context(|| format!("compiling {} with `{}`", file.display(), words[0].display()))?;
     Ok(status.success().then_some(program))
+}
+
+/// Returns the command that compiles a source, and the file that it makes.
+pub(crate) fn compiler(file: &Path, kind: Kind) -> Option<(Vec<OsString>, PathBuf)> {
+    let mut words: Vec<OsString> = match language(file)? {
+        Language::Go => ["env", "CGO_ENABLED=0", "go", "build"].map(OsString::from).into(),
+        _ => ["cc", "-std=gnu17", "-Wall", "-Wextra", "-O1"].map(OsString::from).into(),
+    };
+    if language(file) == Some(Language::C) && kind == Kind::Attack {
+        // It runs in a rootfs, which need not have our C library.
+        words.push("-static".into());
+    }
+    let program = executable(file);
+    words.extend(["-o".into(), program.clone().into(), file.into()]);
+    Some((words, program))
 }
 
 /// Returns the file that is executed: that of a source is next to it.
 pub(super) fn executable(file: &Path) -> PathBuf {
-    let is_compiled =
-        [Language::Go, Language::C].iter().any(|it| file.extension().is_some_and(|name| name == it.extension()));
-    if is_compiled { file.with_extension("") } else { file.to_owned() }
+    if language(file).is_some() { file.with_extension("") } else { file.to_owned() }
+}
+
+/// Returns the language of a source that is compiled.
+fn language(file: &Path) -> Option<Language> {
+    let extension = file.extension()?;
+    [Language::Go, Language::C].into_iter().find(|it| extension == it.extension())
 }

@@ -601,6 +601,77 @@ fn reset_ends_if_it_can_keep_no_copy() {
 mod slow {
     use super::*;
 
+    /// Each program tries something that a hand-in must not be able to do, and behaves well only if it succeeds. Outside of a jail it
+    /// does, which is the control.
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn a_hand_in_has_no_access_to_other_files_and_fills_neither_disk_nor_memory() {
+        let workshop = Workshop::none("hand-ins");
+        let hand_ins = workshop.path("hand-ins");
+        let write = |name: &str, text: &str| {
+            fs::create_dir_all(&hand_ins).unwrap();
+            fs::write(hand_ins.join(name), text).unwrap();
+        };
+        let secret = workshop.path("teachers-file");
+        write("right.sh", &fs::read_to_string(in_shell(&workshop, "right.sh", "proc")).unwrap());
+        fs::write(&secret, "").unwrap();
+        let does = "{ shift; exec \"$@\"; }\nexit 3\n";
+        let attacks = [
+            ("reads-the-teachers.sh", format!("cat {} && {does}", secret.display())),
+            ("reads-anothers.sh", format!("cat {0}/right.sh \"${{0%/*}}/right.sh\" && {does}", hand_ins.display())),
+            ("removes.sh", format!("chmod 777 {0}; rm {0} && {does}", secret.display())),
+            ("changes-itself.sh", format!("echo >>\"$0\" && {does}")),
+            ("fills-its-home.sh", format!("cd \"$HOME\" && head -c 700M /dev/zero >big && {does}")),
+            ("fills-its-directory.sh", format!("head -c 700M /dev/zero >big && {does}")),
+            ("fills-memory.sh", format!("(head -c 1500M /dev/zero | tail -n 1 >/dev/null) && {does}")),
+        ];
+        for (name, text) in &attacks {
+            write(name, &format!("#!/bin/bash\nset -o pipefail\n{text}"));
+        }
+        write("stays.sh", "#!/bin/sh\nsetsid sleep 98765 <&- >&- 2>&- &\nshift\nexec \"$@\"\n");
+        let report = parse(&workshop.says(&format!("grade --json --exercise run {}", hand_ins.display())));
+        let of = |name: &str| {
+            report["hand-ins"].as_array().unwrap().iter().find(|it| it["hand-in"] == name).unwrap().clone()
+        };
+        assert_eq!(of("right.sh")["passed"], serde_json::json!(["run"]), "{report}");
+        for (name, _) in &attacks {
+            assert_eq!(of(name)["passed"], serde_json::json!([]), "{name}: {report}");
+        }
+        assert_eq!(report["hand-ins"].as_array().unwrap().len(), attacks.len() + 2, "{report}");
+        let stays = |line: Vec<u8>| line.starts_with(b"sleep\x0098765");
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        assert!(!processes.filter_map(|it| fs::read(it.path().join("cmdline")).ok()).any(stays), "a process is left");
+        assert!(secret.exists());
+        // The control: with the learner's own rights, it reads.
+        let reads = workshop.script("reads.sh", &fs::read_to_string(hand_ins.join(attacks[0].0)).unwrap());
+        let report = workshop.run(&format!("check run --no-record --privilege user --cmd {}", reads.display())).1;
+        assert!(!report.contains("status 3"), "{report}");
+    }
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn hand_ins_are_graded_in_each_language_and_a_missing_one_is_an_error() {
+        let workshop = Workshop::none("graded");
+        let all = catalog::exercises().unwrap();
+        for language in exercises::Language::ALL.into_iter().filter(|it| *it != exercises::Language::Rust) {
+            let source = exercise("uts").solution_in(workspace::root(), all, language).unwrap().unwrap();
+            let directory = workshop.path(language.extension());
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("mine").with_extension(language.extension()), source).unwrap();
+        }
+        workshop.write("broken.c", "int main(void) { return x; }\n");
+        fs::create_dir(workshop.path("nothing")).unwrap();
+        let folder = workshop.folder.display().to_string();
+        let table = workshop.says(&format!("grade --csv --exercise uts {folder}"));
+        for extension in ["py", "go", "c", "sh"] {
+            assert!(table.contains(&format!("\n{extension},mine.{extension},2 of 2,,,")), "{table}");
+        }
+        assert!(table.contains("\nbroken.c,,not graded,,does not compile: /hand-in/broken.c:1:"), "{table}");
+        assert!(table.contains("\nnothing,,not graded,,\"there is no program in Python"), "{table}");
+        let (status, _, why) = workshop.run(&format!("grade {folder}/nobody"));
+        assert!(status == Some(2) && why.contains("there is no "), "{why}");
+    }
+
     #[test]
     #[ignore = "slow: builds or checks many times"]
     fn each_language_has_a_first_program_and_hints_and_solutions_in_it() {

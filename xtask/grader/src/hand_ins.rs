@@ -1,0 +1,255 @@
+//! `cargo xtask grade`: grades handed-in programs, some at a time, each in a jail.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use std::{env, thread};
+
+use anyhow::{Context, Result, bail, ensure};
+use exercises::{Exercise, Kind, Language};
+use lab::output;
+use lab::rootfs::Source;
+use serde_json::{Value, json};
+
+use crate::check::directory::Directory;
+use crate::check::{Candidate, Graded, grade_rest};
+use crate::class::{csv, table};
+use crate::text::{self, visible};
+use crate::{catalog, jail};
+
+/// The options of `xtask grade`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A hand-in is a program, a source in Python, Go, C or shell, or a directory with one of these, called `mine` if \
+                        there are several. A directory without such a `mine` stands for all hand-ins in it. Each program runs without access to your \
+                        files and to other hand-ins, with an empty home, and with limits on memory and disk, also if you are root. \
+                        Exit status 0: all were graded, whatever the result. 2: a path doesn't exist, or nothing was handed in."
+)]
+pub struct Options {
+    /// The hand-ins, or directories of hand-ins
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Grade by this exercise and those that it builds on, its number or name
+    #[arg(long, default_value = "proc", value_parser = catalog::exercise)]
+    pub exercise: &'static Exercise,
+    /// Grade so many at a time [default: as many as there are CPUs]
+    #[arg(long, value_name = "NUMBER")]
+    pub jobs: Option<usize>,
+    /// Print JSON instead of a table
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print CSV instead of a table
+    #[arg(long)]
+    pub csv: bool,
+    /// The source of the rootfs, as for `check`
+    #[arg(long)]
+    pub source: Option<Source>,
+}
+
+/// The columns of the table and of the CSV.
+const COLUMNS: [&str; 6] = ["hand-in", "program", "passed", "failed", "diagnosis", "seconds"];
+
+/// A hand-in, and what came of it.
+struct Row {
+    name: String,
+    /// Its program, or why there is no verdict.
+    program: Result<String, String>,
+    graded: Vec<Graded>,
+    seconds: f64,
+}
+
+/// A directory for copies, which vanishes.
+struct Staging(PathBuf);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Grades all hand-ins, and prints a table.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let hand_ins = match find(&options.paths) {
+        Ok(hand_ins) => hand_ins,
+        Err(error) => {
+            eprintln!("xtask: {}", visible(&format!("{error:#}")));
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let staging = Staging(env::temp_dir().join(format!("mini-docker-grade-{}", std::process::id())));
+    DirBuilder::new().mode(0o700).create(&staging.0).with_context(|| format!("making {}", staging.0.display()))?;
+    let room = room(options.source.as_ref(), &staging.0)?;
+    let (next, rows) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let jobs = options.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(path) = hand_ins.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let row = row(path, options.exercise, &room, &staging.0);
+                    rows.lock().unwrap_or_else(|error| error.into_inner()).push(row);
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().unwrap_or_else(|error| error.into_inner());
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    let lines = [COLUMNS.map(str::to_owned)].into_iter().chain(rows.iter().map(cells));
+    output::write(&match () {
+        () if options.json => as_json(&rows, options.exercise)?,
+        () if options.csv => csv(lines),
+        () => table(&lines.map(|line| line.map(|it| visible(&it))).collect::<Vec<_>>()),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the hand-ins: each path, or what is in it if it is a directory of hand-ins.
+fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in paths {
+        ensure!(path.symlink_metadata().is_ok(), "there is no {}", path.display());
+        if path.is_file()
+            || program_in(path).is_ok_and(|program| Path::new(&program).file_stem() == Some("mine".as_ref()))
+        {
+            found.push(path.clone());
+            continue;
+        }
+        let mut below: Vec<PathBuf> = fs::read_dir(path)?.flatten().map(|entry| entry.path()).collect();
+        below.retain(|it| !it.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")));
+        below.sort();
+        ensure!(!below.is_empty(), "nothing was handed in in {}", path.display());
+        found.append(&mut below);
+    }
+    Ok(found)
+}
+
+/// Returns the name of the program in a directory: `mine`, or the only one.
+fn program_in(directory: &Path) -> Result<String> {
+    let is_program = |path: &Path| {
+        let Ok(metadata) = path.symlink_metadata() else { return false };
+        let is_executable = metadata.permissions().mode() & 0o111 != 0;
+        let is_known = Language::of(path).is_some_and(|it| it != Language::Rust);
+        metadata.is_file() && (is_executable || is_known)
+    };
+    let entries = fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?.flatten();
+    let mut programs: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_program(path)).collect();
+    // A source comes before what was compiled from it.
+    programs
+        .sort_by_key(|path| (path.file_stem().is_none_or(|it| it != "mine"), path.extension().is_none(), path.clone()));
+    let is_mine = |path: &PathBuf| path.file_stem().is_some_and(|it| it == "mine");
+    match programs.as_slice() {
+        [] => bail!("there is no program in Python, Go, C or shell, and no executable file"),
+        [first, rest @ ..] if rest.is_empty() || is_mine(first) => {
+            Ok(first.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        }
+        _ => bail!("there are several programs, and none is called `mine`"),
+    }
+}
+
+/// Makes a copy of the directory that programs are checked in, which everyone can read: what root has made there may be for root.
+fn room(source: Option<&Source>, staging: &Path) -> Result<PathBuf> {
+    let directory = Directory::of(source)?;
+    let room = staging.join("room");
+    fs::create_dir(&room)?;
+    for words in [
+        vec!["cp".as_ref(), "-a".as_ref(), directory.path.join("rootfs").as_os_str(), room.as_os_str()],
+        vec!["chmod".as_ref(), "-R".as_ref(), "a+rX".as_ref(), room.as_os_str()],
+    ] {
+        let status = Command::new(words[0]).args(&words[1..]).status().context("copying the rootfs")?;
+        ensure!(status.success(), "copying the rootfs: {status}");
+    }
+    Ok(room)
+}
+
+fn row(path: &Path, exercise: &'static Exercise, room: &Path, staging: &Path) -> Row {
+    let start = Instant::now();
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let result = graded(path, &name, exercise, room, staging);
+    let seconds = start.elapsed().as_secs_f64();
+    match result {
+        Ok((program, graded)) => Row { name, program: Ok(program), graded, seconds },
+        Err(error) => Row { name, program: Err(format!("{error:#}")), graded: Vec::new(), seconds },
+    }
+}
+
+/// Grades a copy of a hand-in, and returns the name of its program.
+fn graded(
+    path: &Path,
+    name: &str,
+    exercise: &'static Exercise,
+    room: &Path,
+    staging: &Path,
+) -> Result<(String, Vec<Graded>)> {
+    // The names of hand-ins in different directories may be the same.
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let copy = staging.join(NUMBER.fetch_add(1, Ordering::Relaxed).to_string());
+    if path.is_dir() {
+        jail::copy(path, &copy)?;
+    } else {
+        fs::create_dir(&copy)?;
+        jail::copy(path, &copy.join(name))?;
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+        jail::give_to_nobody(&copy)?;
+    }
+    let program = if path.is_dir() { program_in(&copy)? } else { name.to_owned() };
+    let built = compile(&copy, &program, exercise.kind)?;
+    let candidate = Candidate {
+        program: vec![Path::new(jail::HAND_IN).join(built).into()],
+        directory: room.to_owned(),
+        in_user_namespace: true,
+        seed: u64::from(fastrand::u32(..)),
+        hand_in: Some(copy),
+    };
+    Ok((program, grade_rest(&candidate, exercise, &[])?))
+}
+
+/// Compiles a source in a jail, and makes a script executable. Returns the name of what to execute.
+fn compile(copy: &Path, program: &str, kind: Kind) -> Result<String> {
+    let file = copy.join(program);
+    let place = Path::new(jail::HAND_IN).join(program);
+    let Some((words, built)) = crate::workshop::compiler(&place, kind) else {
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+        return Ok(program.to_owned());
+    };
+    let output = jail::command(copy, true, &[])?.args(words).stdin(Stdio::null()).output().context("compiling")?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let first = stderr.lines().find(|line| line.contains("error")).or(stderr.lines().next()).unwrap_or_default();
+    ensure!(output.status.success(), "does not compile: {}", first.trim());
+    Ok(built.file_name().unwrap_or_default().to_string_lossy().into_owned())
+}
+
+fn cells(row: &Row) -> [String; COLUMNS.len()] {
+    let passed = row.graded.iter().filter(|it| it.is_green()).count();
+    let failed = row.graded.iter().find(|it| !it.is_green());
+    let why = failed.and_then(Graded::failure).map(|it| it.diagnosis.id());
+    let (program, passed, why) = match &row.program {
+        Ok(program) => (program.clone(), format!("{passed} of {}", row.graded.len()), why.unwrap_or_default()),
+        Err(error) => (String::new(), "not graded".to_owned(), error.clone()),
+    };
+    let failed = failed.map(|it| it.exercise.id.clone()).unwrap_or_default();
+    [row.name.clone(), program, passed, failed, why, format!("{:.1}", row.seconds)]
+}
+
+fn as_json(rows: &[Row], exercise: &Exercise) -> Result<String> {
+    let hand_ins = rows.iter().map(|row| {
+        let failed = row.graded.iter().find(|it| !it.is_green());
+        let passed: Vec<&str> =
+            row.graded.iter().filter(|it| it.is_green()).map(|it| it.exercise.id.as_str()).collect();
+        let failure = failed.and_then(Graded::failure);
+        json!({
+            "hand-in": row.name,
+            "program": row.program.as_ref().ok(),
+            "error": row.program.as_ref().err(),
+            "passed": passed,
+            "failed": failed.map(|it| &it.exercise.id),
+            "diagnosis": failure.map(|it| it.diagnosis.id()),
+            "seen": failure.map(|it| &it.seen),
+            "seconds": (row.seconds * 10.0).round() / 10.0,
+        })
+    });
+    let hand_ins: Vec<Value> = hand_ins.collect();
+    Ok(text::json(&json!({ "exercise": exercise.id, "hand-ins": hand_ins })))
+}
