@@ -1,7 +1,7 @@
 //! `cargo xtask book`: builds the book, opens it, or serves it while you write.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -16,13 +16,14 @@ const HELP: &str = "\
 Build the book into target/book, or serve it; draw the README's picture
 
 Usage: cargo xtask book [build] [--open]
-       cargo xtask book serve [--port N]
+       cargo xtask book serve [--port N] [--listen ADDRESS]
        cargo xtask book readme
 
 Options:
   --open           Open the book in a browser
-  --port N         Listen on this port of the loopback address; 0 takes a free
-                   one [default: 3000]
+  --port N         Listen on this port; 0 takes a free one [default: 3000]
+  --listen ADDRESS Listen on this IP address of the machine, so that others can
+                   read the book, too; 0.0.0.0 is all of them [default: 127.0.0.1]
   --workspace DIR  Build the book/ of this directory [default: the repository]";
 
 fn main() -> ExitCode {
@@ -44,12 +45,14 @@ fn run() -> Result<()> {
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("book/ is a directory of the workspace")?;
     let (mut workspace, mut open, mut serve, mut readme, mut port) =
         (Workspace::at(built_in), false, false, false, 3000);
+    let mut address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
             Long("open") => open = true,
             Long("workspace") => workspace = Workspace::at(args.value()?),
             Long("port") if serve => port = args.value()?.parse()?,
+            Long("listen") if serve => address = args.value()?.parse()?,
             Long("help") | Short('h') => {
                 println!("{HELP}");
                 return Ok(());
@@ -67,8 +70,14 @@ fn run() -> Result<()> {
         return Ok(());
     }
     if serve {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .with_context(|| format!("can't listen on port {port} of 127.0.0.1; choose another with --port"))?;
+        let listener = TcpListener::bind((address, port))
+            .with_context(|| format!("can't listen on port {port} of {address}; choose another with --port"))?;
+        if !address.is_loopback() {
+            eprintln!(
+                "book: everyone who reaches this machine can now read the book, and see the errors of its build. The server is small, \
+                 and for a room, not for the Internet."
+            );
+        }
         eprintln!("book: http://{}/ (Ctrl-C ends it)", listener.local_addr()?);
         serve::run(&workspace, listener);
     }

@@ -1,6 +1,7 @@
 //! The program itself: its help, its exit statuses, and what it prints.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use super::Small;
 
@@ -13,8 +14,13 @@ fn help_names_every_option_and_a_typo_exits_with_2() {
     let help = book(&["serve", "--help"]);
     assert!(help.status.success());
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
-    assert!(["serve", "--open", "--port N", "--workspace DIR"].iter().all(|part| text.contains(part)), "{text}");
-    for typo in [&["sreve"][..], &["--prot"], &["serve", "--port", "x"], &["--port", "1"]] {
+    assert!(
+        ["serve", "--open", "--port N", "--listen ADDRESS", "--workspace DIR"].iter().all(|part| text.contains(part)),
+        "{text}"
+    );
+    for typo in
+        [&["sreve"][..], &["--prot"], &["serve", "--port", "x"], &["serve", "--listen", "everywhere"], &["--port", "1"]]
+    {
         assert_eq!(book(typo).status.code(), Some(2), "{typo:?}");
     }
 }
@@ -29,4 +35,20 @@ fn a_wrong_book_exits_with_1_and_names_the_line_on_stderr() {
     small.write("book/text/first.md", "# First\n");
     let output = build();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn listening_for_others_takes_a_word_and_gets_a_warning() {
+    let small = Small::new("# First\n");
+    let first_line = |address: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_book"));
+        command.args(["serve", "--port", "0", "--listen", address, "--workspace", small.path().to_str().unwrap()]);
+        let mut server = command.stderr(Stdio::piped()).spawn().unwrap();
+        let line = BufReader::new(server.stderr.take().unwrap()).lines().next().unwrap().unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+        line
+    };
+    assert!(first_line("0.0.0.0").starts_with("book: everyone who reaches this machine can now read the book"));
+    assert!(first_line("127.0.0.1").starts_with("book: http://127.0.0.1:"));
 }
