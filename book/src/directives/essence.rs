@@ -33,7 +33,7 @@ pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
         bail!("no statement of {path}#{names} contains `{word}`");
     }
     let code = listing::code_block("rust", &functions.join("\n"));
-    Ok(format!("<p class=\"listing\"><code>{}</code>, the essence</p>\n\n{code}", escape(path)))
+    Ok(format!("<p class=\"listing\"><code>{}</code>, the essential program</p>\n\n{code}", escape(path)))
 }
 
 /// Returns the source of a function without what does not belong to its essence. Marks the words that were used.

@@ -107,9 +107,9 @@ impl Track {
         match self {
             Track::Container => "The container",
             Track::Process1 => "Process 1",
-            Track::Files => "Files",
+            Track::Files => "Files and images",
             Track::Rights => "Rights",
-            Track::Network => "Resources and network",
+            Track::Network => "Network and limits",
         }
     }
 
