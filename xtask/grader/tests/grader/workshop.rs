@@ -480,7 +480,7 @@ fn what_passed_after_its_solution_was_shown_is_kept_apart() {
     workshop.says("hint uts --all");
     workshop.says("check uts");
     let status = workshop.says("status");
-    assert!(status.contains("shown    A hostname") && status.contains("2 of 5 passed"), "{status}");
+    assert!(status.contains("shown    Its own hostname") && status.contains("2 of 5 passed"), "{status}");
     let class = workshop.says(&format!("class --csv {}", workshop.folder.display()));
     assert!(class.contains("\nafter-the-solution,again.sh,1,1,0,pid,,"), "{class}");
 }
