@@ -30,6 +30,7 @@ Run:
   rootfs     Make ./rootfs, the files of the container in steps 3 and 4
   doctor     Report what this machine can run, and how to fix what it can't
   compare    Show what each step shares with the host, and what it doesn't
+  finale     Let podman and others start containers with our OCI runtime
 
 Build it yourself:
   workshop   `workshop start` makes workshop/, with your own program

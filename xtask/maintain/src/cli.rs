@@ -1,4 +1,4 @@
-//! The command line of bench, soak, ci and dist.
+//! The command line of bench, soak, ci, dist and finale.
 
 use std::ffi::OsStr;
 use std::process::{Command, ExitCode};
@@ -8,7 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use lab::privilege::Privilege;
 use lab::{cargo, output};
 
-use crate::{bench, ci, dist, soak};
+use crate::{bench, ci, dist, finale, soak};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
@@ -17,6 +17,7 @@ enum Tool {
     Soak(soak::Options),
     Ci(ci::Options),
     Dist(dist::Options),
+    Finale(finale::Options),
     /// The part of bench that runs on a throwaway host.
     #[command(hide = true)]
     BenchHost(bench::HostOptions),
@@ -36,6 +37,7 @@ pub fn run() -> Result<ExitCode> {
         Tool::Soak(options) => soak::run(&options),
         Tool::Ci(options) => ci::run(&options),
         Tool::Dist(options) => dist::run(&options),
+        Tool::Finale(options) => finale::run(&options),
         Tool::BenchHost(options) => bench::run_on_host(&options),
         Tool::SoakHost(options) => soak::run_on_host(&options),
     }

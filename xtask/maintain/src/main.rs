@@ -1,4 +1,4 @@
-//! The maintainers' tools: bench, soak, ci and dist.
+//! The maintainers' tools: bench, soak, ci, dist and finale.
 
 #[cfg(target_os = "linux")]
 mod bench;
@@ -8,6 +8,8 @@ mod ci;
 mod cli;
 #[cfg(target_os = "linux")]
 mod dist;
+#[cfg(target_os = "linux")]
+mod finale;
 #[cfg(target_os = "linux")]
 mod soak;
 

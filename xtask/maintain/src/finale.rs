@@ -1,0 +1,152 @@
+//! `cargo xtask finale`: podman, a Kubernetes Pod, containerd and buildah start containers with the runtime in
+//! `step04-proc/examples/oci`.
+//!
+//! The check runs each command twice: with our runtime, and with crun or runc. It has storage, sockets and settings of its own, in
+//! a temporary directory. As root it also has a mount namespace of its own, with an empty /run, so that whatever an engine mounts
+//! or leaves there is gone with it.
+
+mod cases;
+mod engines;
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use lab::process::on_path;
+use lab::{cargo, output, workspace};
+use nix::unistd::geteuid;
+
+use self::cases::CASES;
+use self::engines::{ENGINES, Engine, Machine};
+
+/// Let podman, a Kubernetes Pod, containerd and buildah start containers with your own runtime
+#[derive(clap::Args, Debug)]
+pub struct Options {
+    /// Run the commands, with our runtime and with crun or runc, and compare what they print
+    #[arg(long)]
+    check: bool,
+}
+
+/// Builds the runtime, and prints the commands to try with each engine, or runs them.
+///
+/// # Errors
+/// When something can't be built or prepared, or a command prints something else than it should.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let build = ["build", "--package", "step04-proc", "--example", "oci"];
+    // Otherwise the compiler has explained why not.
+    let Some(runtime) = cargo::build_program(None, &build, "oci")? else { return Ok(ExitCode::FAILURE) };
+    if !options.check {
+        output::write(&commands(&runtime))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (ready, left_out): (Vec<_>, Vec<_>) = ENGINES.iter().partition(|engine| engine.obstacle().is_none());
+    let checked = if ready.is_empty() { Ok(0) } else { check(&runtime, &ready) };
+    for engine in left_out {
+        eprintln!("finale: left out: {}: {}", engine.name, engine.obstacle().unwrap_or_default());
+    }
+    eprintln!("finale: left out: docker: its daemon reads its runtimes from its own configuration");
+    let count = checked?;
+    ensure!(count > 0, "no engine is installed that could start the runtime");
+    eprintln!("finale: all {count} commands did what they should");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns what to type, for every engine.
+fn commands(runtime: &Path) -> String {
+    let pod = workspace::root().join("xtask/maintain/finale/pod.yaml");
+    let options = if engines::has_cgroup2() { "" } else { " --cgroups=disabled" };
+    let mut text = format!(
+        "Type these first, as root or as yourself:
+
+    RUNTIME={} IMAGE=localhost/mini-docker
+    podman() {{ command podman --runtime $RUNTIME \"$@\"; }}
+    tar -C {} -c . | podman import - $IMAGE
+    mkdir volume && echo of the host >volume/file && cp {} .
+",
+        runtime.display(),
+        workspace::rootfs().display(),
+        pod.display(),
+    );
+    for engine in ENGINES {
+        text += &format!("\n{} ({})\n\n", engine.name, engine.obstacle().unwrap_or("installed".into()));
+        for line in CASES.iter().filter(|case| case.engine == engine.name).flat_map(|case| case.command.lines()) {
+            // You have a terminal; the check has to make one.
+            let line = line
+                .strip_prefix("script --quiet --return --command '")
+                .unwrap_or(line)
+                .trim_end_matches("' /dev/null");
+            text += &format!("    {}\n", line.replace("podman run", &format!("podman run{options}")));
+        }
+    }
+    text
+}
+
+/// Runs every command of some engines with both runtimes, prints a table, and returns the number of commands.
+fn check(runtime: &Path, engines: &[&Engine]) -> Result<usize> {
+    let machine = Machine::prepare(engines, runtime)?;
+    let (mut count, mut wrong) = (0, Vec::new());
+    for engine in engines {
+        let peer = engine.peers.iter().find_map(|name| on_path(name));
+        println!("\n{}{}", engine.name, if geteuid().is_root() { "" } else { ", as an ordinary user" });
+        for case in CASES.iter().filter(|case| case.engine == engine.name) {
+            count += 1;
+            let ours = machine.answer(case, runtime)?;
+            let is_right = ours == case.expected;
+            println!(
+                "  {} {}",
+                if is_right { "ok  " } else { "FAIL" },
+                case.command.lines().collect::<Vec<_>>().join("; ")
+            );
+            println!("       → {ours}");
+            if !is_right {
+                println!("       expected: {}", case.expected);
+                wrong.push(case.command);
+            }
+            match &peer {
+                None => println!("       nothing to compare with: neither {} is installed", engine.peers.join(" nor ")),
+                Some(peer) => {
+                    let name = peer.file_name().unwrap_or_default().to_string_lossy();
+                    let theirs = machine.answer(case, peer)?;
+                    match theirs == ours {
+                        true => println!("       the same under {name}"),
+                        false => println!("       under {name}: {theirs}"),
+                    }
+                }
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "{} of {count} commands did something else than they should", wrong.len());
+    Ok(count)
+}
+
+/// Runs a command to its end, with its output hidden.
+fn succeeds(command: &mut Command) -> Result<()> {
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("starting {:?}", command.get_program()))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cases::Case;
+    use super::*;
+
+    #[test]
+    fn every_engine_has_commands_and_every_command_has_an_engine() {
+        for engine in ENGINES {
+            assert!(CASES.iter().any(|case| case.engine == engine.name), "{}", engine.name);
+        }
+        for Case { engine, command, .. } in CASES {
+            assert!(ENGINES.iter().any(|it| it.name == *engine), "{command}");
+        }
+    }
+
+    #[test]
+    fn the_commands_to_try_are_those_of_the_check() {
+        let text = commands(Path::new("/target/oci"));
+        assert!(text.contains("    RUNTIME=/target/oci IMAGE="), "{text}");
+        assert!(text.contains("--rm --network=none $IMAGE echo hi\n"), "{text}");
+        assert!(text.contains("-it --network=none $IMAGE tty\n") && !text.contains("script"), "{text}");
+    }
+}
