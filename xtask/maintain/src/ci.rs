@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use lab::process::on_path;
 use lab::rootfs::{self, Source};
 use lab::{cargo, steps, workspace};
 use nix::unistd::geteuid;
@@ -43,6 +44,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     with_cargo("a short soak", "xtask soak --short")?;
     with_cargo("a short bench", "xtask bench --short")?;
+    match on_path("podman") {
+        Some(_) => with_cargo("the finale", "xtask finale --check")?,
+        None => eprintln!("\nci: left out: the finale; `sudo apt install podman`"),
+    }
     if geteuid().is_root() {
         with_cargo("tests, on hosts without a user namespace", "xtask test --all --privilege root")?;
     }
