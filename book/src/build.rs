@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use mdbook_driver::MDBook;
@@ -11,6 +11,7 @@ use mdbook_driver::config::{Config, HtmlConfig};
 use tempfile::TempDir;
 
 use crate::directives::{Chapter, exercises, replace};
+use crate::live::{self, Machine};
 use crate::problem::{Problem, Problems};
 use crate::workspace::{Workspace, slashes};
 use crate::{check, markdown, warnings};
@@ -50,6 +51,13 @@ pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
         config.set("output.html.site-url", site)?;
     }
     let html: HtmlConfig = config.html_config().unwrap_or_default();
+    let machine = Machine::of(workspace)?;
+    if machine.is_some() {
+        let (script, style) = (Path::new(live::SCRIPT).to_owned(), Path::new(live::STYLE).to_owned());
+        config.set("output.html.additional-js", [html.additional_js, vec![script]].concat())?;
+        config.set("output.html.additional-css", [html.additional_css, vec![style]].concat())?;
+    }
+    let workspace = &Workspace { machine, ..workspace.clone() };
     if let Some(repository) = &workspace.repository {
         config.set("output.html.git-repository-url", repository)?;
         config.set("output.html.edit-url-template", format!("{repository}/edit/HEAD/book/{{path}}"))?;
@@ -88,6 +96,9 @@ pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
 
     let (rendered, messages) = warnings::caught(|| book.build());
     rendered.context("mdBook could not render the book")?;
+    if let Some(machine) = &workspace.machine {
+        live::publish(workspace, machine, &built.directory.path().join("new"))?;
+    }
     let mut problems: Vec<Problem> = messages.iter().map(|message| of_warning(message, &chapters)).collect();
     let site = html.site_url.as_deref().unwrap_or("/");
     problems.extend(check::pages(&built.directory.path().join("new"), &chapters, site)?);

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use anyhow::{Result, anyhow, bail};
 
+use crate::live;
 use crate::markdown;
 use crate::problem::Problem;
 use crate::workspace::Workspace;
@@ -19,7 +20,7 @@ mod essence;
 pub mod exercises;
 mod languages;
 mod listing;
-mod transcript;
+pub mod transcript;
 
 /// Begins a block of commands to type.
 const CONSOLE: &str = "```console";
@@ -110,10 +111,11 @@ fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String> 
         "diagram" => diagram::render(workspace, argument),
         "exercises" => exercises::render(workspace, argument),
         "solution" => exercises::render_solution(workspace, argument),
-        "compare" | "exercise-table" | "diagnoses" | "codespace" if !argument.is_empty() => {
+        "compare" | "exercise-table" | "diagnoses" | "codespace" | "machine" if !argument.is_empty() => {
             bail!("`{name}` takes no argument")
         }
         "compare" => compare::render(workspace),
+        "machine" => live::render(workspace),
         // A link to a machine that is ready, where the repository is on GitHub.
         "codespace" => Ok(workspace.repository.as_ref().map_or_else(String::new, |it| {
             let name = it.trim_start_matches("https://github.com/");

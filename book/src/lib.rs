@@ -9,6 +9,7 @@ pub mod build;
 mod check;
 pub mod directives;
 mod html;
+pub mod live;
 mod markdown;
 pub mod problem;
 mod repository;

@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result};
 use book::build::build;
 use book::directives::container;
+use book::live;
 use book::serve;
 use book::workspace::Workspace;
 use lexopt::prelude::*;
@@ -18,12 +19,20 @@ Build the book into target/book, or serve it; draw the README's picture
 Usage: cargo xtask book [build] [--open]
        cargo xtask book serve [--port N] [--listen ADDRESS]
        cargo xtask book readme
+       cargo xtask book live [--check] [--source SOURCE]
+
+`live` builds the machine that the pages start at a press of Run, and the book
+with it. On a machine that can't, the book is built without it.
 
 Options:
   --open           Open the book in a browser
   --port N         Listen on this port; 0 takes a free one [default: 3000]
   --listen ADDRESS Listen on this IP address of the machine, so that others can
                    read the book, too; 0.0.0.0 is all of them [default: 127.0.0.1]
+  --check          Type every transcript of the steps in the machine, and
+                   compare the answers
+  --source SOURCE  The source of the machine's rootfs: alpine, busybox, or an
+                   x86 tarball [default: the first of the two that works]
   --workspace DIR  Build the book/ of this directory [default: the repository]";
 
 fn main() -> ExitCode {
@@ -46,6 +55,7 @@ fn run() -> Result<()> {
     let (mut workspace, mut open, mut serve, mut readme, mut port) =
         (Workspace::at(built_in), false, false, false, 3000);
     let mut address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let (mut live, mut check, mut source) = (false, false, None);
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
@@ -53,11 +63,14 @@ fn run() -> Result<()> {
             Long("workspace") => workspace = Workspace::at(args.value()?),
             Long("port") if serve => port = args.value()?.parse()?,
             Long("listen") if serve => address = args.value()?.parse()?,
+            Long("check") if live => check = true,
+            Long("source") if live => source = Some(args.value()?.string()?),
             Long("help") | Short('h') => {
                 println!("{HELP}");
                 return Ok(());
             }
             Value(command) if command == "serve" => serve = true,
+            Value(command) if command == "live" => live = true,
             Value(command) if command == "build" => {}
             Value(command) if command == "readme" => readme = true,
             other => return Err(other.unexpected().into()),
@@ -68,6 +81,18 @@ fn run() -> Result<()> {
         fs::write(&path, container::readme(&workspace)?).with_context(|| format!("writing {}", path.display()))?;
         eprintln!("book: wrote {}", path.display());
         return Ok(());
+    }
+    if live {
+        let built = live::build(&workspace, source.as_deref());
+        if check {
+            built?;
+            #[cfg(target_os = "linux")]
+            live::check::check(&workspace)?;
+            return Ok(());
+        }
+        if let Err(error) = built {
+            eprintln!("book: without the machine in the pages: {error:#}");
+        }
     }
     if serve {
         let listener = TcpListener::bind((address, port))

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::live::Machine;
 use crate::repository;
 
 /// A workspace with a book in it.
@@ -15,13 +16,15 @@ pub struct Workspace {
     pub root: PathBuf,
     /// The repository's address on GitHub, if it has one.
     pub repository: Option<String>,
+    /// The machine that the pages can start, if it has been built.
+    pub machine: Option<Machine>,
 }
 
 impl Workspace {
     /// Returns the workspace below `root`.
     pub fn at(root: impl Into<PathBuf>) -> Workspace {
         let root = root.into();
-        Workspace { repository: repository::address(&root), root }
+        Workspace { repository: repository::address(&root), root, machine: None }
     }
 
     /// Reads a file that a directive names. It must be inside the workspace, so that the book is the same on every machine. Git

@@ -11,7 +11,8 @@ const PROMPT: &str = "$ ";
 
 /// Returns the block that replaces the directive.
 pub fn render(workspace: &Workspace, path: &str) -> Result<String> {
-    Ok(format!("<div class=\"terminal-box\">{}</div>", terminal(&read(workspace, path, PROMPT)?)))
+    let (run, note) = workspace.machine.as_ref().map(|machine| machine.runs(path)).unwrap_or_default();
+    Ok(format!("<div class=\"terminal-box\"{run}>{}</div>{note}", terminal(&read(workspace, path, PROMPT)?)))
 }
 
 /// Reads a snapshot, without its header. It must begin with `beginning`.

@@ -2,6 +2,7 @@
 
 mod build;
 mod command_line;
+mod live;
 mod serve;
 
 use std::fs;

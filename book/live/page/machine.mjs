@@ -1,0 +1,43 @@
+// The machine: v86, with a terminal on its first serial line, and its process 1 on the second. The page and Node use this.
+import { V86 } from "./libv86.mjs";
+
+const FIXED = { memory_size: 80 << 20, vga_memory_size: 1 << 20, uart1: true, disable_keyboard: true, disable_mouse: true,
+    disable_speaker: true, autostart: true };
+
+// What the screen ends with when the shell waits for a command. The shell then asks for the cursor's position.
+export const PROMPT = /(?:^|\n)root@host:\S*# (?:\x1b\[6n)?$/;
+
+// Starts a machine from v86's options: what it boots, or a state. `show` gets what the terminal shows.
+export async function start(options, show) {
+    const machine = new V86({ ...FIXED, ...options });
+    // Text of several bytes is decoded when it is complete.
+    const decoder = new TextDecoder();
+    machine.add_listener("serial0-output-byte", byte => show(decoder.decode(Uint8Array.of(byte), { stream: true })));
+    await new Promise(ready => machine.add_listener("emulator-ready", ready));
+    return machine;
+}
+
+// Types text as a keyboard does.
+export function type(machine, text) {
+    for (const byte of new TextEncoder().encode(text)) {
+        machine.bus.send("serial0-input", byte);
+    }
+}
+
+// Has process 1 run a line, which no reader sees, and resolves to what that prints.
+export function ask(machine, line) {
+    return new Promise(done => {
+        let answer = "";
+        const listen = byte => {
+            answer += String.fromCharCode(byte);
+            if (answer.endsWith("\x04")) {
+                machine.remove_listener("serial1-output-byte", listen);
+                done(answer.slice(0, -1));
+            }
+        };
+        machine.add_listener("serial1-output-byte", listen);
+        for (const byte of new TextEncoder().encode(`${line}; printf '\\004'\n`)) {
+            machine.bus.send("serial1-input", byte);
+        }
+    });
+}
