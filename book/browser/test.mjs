@@ -1,96 +1,14 @@
 // Opens the built book in headless Chromium, as a reader does: every page of the sidebar, the search, the themes; narrow and
 // wide, light and dark. Fails on a console error, on a page that must be scrolled sideways, on something wide that a keyboard
-// can't scroll, and on a serious accessibility violation (axe-core). Speaks WebDriver (https://www.w3.org/TR/webdriver2/) to chromedriver with node's own
-// modules, so that npm installs only axe-core. Usage: node test.mjs [BOOK-DIRECTORY [SCREENSHOT-DIRECTORY]]
+// can't scroll, and on a serious accessibility violation (axe-core).
+// Usage: node test.mjs [BOOK-DIRECTORY [SCREENSHOT-DIRECTORY]]
 
-import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import { tmpdir } from "node:os";
-import { extname, join, normalize } from "node:path";
-import { fileURLToPath } from "node:url";
-
-const here = fileURLToPath(new URL(".", import.meta.url));
-const book = process.argv[2] ?? join(here, "../../target/book");
-const screenshots = process.argv[3];
-const axe = await readFile(join(here, "node_modules/axe-core/axe.min.js"), "utf8");
+import { accessible, base, check, noConsoleErrors, open, picture, resize, run, runAsync, test, until } from "./driver.mjs";
 
 const WIDTHS = [390, 800, 1440];
 const THEMES = ["light", "navy"];
-const TYPES = {
-  ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png",
-  ".woff2": "font/woff2", ".json": "application/json", ".ico": "image/x-icon",
-};
 
-const failures = [];
-const check = (ok, what) => { if (!ok) { failures.push(what); console.error(`FAIL ${what}`); } };
-
-// A server on loopback for the built book.
-const server = createServer(async (request, response) => {
-  const path = normalize(decodeURIComponent(new URL(request.url, "http://x").pathname));
-  try {
-    const body = await readFile(join(book, path.endsWith("/") ? path + "index.html" : path));
-    response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "text/html" }).end(body);
-  } catch {
-    response.writeHead(404).end();
-  }
-});
-await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-const base = `http://127.0.0.1:${server.address().port}/`;
-
-// chromedriver says on stdout which port it took.
-const driver = spawn("chromedriver", ["--port=0"], { stdio: ["ignore", "pipe", "inherit"] });
-const port = await new Promise((found, failed) => {
-  let said = "";
-  driver.stdout.on("data", (data) => {
-    said += data;
-    const match = /started successfully on port (\d+)/.exec(said);
-    if (match) found(match[1]);
-  });
-  driver.on("error", failed);
-  driver.on("exit", () => failed(new Error(`chromedriver ended: ${said}`)));
-});
-
-async function send(method, path, body) {
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
-  const { value } = await response.json();
-  if (value?.error) throw new Error(`${path}: ${value.error}: ${value.message}`);
-  return value;
-}
-
-const profile = await mkdtemp(join(tmpdir(), "book-browser-"));
-const args = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", `--user-data-dir=${profile}`,
-];
-const { sessionId } = await send("POST", "/session", {
-  capabilities: { alwaysMatch: { "goog:chromeOptions": { args }, "goog:loggingPrefs": { browser: "ALL" } } },
-});
-const session = `/session/${sessionId}`;
-const open = (path) => send("POST", `${session}/url`, { url: base + path });
-const run = (script, ...args) => send("POST", `${session}/execute/sync`, { script, args });
-const runAsync = (script, ...args) => send("POST", `${session}/execute/async`, { script, args });
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-const until = async (script, what) => {
-  for (let i = 0; i < 100; i++) {
-    if (await run(script)) return true;
-    await sleep(50);
-  }
-  check(false, what);
-  return false;
-};
-const resize = (width) =>
-  send("POST", `${session}/goog/cdp/execute`, {
-    cmd: "Emulation.setDeviceMetricsOverride",
-    params: { width, height: 900, deviceScaleFactor: 1, mobile: false },
-  });
-async function noConsoleErrors(where) {
-  for (const { level, message } of await send("POST", `${session}/se/log`, { type: "browser" })) {
-    check(level !== "SEVERE", `${where}: console: ${message}`);
-  }
-}
-
-try {
+await test(async () => {
   await resize(1440);
   await open("index.html");
   await until("return document.querySelectorAll('#mdbook-sidebar a[href]').length > 0", "the sidebar has links");
@@ -138,24 +56,8 @@ try {
           " return [...document.querySelectorAll('main > *')].filter(it => { const box = it.getBoundingClientRect();" +
           " return edges.some(edge => box.left < edge.right && edge.left < box.right); }).map(it => it.tagName)");
         check(covered.length === 0, `${where}: the arrows at the edges lie over ${covered.join(", ")}`);
-        if (width !== 800) {
-          await run(axe);
-          const violations = await runAsync(
-            "const done = arguments[0]; axe.run().then(r => done(r.violations.map(v =>" +
-            " ({ id: v.id, impact: v.impact, nodes: v.nodes.map(n => n.target.join(' ')).slice(0, 3) }))))");
-          for (const { id, impact, nodes } of violations) {
-            check(!["serious", "critical"].includes(impact), `${where}: ${impact}: ${id}: ${nodes.join(", ")}`);
-          }
-        }
-        if (screenshots) {
-          await mkdir(screenshots, { recursive: true });
-          const { cssContentSize } = await send("POST", `${session}/goog/cdp/execute`, { cmd: "Page.getLayoutMetrics", params: {} });
-          const { data } = await send("POST", `${session}/goog/cdp/execute`, {
-            cmd: "Page.captureScreenshot",
-            params: { captureBeyondViewport: true, clip: { x: 0, y: 0, width, height: Math.min(cssContentSize.height, 9000), scale: 1 } },
-          });
-          await writeFile(join(screenshots, `${name.replace(".html", "")}-${theme}-${width}.png`), Buffer.from(data, "base64"));
-        }
+        if (width !== 800) await accessible(where);
+        await picture(`${name.replace(".html", "")}-${theme}-${width}`, width);
         await noConsoleErrors(where);
       }
     }
@@ -199,15 +101,4 @@ try {
   await run("document.querySelector('#mdbook-theme-list button[id$=coal]').click()");
   await until("return document.documentElement.classList.contains('coal')", "the theme changes");
   await noConsoleErrors("search and themes");
-} catch (error) {
-  check(false, error.stack);
-} finally {
-  await send("DELETE", session).catch(() => {});
-  driver.removeAllListeners("exit");
-  driver.kill();
-  server.close();
-  server.closeAllConnections();
-  await rm(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-}
-console.log(failures.length ? `${failures.length} failures` : "the book is well in the browser");
-process.exit(failures.length ? 1 : 0);
+}, "the book is well in the browser");

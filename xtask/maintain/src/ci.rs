@@ -15,7 +15,7 @@ use testkit::transcript::typed_to;
 /// Run everything that must hold before a change lands
 #[derive(clap::Args, Debug)]
 pub struct Options {
-    /// Don't open the book in Chromium, which needs chromium, chromedriver, node and npm
+    /// Don't open the book in Chromium, and don't build the machine in it; they need chromium, chromedriver, node and npm
     #[arg(long)]
     no_browser: bool,
 }
@@ -37,10 +37,17 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for source in [Source::Busybox, Source::Host].iter().filter(|it| first.as_ref() != Some(&it.to_string())) {
         with_cargo(&format!("tests, on {source}"), &format!("xtask test --source {}", source.short()))?;
     }
-    with_cargo("the book", "xtask book")?;
     match options.no_browser {
-        true => eprintln!("ci: left out: the book in a browser; --no-browser"),
-        false => check("the book in a browser", browser)?,
+        true => {
+            with_cargo("the book", "xtask book")?;
+            eprintln!("ci: left out: the machine in the book, and the book in a browser; --no-browser");
+        }
+        false => {
+            with_cargo("the machine in the book", "xtask book live --check")?;
+            with_cargo("the book", "xtask book")?;
+            check("the book in a browser", || browser("test.mjs"))?;
+            check("the machine in a browser", || browser("live.mjs"))?;
+        }
     }
     with_cargo("a short soak", "xtask soak --short")?;
     with_cargo("a short bench", "xtask bench --short")?;
@@ -89,11 +96,11 @@ fn on_32_bits() -> Result<()> {
     with_cargo("a machine with 32 bits", &format!("check --locked --target {target} --package xtask{steps}"))
 }
 
-/// Opens every page of the built book in headless Chromium: see book/browser/test.mjs.
-fn browser() -> Result<()> {
+/// Opens the built book in headless Chromium, and runs a test of book/browser/.
+fn browser(test: &str) -> Result<()> {
     let directory = workspace::root().join("book/browser");
     succeeds(Command::new("npm").args(["ci", "--silent"]).current_dir(&directory))?;
-    succeeds(Command::new("node").arg("test.mjs").current_dir(&directory))
+    succeeds(Command::new("node").arg(test).current_dir(&directory))
 }
 
 /// Types the commands of the README's demo, and compares the output.

@@ -1,0 +1,92 @@
+// The machine in the page, as a reader uses it: press Run on three pages, see the output, type, reset, and turn the page; narrow and
+// wide, light and dark, with axe-core. Usage: node live.mjs [BOOK-DIRECTORY [SCREENSHOT-DIRECTORY]]
+
+import { accessible, check, noConsoleErrors, open, picture, resize, run, send, session, sleep, test } from "./driver.mjs";
+
+// A page, which of its blocks to run, and what the terminal then shows that the page's text before it doesn't.
+const PAGES = [
+  ["step01.html", 0, /# hostname\s+host\s[^]*run hostname\s+mini-docker\s[^]*# hostname\s+host\s/],
+  ["step02.html", 0, /I am 2, and my parent is 1/],
+  ["step04.html", 0, /PID\s+COMMAND\s+1 \/proc\/self\/exe child ps -o pid,args\s+2 ps -o pid,args/],
+];
+const SECONDS = 30;
+
+const screen = () => run("return [...document.querySelectorAll('#live .xterm-rows > div')].map(it => it.textContent).join('\\n')");
+const cdp = (cmd, params) => send("POST", `${session}/goog/cdp/execute`, { cmd, params });
+
+// Waits for the terminal to show something, and returns the milliseconds that it took.
+async function shows(pattern, where) {
+  const before = Date.now();
+  let text;
+  do {
+    text = await screen();
+    if (pattern.test(text)) return Date.now() - before;
+    await sleep(20);
+  } while (Date.now() - before < SECONDS * 1000);
+  check(false, `${where}: the terminal doesn't show ${pattern} but\n${text.trim()}`);
+}
+
+const PROMPT = /root@host:\/mini-docker#\s*$/;
+const press = (block) => run("document.querySelectorAll('.run-typed')[arguments[0]].click()", block);
+const button = (name) =>
+  run("[...document.querySelectorAll('#live button')].find(it => it.textContent === arguments[0]).click()", name);
+
+async function type(text) {
+  await run("document.querySelector('#live .xterm-helper-textarea').focus()");
+  for (const key of [...text, "Enter"]) {
+    const enter = key === "Enter" ? { code: key, windowsVirtualKeyCode: 13, text: "\r" } : { text: key };
+    await cdp("Input.dispatchKeyEvent", { type: "keyDown", key, ...enter });
+    await cdp("Input.dispatchKeyEvent", { type: "keyUp", key });
+  }
+}
+
+await test(async () => {
+  await open("step01.html");
+  const loaded = () => run("return performance.getEntriesByType('resource').filter(it => it.name.includes('/live/')).length");
+  check(await loaded() === 0, "something of the machine is loaded before the first press");
+
+  for (const [width, theme] of [[1440, "light"], [390, "navy"]]) {
+    await resize(width);
+    await run("localStorage.clear(); sessionStorage.clear(); localStorage.setItem('mdbook-theme', arguments[0])", theme);
+    for (const [page, block, expected] of PAGES) {
+      const where = `${page}, ${theme}, ${width} pixels`;
+      await open(page);
+      const first = page === PAGES[0][0];
+      // On the other pages the panel opens by itself, with what the terminal showed before.
+      if (!first) console.log(`${where}: the machine is back after ${await shows(/mini-docker#/, where)} ms`);
+      await press(block);
+      console.log(`${where}: ${first ? "loaded, and " : ""}the commands ran after ${await shows(expected, where)} ms`);
+      await shows(PROMPT, where);
+      check(await loaded() > 0, `${where}: the machine came from nowhere`);
+      const [scroll, client] =
+        await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
+      check(scroll <= client, `${where}: the page is ${scroll} wide, its window ${client}`);
+      await accessible(where);
+      await picture(`live-${page.replace(".html", "")}-${theme}-${width}`, width, false);
+      // The machine is kept once it pauses.
+      await sleep(2000);
+      await noConsoleErrors(where);
+    }
+
+    const where = `${theme}, ${width} pixels`;
+    await type("touch kept; echo typed by $((40 + 2))");
+    await shows(/typed by 42/, where);
+    await sleep(2000);
+    await open("rootfs.html");
+    await shows(/typed by 42/, `${where}, on another page`);
+    await type("ls");
+    await shows(/kept\s/, `${where}, on another page`);
+    const before = Date.now();
+    await button("Reset");
+    await shows(/^root@host:\/mini-docker#\s*$/, `${where}, after Reset`);
+    console.log(`${where}: Reset took ${Date.now() - before} ms`);
+    await type("ls");
+    await shows(/rootfs/, `${where}, after Reset`);
+    check(!(await screen()).includes("kept"), `${where}: Reset keeps a file`);
+    await button("Close");
+    check(await run("return document.querySelector('#live').getClientRects().length === 0"), `${where}: the panel doesn't close`);
+    await open("step01.html");
+    check(await run("return document.querySelector('#live') === null"), `${where}: a closed panel opens on the next page`);
+    await noConsoleErrors(where);
+  }
+}, "the machine is well in the browser");
