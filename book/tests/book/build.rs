@@ -271,7 +271,10 @@ fn a_program_is_shown_in_each_language_that_has_it() {
     let small = Small::with_exercises(text);
     small.write("xtask/exercises/two/solution.py", "import sys\n\n\ndef say():\n    print(2)\n");
     let page = small.page();
-    has(&page, "<div data-language=\"Rust\">\n<p class=\"listing\"><code>step02-b/src/main.rs</code>, the essential program</p>");
+    has(
+        &page,
+        "<div data-language=\"Rust\">\n<p class=\"listing\"><code>step02-b/src/main.rs</code>, the essential program</p>",
+    );
     has(
         &page,
         "<details data-language=\"Python\"><summary>The same in Python</summary>\n\

@@ -224,13 +224,18 @@ fn compile(copy: &Path, program: &str, kind: Kind) -> Result<String> {
 fn cells(row: &Row) -> [String; COLUMNS.len()] {
     let passed = row.graded.iter().filter(|it| it.is_green()).count();
     let failed = row.graded.iter().find(|it| !it.is_green());
-    let why = failed.and_then(Graded::failure).map(|it| it.diagnosis.id());
+    let why = failed.map(why);
     let (program, passed, why) = match &row.program {
         Ok(program) => (program.clone(), format!("{passed} of {}", row.graded.len()), why.unwrap_or_default()),
         Err(error) => (String::new(), "not graded".to_owned(), error.clone()),
     };
     let failed = failed.map(|it| it.exercise.id.clone()).unwrap_or_default();
     [row.name.clone(), program, passed, failed, why, format!("{:.1}", row.seconds)]
+}
+
+/// Returns the diagnosis of what wasn't passed.
+fn why(graded: &Graded) -> String {
+    graded.failure().map_or_else(|| "cannot run here".to_owned(), |it| it.diagnosis.id())
 }
 
 fn as_json(rows: &[Row], exercise: &Exercise) -> Result<String> {
@@ -245,7 +250,7 @@ fn as_json(rows: &[Row], exercise: &Exercise) -> Result<String> {
             "error": row.program.as_ref().err(),
             "passed": passed,
             "failed": failed.map(|it| &it.exercise.id),
-            "diagnosis": failure.map(|it| it.diagnosis.id()),
+            "diagnosis": failed.map(why),
             "seen": failure.map(|it| &it.seen),
             "seconds": (row.seconds * 10.0).round() / 10.0,
         })
