@@ -423,6 +423,82 @@ fn the_program_on_the_host_is_out_of_the_containers_reach() {
     assert_eq!(shown, "/memfd:oci (deleted)\n");
 }
 
+#[test]
+fn exec_is_another_process_in_the_same_namespaces() {
+    let lines =
+        ["oci create one; oci start one", "oci exec one ps -o pid,args", "oci exec one sh -c 'exit 7'; echo $?"];
+    let mut bundle = bundle_of(&["sleep", "100"]);
+    bundle.config["hostname"] = json!("mini-docker");
+    insta::assert_snapshot!("exec", typed_to(&mut bundle.shell("exec sh"), &lines).unwrap());
+}
+
+#[test]
+fn a_pod_is_namespaces_joined_by_their_paths() {
+    let mut second = bundle().config;
+    second["hostname"] = json!("");
+    second["root"]["path"] = json!("../rootfs");
+    second["linux"]["namespaces"] =
+        json!([{"type": "uts", "path": "/mnt/pod/uts"}, {"type": "pid", "path": "/mnt/pod/pid"}, {"type": "mount"}]);
+    let set_up = format!("mkdir two; echo {} >two/config.json; exec sh", quoted(&second.to_string()));
+    let lines = [
+        "oci create one; oci start one",
+        "ln -s /proc/$(oci ps one)/ns /mnt/pod",
+        r#"grep -o '{[^{]*"path":"/mnt[^}]*}' two/config.json"#,
+        "oci create --bundle two two; oci start two; sleep 0.2",
+    ];
+    insta::assert_snapshot!("pod", typed_to(&mut bundle_of(&["sleep", "100"]).shell(&set_up), &lines).unwrap());
+}
+
+mod with_podman {
+    use super::*;
+
+    /// Returns a shell on a host of root's on which podman has storage of its own, and an image of the rootfs.
+    fn podman() -> Command {
+        let podman = r##"
+            mkdir /mnt/bin && export PATH="/mnt/bin:$PATH" CONTAINERS_CONF=/mnt/containers.conf && unset XDG_RUNTIME_DIR
+            for empty in /run /dev/shm; do mount -t tmpfs tmpfs $empty; done
+            cat >/mnt/bin/podman <<'END'
+#!/bin/sh
+exec /usr/bin/podman --root /mnt/storage --runroot /mnt/run --storage-driver vfs --cgroup-manager cgroupfs "$@"
+END
+            cat >/mnt/containers.conf <<END
+[containers]
+cgroups = "disabled"
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+pids_limit = 0
+[engine]
+runtime_supports_nocgroup = ["logged", "crun"]
+events_logger = "none"
+tmp_dir = "/mnt/tmp"
+END
+            cat >logged <<'END'
+#!/bin/sh
+# Writes down what podman asks for, without paths and IDs, and lets our runtime do it.
+echo "$*" | sed -E 's,/[^ ]*/,…/,g; s/[0-9a-f]{64}|[0-9]{5,}/ID/g' >>/mnt/log
+exec /mnt/bin/oci "$@"
+END
+            cp "$(command -v oci)" /mnt/bin && chmod +x /mnt/bin/podman logged
+            tar -C rootfs -c . | podman import --quiet - localhost/mini-docker >/dev/null || exit
+            exec sh"##;
+        bundle().without_user_namespace().shell(podman)
+    }
+
+    #[test]
+    #[ignore = "needs podman and root"]
+    fn podman_calls_its_runtime_at_each_turn_of_a_containers_life() {
+        let lines = [
+            "cat logged",
+            "podman --runtime $PWD/logged run --rm --network=none mini-docker echo hi",
+            "cat /mnt/log; rm /mnt/log",
+            "podman --runtime $PWD/logged run --detach --name one --network=none mini-docker sleep 100 >/dev/null",
+            "podman exec one echo inside",
+            "podman rm --force --time 1 one 2>/dev/null",
+            "cat /mnt/log",
+        ];
+        insta::assert_snapshot!("podman", typed_to(&mut podman(), &lines).unwrap());
+    }
+}
+
 mod as_root {
     use super::*;
 

@@ -50,6 +50,11 @@ const GROUPS: &[Group] = &[
         missing: |_| on_path("strace").is_none().then_some("strace"),
     },
     Group {
+        module: "with_podman::",
+        what: "what podman asks of its runtime",
+        missing: |_| (!geteuid().is_root() || on_path("podman").is_none()).then_some("root, and podman"),
+    },
+    Group {
         module: "on_alpine::",
         what: "what the book shows of a real Alpine",
         missing: |directory| {

@@ -106,6 +106,7 @@ fn build(line: &Line, directory: &Path) -> Result<Command> {
     }
     // The mode of what we make must not depend on the caller.
     umask(Mode::empty());
+    // ANCHOR: moment
     let host = open("/")?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
@@ -126,6 +127,7 @@ fn build(line: &Line, directory: &Path) -> Result<Command> {
     mounts::protect(&config)?;
     umount2(".", MntFlags::MNT_DETACH).context("umount2(\".\", MNT_DETACH)")?;
     mounts::protect_root(&config)?;
+    // ANCHOR_END: moment
     chdir("/").context("chdir(\"/\")")?;
     become_user(process)?;
     command(process)

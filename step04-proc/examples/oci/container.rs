@@ -77,6 +77,7 @@ impl Container {
         read_json(&self.directory.join("config.json"))
     }
 
+    // ANCHOR: status
     /// Asks the kernel.
     pub fn status(&self) -> Result<Status> {
         if start_time(self.pid).is_none_or(|time| time != self.start_time) {
@@ -91,6 +92,7 @@ impl Container {
             Err(error) => Err(error).with_context(|| format!("readlink({exe:?})")),
         }
     }
+    // ANCHOR_END: status
 
     /// Returns the processes that have the container's mount namespace.
     pub fn processes(&self) -> Vec<i32> {

@@ -53,19 +53,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
 /// Returns what to type, for every engine.
 fn commands(runtime: &Path) -> String {
-    let pod = workspace::root().join("xtask/maintain/finale/pod.yaml");
     let options = if engines::has_cgroup2() { "" } else { " --cgroups=disabled" };
     let mut text = format!(
         "Type these first, as root or as yourself:
 
     RUNTIME={} IMAGE=localhost/mini-docker
+    EXAMPLE={}
     podman() {{ command podman --runtime $RUNTIME \"$@\"; }}
     tar -C {} -c . | podman import - $IMAGE
-    mkdir volume && echo of the host >volume/file && cp {} .
+    mkdir volume && echo of the host >volume/file && cp $EXAMPLE/pod.yaml .
 ",
         runtime.display(),
+        engines::example().display(),
         workspace::rootfs().display(),
-        pod.display(),
     );
     for engine in ENGINES {
         text += &format!("\n{} ({})\n\n", engine.name, engine.obstacle().unwrap_or("installed".into()));

@@ -67,6 +67,11 @@ pub fn has_cgroup2() -> bool {
     statfs("/sys/fs/cgroup").is_ok_and(|it| it.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
+/// Returns the directory of the runtime's source, with the files for Kubernetes.
+pub fn example() -> PathBuf {
+    workspace::root().join("step04-proc/examples/oci")
+}
+
 /// What the engines use instead of the machine's: storage, sockets, settings, and an image.
 pub struct Machine {
     directory: PathBuf,
@@ -78,7 +83,7 @@ pub struct Machine {
 const IMAGE: &str = "localhost/mini-docker";
 
 /// A Pod with two containers.
-const POD: &str = include_str!("../../finale/pod.yaml");
+const POD: &str = include_str!("../../../../step04-proc/examples/oci/pod.yaml");
 
 impl Machine {
     /// Makes the place, and an image of `./rootfs` in it for each engine.
@@ -210,7 +215,12 @@ impl Machine {
     fn shell(&self, script: &str) -> Command {
         let mut shell = Command::new("timeout");
         let path = format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.directory.display());
-        shell.args(["120", "sh", "-c", script]).current_dir(&self.directory).env("PATH", path).env("IMAGE", IMAGE);
+        shell
+            .args(["120", "sh", "-c", script])
+            .current_dir(&self.directory)
+            .env("PATH", path)
+            .env("IMAGE", IMAGE)
+            .env("EXAMPLE", example());
         shell.env("CONTAINERS_CONF", self.directory.join("containers.conf")).env("RUNTIME", &self.runtime);
         shell
     }
