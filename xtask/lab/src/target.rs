@@ -8,11 +8,13 @@ use anyhow::Result;
 use crate::{cargo, workspace};
 
 /// Returns the target directory of the program in [`workspace::workshop`]. It is ours, because both use the same libraries. That
-/// of a test is next to its workshop, so that `mine` on the throwaway host is never a test's.
+/// of a workshop in another place, such as a test's, is next to it, unless CARGO_TARGET_DIR names one.
 pub fn workshop() -> Result<PathBuf> {
     match env::var_os(workspace::WORKSHOP) {
-        Some(directory) => Ok(Path::new(&directory).with_file_name("target")),
-        None => cargo::target_directory(),
+        Some(directory) if env::var_os("CARGO_TARGET_DIR").is_none() => {
+            Ok(Path::new(&directory).with_file_name("target"))
+        }
+        _ => cargo::target_directory(),
     }
 }
 

@@ -1,10 +1,11 @@
 //! `cargo xtask workshop start`: makes the directory, and a first program in the learner's language.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use exercises::{Exercise, Language};
 use lab::{output, target, workspace};
 
@@ -36,10 +37,11 @@ fn language(name: &str) -> Result<Language> {
 
 /// Makes the directory and the program, and prints what to do next. Existing files stay.
 pub(crate) fn start(options: &Start) -> Result<ExitCode> {
-    let (program, is_new) = match options.language {
-        None | Some(Language::Rust) => make_package()?,
-        Some(language) => make_program(language)?,
+    let made = match options.language {
+        None | Some(Language::Rust) => make_package(),
+        Some(language) => make_program(language),
     };
+    let (program, is_new) = made.map_err(elsewhere)?;
     if options.language.is_some() {
         Progress::update(&program, |progress| progress.set_current(&program))?;
     }
@@ -67,6 +69,19 @@ pub(crate) fn start(options: &Start) -> Result<ExitCode> {
     };
     output::write(&format!("{out}\n{}\n{}", markdown(&next), markdown(other)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Adds what to do where nothing can be written, as in a checkout that is shared.
+fn elsewhere(error: Error) -> Error {
+    let refused = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
+    match error.root_cause().downcast_ref::<io::Error>() {
+        Some(cause) if refused.contains(&cause.kind()) => {
+            anyhow!(
+                "{error:#}; set MINI_DOCKER_WORKSHOP to a directory of your own, where the workshop is made instead"
+            )
+        }
+        _ => error,
+    }
 }
 
 /// Makes the Rust package. Returns the program that commands mean, and whether the package is new.

@@ -421,6 +421,15 @@ fn each_program_has_progress_of_its_own_and_the_last_one_is_remembered() {
 }
 
 #[test]
+fn where_nothing_can_be_written_the_workshop_can_be_elsewhere() {
+    let workshop = Workshop::none("nowhere");
+    // Not even root can make a directory there.
+    let nowhere = [(workspace::WORKSHOP, "/sys/workshop")];
+    let (status, _, why) = workshop.run_with("workshop start --lang python", &nowhere);
+    assert!(status == Some(1) && why.contains("set MINI_DOCKER_WORKSHOP to a directory of your own"), "{why}");
+}
+
+#[test]
 fn a_source_that_does_not_compile_fails() {
     let workshop = Workshop::none("broken");
     workshop.says("workshop start --lang c");
