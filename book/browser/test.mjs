@@ -1,12 +1,17 @@
 // Opens the built book in headless Chromium, as a reader does: every page of the sidebar, the search, the themes; narrow and
-// wide, light and dark. Fails on a console error, on a page that must be scrolled sideways, on something wide that a keyboard
-// can't scroll, and on a serious accessibility violation (axe-core).
+// wide, light and dark, with everything unfolded. Fails on a console error, on a page that must be scrolled sideways, on something
+// wide that a keyboard can't scroll, and on a serious accessibility violation (axe-core).
 // Usage: node test.mjs [BOOK-DIRECTORY [SCREENSHOT-DIRECTORY]]
 
-import { accessible, base, check, noConsoleErrors, open, picture, resize, run, runAsync, test, until } from "./driver.mjs";
+import {
+  accessible, base, check, noConsoleErrors, open, picture, resize, run, runAsync, send, session, test, until,
+} from "./driver.mjs";
 
 const WIDTHS = [390, 800, 1440];
 const THEMES = ["light", "navy"];
+// The pages with colours of our own are tried in all themes.
+const ALL_THEMES = [...THEMES, "rust", "coal", "ayu"];
+const COLOURED = ["introduction.html", "step04.html", "measured.html"];
 
 await test(async () => {
   await resize(1440);
@@ -18,12 +23,14 @@ await test(async () => {
 
   for (const page of pages) {
     const name = page.slice(base.length);
-    for (const theme of THEMES) {
+    for (const theme of COLOURED.includes(name) ? ALL_THEMES : THEMES) {
       for (const width of WIDTHS) {
         await resize(width);
         await open(name);
         await run("localStorage.setItem('mdbook-theme', arguments[0])", theme);
         await open(name);
+        // What is folded is checked as well.
+        await run("document.querySelectorAll('details').forEach(it => { it.open = true; }); dispatchEvent(new Event('resize'))");
         const where = `${name}, ${theme}, ${width} pixels`;
         check(await run("return document.documentElement.classList.contains(arguments[0])", theme), `${where}: the theme`);
         check(await run("return document.title.length > 0 && document.querySelector('main h1') !== null"), `${where}: a title`);
@@ -93,6 +100,49 @@ await test(async () => {
   check(await run(languages) === "Python", "the language is remembered");
   check(await run("return document.querySelector('.languages').innerText.includes('os.fork()')"), "its code is visible");
   await run("localStorage.removeItem('mini-docker-language')");
+
+  // The picture in the introduction moves from step to step, by keyboard, with and without script, and without motion if asked to.
+  const states = () => run(
+    "return [...document.querySelectorAll('.moving .states > div')].map(it => getComputedStyle(it).visibility === 'visible')");
+  const isOnly = (list, index) => list.length === 5 && list.every((it, at) => it === (at === index));
+  const emulate = (cmd, params) => send("POST", `${session}/goog/cdp/execute`, { cmd, params });
+  const motion = (value) => emulate("Emulation.setEmulatedMedia", { features: [{ name: "prefers-reduced-motion", value }] });
+  const seconds = () => run("return parseFloat(getComputedStyle(document.querySelector('.moving .states > div')).transitionDuration)");
+  for (const hasScript of [true, false]) {
+    await emulate("Emulation.setScriptExecutionDisabled", { value: !hasScript });
+    await motion("reduce");
+    await open("introduction.html");
+    const where = `the picture, ${hasScript ? "with" : "without"} script`;
+    check(isOnly(await states(), 4), `${where}: it is complete`);
+    check(await seconds() === 0, `${where}: nothing moves if that was asked for`);
+    const radio = await send("POST", `${session}/element`, { using: "css selector", value: ".moving input:checked" });
+    const [id] = Object.values(radio);
+    await send("POST", `${session}/element/${id}/value`, { text: "\uE012" });
+    check(isOnly(await states(), 3), `${where}: arrow left leads to step 3`);
+    check((await run("return location.pathname")) === "/introduction.html", `${where}: the page stays`);
+    await motion("no-preference");
+    check(await seconds() > 0, `${where}: it moves`);
+  }
+  await emulate("Emulation.setScriptExecutionDisabled", { value: false });
+
+  // The table of `compare` has the colours of the picture.
+  await open("step04.html");
+  for (const step of ["step1", "step2", "step3", "step4"]) {
+    const [drawn, listed] = await run(
+      "return [['.growing .' + arguments[0] + ' > rect', 'fill'], ['.compare td.' + arguments[0], 'backgroundColor']]" +
+      ".map(([selector, property]) => getComputedStyle(document.querySelector(selector))[property])", step);
+    check(drawn === listed && drawn.startsWith("rgb("), `${step} is ${drawn} in the picture and ${listed} in the table`);
+  }
+
+  // On paper everything is there: nothing to press, and no line that the edge cuts.
+  await open("print.html");
+  await emulate("Emulation.setEmulatedMedia", { media: "print" });
+  const [buttons, tooWide] = await run(
+    "return [[...document.querySelectorAll('main button')].filter(it => it.offsetParent !== null).length," +
+    " [...document.querySelectorAll('main pre')].filter(it => it.scrollWidth > it.clientWidth + 1).map(it => it.textContent.slice(0, 40))]");
+  check(buttons === 0 && tooWide.length === 0, `print: ${buttons} buttons; too wide: ${tooWide.join(" | ")}`);
+  await emulate("Emulation.setEmulatedMedia", { media: "" });
+  await noConsoleErrors("the picture and print");
 
   // The theme is chosen in a menu.
   await open("index.html");

@@ -63,18 +63,18 @@
         code.innerHTML = code.innerHTML.replace(/\S*-\S*/g, "<span class=\"word\">$&</span>");
     }
 
-    // What scrolls sideways must be reachable by keyboard.
+    // What scrolls sideways must be reachable by keyboard, and fades at its edge: see book.css.
     const scrollable = () => {
-        for (const box of document.querySelectorAll(".table-wrapper, pre > code")) {
-            if (box.scrollWidth > box.clientWidth) {
-                box.tabIndex = 0;
-            } else {
-                box.removeAttribute("tabindex");
-            }
+        for (const box of document.querySelectorAll(".table-wrapper, pre > code, pre.terminal, pre.diff")) {
+            const isWide = box.scrollWidth > box.clientWidth;
+            box.classList.toggle("wide", isWide);
+            box.tabIndex = isWide ? 0 : -1;
         }
     };
     scrollable();
     addEventListener("resize", scrollable);
+    // What is folded has no width.
+    addEventListener("toggle", scrollable, true);
 
     // The sidebar's toggle is a label, which no keyboard reaches: make it the button it looks like.
     const toggle = document.getElementById("mdbook-sidebar-toggle");

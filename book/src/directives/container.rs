@@ -29,7 +29,7 @@ struct State {
 
 /// Returns the block that replaces the directive.
 pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
-    let measured = Measured::read(workspace)?;
+    let (template, measured) = (diagram::read(workspace, TEMPLATE)?, Measured::read(workspace)?);
     let mut words = argument.split_whitespace();
     if let Some(step) = words.next() {
         let values = words.next();
@@ -40,7 +40,7 @@ pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
         let columns = &measured.columns;
         let column =
             columns.iter().position(|it| it == step).with_context(|| format!("no step `{step}` was compared"))?;
-        let State { svg, caption } = draw(workspace, &measured, column, values.is_some())?;
+        let State { svg, caption } = draw(&template, &measured, column, values)?;
         return Ok(format!(
             "<figure class=\"diagram container\">\n{svg}\n<figcaption>{caption}</figcaption>\n</figure>"
         ));
@@ -48,7 +48,7 @@ pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
     let last = measured.columns.len() - 1;
     let (mut inputs, mut states) = (String::new(), String::new());
     for column in 0..=last {
-        let State { svg, caption } = draw(workspace, &measured, column, false)?;
+        let State { svg, caption } = draw(&template, &measured, column, Some("moving"))?;
         let name = if column == 0 { "none".to_owned() } else { column.to_string() };
         let checked = if column == last { " checked" } else { "" };
         let _ = write!(
@@ -63,11 +63,10 @@ pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
     ))
 }
 
-/// Draws the picture as it is after a column.
-fn draw(workspace: &Workspace, measured: &Measured, column: usize, values: bool) -> Result<State> {
+/// Draws the picture as it is after a column. Its ids end with the variant, because another one may be on the page.
+fn draw(template: &str, measured: &Measured, column: usize, variant: Option<&str>) -> Result<State> {
     // Of two texts in the same place, one stays.
-    let other = if values { "class=\"state\"" } else { "class=\"value\"" };
-    let template = diagram::read(workspace, TEMPLATE)?;
+    let other = if variant == Some("values") { "class=\"state\"" } else { "class=\"value\"" };
     let template: String = template.lines().filter(|it| !it.contains(other)).map(|line| format!("{line}\n")).collect();
     let mut parts = template.split("{{");
     let first = parts.next().unwrap_or_default();
@@ -77,7 +76,7 @@ fn draw(workspace: &Workspace, measured: &Measured, column: usize, values: bool)
         let (what, rest) = part.split_once("}}").with_context(|| format!("{TEMPLATE}: `{{{{` without `}}}}`"))?;
         let (kind, name) = what.split_once(' ').unwrap_or((what, ""));
         let value = match kind {
-            "id" => format!("{column}{}", if values { "-values" } else { "" }),
+            "id" => format!("{column}-{}", variant.unwrap_or("head")),
             "title" | "description" => format!("{{{{{kind}}}}}"),
             _ => {
                 let row = measured.row(name)?;
@@ -95,13 +94,8 @@ fn draw(workspace: &Workspace, measured: &Measured, column: usize, values: bool)
                         class(step)
                     }
                     "own" => if step == 0 { "shared" } else { "own" }.to_owned(),
-                    "number" => {
-                        if step == 0 {
-                            String::new()
-                        } else {
-                            step.to_string()
-                        }
-                    }
+                    "number" if step == 0 => String::new(),
+                    "number" => step.to_string(),
                     "value" => escape(&row.cells[column]),
                     _ => bail!("{TEMPLATE}: there is no `{{{{{what}}}}}`"),
                 }
@@ -114,12 +108,12 @@ fn draw(workspace: &Workspace, measured: &Measured, column: usize, values: bool)
     if let Some(missing) = measured.names().find(|it| it.ends_with(" namespace") && !rows.contains(it)) {
         bail!("{TEMPLATE} has no `{{{{step {missing}}}}}`");
     }
-    let (title, caption) = match column {
-        0 => {
-            ("A process without a container".to_owned(), "Without a container, a process shares everything.".to_owned())
-        }
-        _ => (format!("The container after step {column}"), format!("Step {column} changes {}.", list(&changed))),
-    };
+    let (mut title, mut caption) =
+        (format!("The container after step {column}"), format!("Step {column} changes {}.", list(&changed)));
+    if column == 0 {
+        title = "A process without a container".to_owned();
+        caption = "Without a container, a process shares everything.".to_owned();
+    }
     let own = if own.is_empty() { "nothing".to_owned() } else { own.join(", ") };
     let description = format!(
         "The process reaches the kernel through eight namespaces. Its own: {own}. Shared with the host: {}.",
@@ -132,7 +126,7 @@ fn draw(workspace: &Workspace, measured: &Measured, column: usize, values: bool)
 /// Returns the README's picture: a file of its own, in which each state is painted over the one before. What can't move, or was
 /// asked not to, shows only the last.
 pub fn readme(workspace: &Workspace) -> Result<String> {
-    let measured = Measured::read(workspace)?;
+    let (template, measured) = (diagram::read(workspace, TEMPLATE)?, Measured::read(workspace)?);
     let styles = workspace.read(STYLES)?;
     let styles = styles
         .lines()
@@ -144,8 +138,7 @@ pub fn readme(workspace: &Workspace) -> Result<String> {
     );
     let (mut states, mut delays) = (String::new(), String::new());
     for column in 0..measured.columns.len() {
-        states +=
-            &draw(workspace, &measured, column, false)?.svg.replace("<svg ", "<svg width=\"372\" height=\"392\" ");
+        states += &draw(&template, &measured, column, None)?.svg.replace("<svg ", "<svg width=\"372\" height=\"392\" ");
         states.push('\n');
         let _ = writeln!(delays, "svg > svg:nth-of-type({}) {{ animation-delay: {}ms }}", column + 1, 1200 * column);
     }

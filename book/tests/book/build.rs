@@ -152,7 +152,7 @@ fn compared(text: &str) -> Small {
 #[test]
 fn the_picture_grows_by_what_was_compared() {
     let one = compared("# First\n\n{{#container step01}}\n").page();
-    has(&one, "<title id=\"t-1\">The container after step 1</title>");
+    has(&one, "<title id=\"t-1-head\">The container after step 1</title>");
     has(&one, "Its own: uts since step 1. Shared with the host: pid.");
     has(&one, "<g class=\"step1\">\n<text class=\"state\">own</text>");
     has(&one, "<g class=\"shared\"></g>");
@@ -163,8 +163,9 @@ fn the_picture_grows_by_what_was_compared() {
     has(&two, "<g class=\"step2\">2</g>");
     assert!(!two.contains("state"), "{two}");
     let all = compared("# First\n\n{{#container}}\n").page();
-    let positions = ["t-0", "Without a container", "t-1", "t-2", "Step 2 changes <code>pid</code>."]
-        .map(|it| all.find(it).unwrap());
+    let positions =
+        ["t-0-moving", "Without a container", "t-1-moving", "t-2-moving", "Step 2 changes <code>pid</code>."]
+            .map(|it| all.find(it).unwrap());
     assert!(positions.is_sorted(), "{all}");
     assert_eq!(all.matches("type=\"radio\"").count(), 3, "{all}");
     assert_eq!(all.matches("checked").count(), 1, "{all}");
