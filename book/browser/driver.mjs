@@ -61,7 +61,9 @@ const args = [
   "--disable-component-update", "--disable-sync", `--user-data-dir=${profile}`,
 ];
 const { sessionId } = await send("POST", "/session", {
-  capabilities: { alwaysMatch: { "goog:chromeOptions": { args }, "goog:loggingPrefs": { browser: "ALL" } } },
+  capabilities: { alwaysMatch: { "goog:chromeOptions": { args }, "goog:loggingPrefs": { browser: "ALL" },
+    // On a busy machine everything takes long.
+    timeouts: { script: 300_000, pageLoad: 300_000 } } },
 });
 export const session = `/session/${sessionId}`;
 export const open = (path) => send("POST", `${session}/url`, { url: base + path });

@@ -26,11 +26,13 @@ await test(async () => {
     for (const theme of COLOURED.includes(name) ? ALL_THEMES : THEMES) {
       for (const width of WIDTHS) {
         await resize(width);
-        await open(name);
+        // On the page before, which has the same origin.
         await run("localStorage.setItem('mdbook-theme', arguments[0])", theme);
         await open(name);
         // What is folded is checked as well.
-        await run("document.querySelectorAll('details').forEach(it => { it.open = true; }); dispatchEvent(new Event('resize'))");
+        await runAsync(
+          "document.querySelectorAll('details').forEach(it => { it.open = true; });" +
+          " requestAnimationFrame(() => requestAnimationFrame(arguments[0]))");
         const where = `${name}, ${theme}, ${width} pixels`;
         check(await run("return document.documentElement.classList.contains(arguments[0])", theme), `${where}: the theme`);
         check(await run("return document.title.length > 0 && document.querySelector('main h1') !== null"), `${where}: a title`);

@@ -63,18 +63,17 @@
         code.innerHTML = code.innerHTML.replace(/\S*-\S*/g, "<span class=\"word\">$&</span>");
     }
 
-    // What scrolls sideways must be reachable by keyboard, and fades at its edge: see book.css.
-    const scrollable = () => {
-        for (const box of document.querySelectorAll(".table-wrapper, pre > code, pre.terminal, pre.diff")) {
-            const isWide = box.scrollWidth > box.clientWidth;
-            box.classList.toggle("wide", isWide);
-            box.tabIndex = isWide ? 0 : -1;
+    // What scrolls sideways must be reachable by keyboard, and fades at its edge: see book.css. What is folded has no size yet.
+    const sizes = new ResizeObserver(entries => {
+        for (const { target } of entries) {
+            const isWide = target.scrollWidth > target.clientWidth;
+            target.classList.toggle("wide", isWide);
+            target.tabIndex = isWide ? 0 : -1;
         }
-    };
-    scrollable();
-    addEventListener("resize", scrollable);
-    // What is folded has no width.
-    addEventListener("toggle", scrollable, true);
+    });
+    for (const box of document.querySelectorAll(".table-wrapper, pre > code, pre.terminal, pre.diff")) {
+        sizes.observe(box);
+    }
 
     // The sidebar's toggle is a label, which no keyboard reaches: make it the button it looks like.
     const toggle = document.getElementById("mdbook-sidebar-toggle");
