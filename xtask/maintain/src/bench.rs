@@ -64,6 +64,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let load_before = load();
 
     let programs = release_programs()?;
+    let runtime = ["build", "--package", "step04-proc", "--example", "oci"].map(str::to_owned);
+    cargo::build(None, &[&runtime[..], &cargo::release_args()].concat())?.context("the runtime can't be built")?;
     build_fixtures(&directory)?;
     let rootfs = directory.join("rootfs");
     rootfs::make(&rootfs, &rootfs::Options { source: options.source.clone(), ..Default::default() })?;

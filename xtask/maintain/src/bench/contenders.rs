@@ -135,6 +135,24 @@ pub fn all(directory: &Path, programs: &Path) -> Result<Vec<Contender>> {
     ])
 }
 
+/// Returns the OCI runtimes that are installed: a name, the program, and its options.
+pub fn runtimes() -> Vec<(&'static str, PathBuf, &'static str)> {
+    let all = [("crun", "--cgroup-manager=disabled"), ("runc", "")];
+    all.into_iter().filter_map(|(name, options)| Some((name, on_path(name)?, options))).collect()
+}
+
+/// Returns the command that takes a container from its creation to its removal, with three calls of an OCI runtime.
+pub fn lifecycle(program: &Path, options: &str, directory: &Path) -> Command {
+    let runtime = format!("\"$0\" --root \"$1\" {options}");
+    let id = "mini-docker-bench";
+    let script =
+        format!("{runtime} create --bundle \"$2\" {id} && {runtime} start {id} && {runtime} delete --force {id}");
+    let mut command = muted(Command::new("sh"), directory);
+    let state = directory.join("state").join(program.file_name().unwrap_or_default());
+    command.args(["-c", &script]).arg(program).arg(state).arg(TIMED.bundle);
+    command
+}
+
 /// Writes the OCI bundles of crun and runc: the same namespaces, the same root, and nothing that isn't required.
 ///
 /// # Errors

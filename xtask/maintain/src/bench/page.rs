@@ -52,6 +52,14 @@ fn section(place: &str, found: &Measurements, book: bool) -> String {
         .iter()
         .map(|it| [it.first.clone(), it.second.clone(), format!("× {}", it.ratio()), it.milliseconds().to_string()]);
     let steps = table([head].into_iter().chain(rows).collect());
+    let head = ["runtime", "compared with", "takes", "the other, ms"].map(str::to_owned);
+    let rows = found.runtimes.iter();
+    let rows = rows
+        .map(|it| [it.first.clone(), it.second.clone(), format!("× {}", it.ratio()), it.milliseconds().to_string()]);
+    let mut runtimes = table([head].into_iter().chain(rows).collect());
+    if found.runtimes.is_empty() {
+        runtimes = "No other runtime was installed.\n".into();
+    }
     let (mut times, mut added) = (String::new(), String::new());
     if book {
         let id = |chart: &str| format!("{chart}-{}", place.replace(' ', "-"));
@@ -60,7 +68,8 @@ fn section(place: &str, found: &Measurements, book: bool) -> String {
     }
     format!(
         "## Races {place}\n\nA run of each program, from start to end, and how many run per second, one after the other:\n\n{times}\n{}\n\
-         The time of each step, compared with that of the step before:\n\n{added}\n{}\n",
+         The time of each step, compared with that of the step before:\n\n{added}\n{}\n\
+         The [runtime](podman.md) of step 4: `create`, `start` and `delete`, compared with another runtime's:\n\n{runtimes}\n",
         folded("All figures", &peers, book),
         folded("The figures of the steps", &steps, book)
     )
@@ -137,7 +146,12 @@ mod tests {
 
     fn page(book: bool) -> String {
         let peers = vec![race("step04", "unshare", &[2000, 1900]), race("step04", "step04", &[1, 2])];
-        let found = Measurements { peers, steps: vec![race("step01", "no container", &[])], ..Default::default() };
+        let found = Measurements {
+            peers,
+            steps: vec![race("step01", "no container", &[])],
+            runtimes: vec![race("oci", "crun", &[])],
+            ..Default::default()
+        };
         let machine = vec![["load".to_owned(), "0.1, 0.2".to_owned()]];
         render(machine, &[("as root", found)], &["podman: `sudo apt install podman`".to_owned()], book)
     }
@@ -150,6 +164,7 @@ mod tests {
         let row = "| unshare | × 0.50 (0.50–0.50) | 4.00 (3.00–5.00) | 2000 + 1900 |\n";
         assert!(page.contains(row), "{page}");
         assert!(page.contains("| step01 |  no container | × 0.50 (0.50–0.50) | 4.00 (3.00–5.00) |\n"), "{page}");
+        assert!(page.contains("| oci     |          crun | × 0.50 (0.50–0.50) | 4.00 (3.00–5.00) |\n"), "{page}");
         assert!(page.contains("- podman: `sudo apt install podman`\n"), "{page}");
         assert!(!page.contains("MACHINE") && !page.contains("RACES") && !page.contains("MISSING"), "{page}");
         assert!(!page.contains("<svg") && !page.contains("<details"), "{page}");

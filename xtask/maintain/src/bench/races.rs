@@ -39,6 +39,8 @@ pub struct Measurements {
     pub peers: Vec<Race>,
     /// Each step with the one before, the first with no container.
     pub steps: Vec<Race>,
+    /// The OCI runtime of step 4 with each other one.
+    pub runtimes: Vec<Race>,
     /// The reason for each contender that is left out.
     pub failures: BTreeMap<String, String>,
 }
@@ -129,6 +131,18 @@ pub fn run(options: &HostOptions) -> Result<ExitCode> {
         let pairs = race(&mut command, &mut before.1, *runs)?;
         found.steps.push(Race { first: step.short().to_owned(), second: before.0, pairs, memory: Vec::new() });
         before = (step.short().to_owned(), command);
+    }
+    let mut ours = contenders::lifecycle(&programs.join("examples/oci"), "", directory);
+    // Ours must work. A peer may not.
+    time(&mut ours).context("oci create, start, delete")?;
+    for (name, program, options) in contenders::runtimes() {
+        eprintln!("bench: oci / {name}, create, start and delete");
+        match race(&mut ours, &mut contenders::lifecycle(&program, options, directory), *runs) {
+            Ok(pairs) => {
+                found.runtimes.push(Race { first: "oci".into(), second: name.to_owned(), pairs, memory: Vec::new() });
+            }
+            Err(error) => drop(found.failures.insert(format!("{name} as a runtime"), format!("{error:#}"))),
+        }
     }
     serde_json::to_writer(io::stdout(), &found)?;
     Ok(ExitCode::SUCCESS)
