@@ -53,15 +53,18 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
 /// Returns what to type, for every engine.
 fn commands(runtime: &Path) -> String {
-    let options = if engines::has_cgroup2() { "" } else { " --cgroups=disabled" };
+    // As root, podman asks for a limit, which the runtime can set only with version 2 of cgroups.
+    let options = if engines::has_cgroup2() || !geteuid().is_root() { "" } else { " --pids-limit=0" };
     let mut text = format!(
         "Type these first, as root or as yourself:
 
     RUNTIME={} IMAGE=localhost/mini-docker
     EXAMPLE={}
-    podman() {{ command podman --runtime $RUNTIME \"$@\"; }}
+    podman() {{ command podman --cgroup-manager=cgroupfs --runtime $RUNTIME \"$@\"; }}
     tar -C {} -c . | podman import - $IMAGE
     mkdir volume && echo of the host >volume/file && cp $EXAMPLE/pod.yaml .
+
+For ctr, also: podman save $IMAGE | ctr image import -
 ",
         runtime.display(),
         engines::example().display(),
