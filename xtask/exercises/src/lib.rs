@@ -335,6 +335,22 @@ mod tests {
     }
 
     #[test]
+    fn hints_for_a_program_in_another_language_name_no_library_of_rust() {
+        let exercises = all(root()).unwrap();
+        for (exercise, language) in
+            exercises.iter().flat_map(|it| [Language::Python, Language::Go, Language::C].map(|to| (it, to)))
+        {
+            if exercise.solution_in(root(), &exercises, language).unwrap().is_some() {
+                let hints = exercise.hints_for(language);
+                let own = hints.last().map(|(heading, _)| heading.as_str());
+                assert_eq!(own, Some(format!("In {}", language.title()).as_str()), "{}", exercise.id);
+                let text = hints.iter().map(|(_, text)| text.as_str()).collect::<String>();
+                assert!(!text.contains("nix::") && !text.contains("std::"), "{} in {language:?}: {text}", exercise.id);
+            }
+        }
+    }
+
+    #[test]
     fn every_change_applies() {
         let mut wrong = Vec::new();
         let exercises = all(root()).unwrap();
