@@ -66,6 +66,7 @@ const { sessionId } = await send("POST", "/session", {
     timeouts: { script: 300_000, pageLoad: 300_000 } } },
 });
 export const session = `/session/${sessionId}`;
+await send("POST", `${session}/timeouts`, { script: 120_000 });
 export const open = (path) => send("POST", `${session}/url`, { url: base + path });
 export const run = (script, ...args) => send("POST", `${session}/execute/sync`, { script, args });
 export const runAsync = (script, ...args) => send("POST", `${session}/execute/async`, { script, args });

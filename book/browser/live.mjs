@@ -9,7 +9,8 @@ const PAGES = [
   ["step02.html", 0, /I am 2, and my parent is 1/],
   ["step04.html", 0, /PID\s+COMMAND\s+1 \/proc\/self\/exe child ps -o pid,args\s+2 ps -o pid,args/],
 ];
-const SECONDS = 30;
+// More than enough, also while other programs keep the machine busy.
+const SECONDS = 120;
 
 const screen = () => run("return [...document.querySelectorAll('#live .xterm-rows > div')].map(it => it.textContent).join('\\n')");
 const cdp = (cmd, params) => send("POST", `${session}/goog/cdp/execute`, { cmd, params });

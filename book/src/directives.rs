@@ -58,7 +58,7 @@ pub fn replace(workspace: &Workspace, file: &str, text: &str, problems: &mut Vec
                 // The fence at the end may be missing.
                 let inside = all[number..*block.end()].iter().map(|line| line.trim()).filter(|line| *line != "```");
                 let indent = &line[..line.len() - line.trim_start().len()];
-                transcript::commands(&inside.collect::<Vec<_>>()).map(|block| inserted(indent, &block))
+                transcript::commands(workspace, &inside.collect::<Vec<_>>()).map(|block| inserted(indent, &block))
             }
             None => shown(line).map(|line| vec![line]),
         };

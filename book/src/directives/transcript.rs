@@ -48,12 +48,15 @@ pub fn terminal(body: &str) -> String {
 
 /// Returns the block for commands to type, which a chapter writes as a code block in the language `console`. It must contain no
 /// output, because nothing has observed that.
-pub fn commands(lines: &[&str]) -> Result<String> {
+pub fn commands(workspace: &Workspace, lines: &[&str]) -> Result<String> {
     ensure!(!lines.is_empty(), "no command");
     if let Some(line) = lines.iter().find(|line| !line.starts_with(PROMPT)) {
         bail!("`{line}` is not a command after `$ `; output comes from a snapshot, by `transcript`");
     }
-    Ok(format!("<div class=\"terminal-box\">{}</div>", terminal(&lines.join("\n"))))
+    // The machine in the pages has the steps, but no cargo.
+    let runs = workspace.machine.is_some() && lines.iter().any(|line| line.starts_with("$ step"));
+    let run = if runs { " data-run" } else { "" };
+    Ok(format!("<div class=\"terminal-box\"{run}>{}</div>", terminal(&lines.join("\n"))))
 }
 
 #[cfg(test)]
