@@ -62,6 +62,9 @@ await test(async () => {
       const [scroll, client] =
         await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
       check(scroll <= client, `${where}: the page is ${scroll} wide, its window ${client}`);
+      const isVisible = await run("const box = document.querySelectorAll('.run-typed')[arguments[0]].getBoundingClientRect();" +
+        " return box.top >= 0 && box.bottom <= document.querySelector('#live').getBoundingClientRect().top", block);
+      check(isVisible, `${where}: the block that runs is not in sight`);
       await accessible(where);
       await picture(`live-${page.replace(".html", "")}-${theme}-${width}`, width, false);
       // The machine is kept once it pauses.
@@ -84,6 +87,12 @@ await test(async () => {
     await type("ls");
     await shows(/rootfs/, `${where}, after Reset`);
     check(!(await screen()).includes("kept"), `${where}: Reset keeps a file`);
+    await open("page-machine.html");
+    await shows(/mini-docker#/, `${where}, the scratch pad`);
+    await run("document.querySelector('.scratch button').click()");
+    await shows(/sh mine\.sh ps\s+PID[^]*\s1 \D*ps\s/, `${where}, the scratch pad`);
+    await accessible(`${where}, the scratch pad`);
+    await picture(`live-scratch-${theme}-${width}`, width, false);
     await button("Close");
     check(await run("return document.querySelector('#live').getClientRects().length === 0"), `${where}: the panel doesn't close`);
     await open("step01.html");

@@ -48,8 +48,7 @@
             await machine.run([...box.querySelectorAll(".typed")].map(line => line.textContent), box);
         });
         run.className = "run-typed";
-        box.classList.add("has-run");
-        box.append(run);
+        box.querySelector(".terminal-buttons").prepend(run);
         box.after(note);
     }
 
