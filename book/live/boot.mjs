@@ -24,9 +24,9 @@ const machine = await start({
     if (PROMPT.test(screen)) ready();
 });
 const limit = setTimeout(() => {
-    console.error(`book live: no prompt after ten minutes; the machine says:\n${screen}`);
+    console.error(`book live: no prompt after half an hour; the machine says:\n${screen}`);
     process.exit(1);
-}, 600_000);
+}, 1_800_000);
 await waits;
 clearTimeout(limit);
 // Zeros compress well. The kernel clears what it frees, but not the place where v86 put the initrd, which it copied away.

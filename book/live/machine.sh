@@ -59,7 +59,7 @@ alpine() {
     local release=3.19.4 file sum
     file=alpine-minirootfs-$release-x86.tar.gz
     sum=acc290d1df5dad86910b2b6d1022b4f9b24e40384654b5e51689e54bac698eb222b3b3c14e01174c4e9188621af4acfdc46e87c6c5ff2a056d481978840a793e
-    curl --fail --silent --show-error --location --proto =https --connect-timeout 5 --output "$work/$file" \
+    curl --fail --silent --show-error --location --proto =https --connect-timeout 5 --max-time 120 --output "$work/$file" \
         "https://dl-cdn.alpinelinux.org/alpine/v3.19/releases/x86/$file" && rootfs "$work/$file" --sha512 $sum && made="Alpine $release"
 }
 busybox() {
