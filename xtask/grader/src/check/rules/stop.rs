@@ -113,8 +113,9 @@ fn why_it_was_not_told(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process, 
         let lives = sandbox.host.process(command.pid).is_some_and(|it| !it.is_ending);
         let what = if lives { "the command still runs" } else { "the command has ended, too" };
         let seen = format!("after SIGTERM, `run` ended with {}; {what}", describe(status));
-        // A status that isn't about the signal is that of process 1, such as 2 of a Go program.
+        // A status that isn't about a signal to the command is that of process 1, such as 2 of a Go program.
         return match status.code() {
+            Some(code) if code == 128 + Signal::SIGKILL as i32 => fail!(StoppedTooSoon, expected, "{seen}"),
             Some(code) if !lives && ![0, 128 + Signal::SIGTERM as i32].contains(&code) => {
                 fail!(Process1Ended, expected, "{seen}")
             }

@@ -109,7 +109,8 @@ fn start_shell<'a>(sandbox: &'a Sandbox, terminal: &Terminal) -> Checked<(Run<'a
     let line = ["sh", "-i", "-s", &sandbox.draw.number(1000, 8999).to_string()];
     let mut run = terminal.start(sandbox, SCRIPT, &line)?;
     let shell = wait_for(sandbox, &mut run, &line)?;
-    let has_it = |group: Group| group.terminal != 0 && group.foreground == group.own;
+    // At first it is in the caller's group.
+    let has_it = |group: Group| group.terminal != 0 && group.own == shell.pid as i32 && group.foreground == group.own;
     let is_there = run.wait_until(PATIENCE, |_| Ok(group_of(sandbox, shell.pid).is_some_and(has_it)))?;
     let group = require_group(sandbox, shell.pid)?;
     let seen = match group {

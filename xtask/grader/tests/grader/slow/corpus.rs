@@ -197,12 +197,14 @@ fn each_program_gets_the_verdict_that_it_wants() {
     let tell = |line: &str| io::stderr().write_all(line.as_bytes()).unwrap();
     let outcomes = some_at_a_time(&cases, |case| {
         let got = graded(case, &room);
-        let (outcome, is_wanted) = outcome(case, &got);
-        if !is_wanted || outcome == CANNOT_RUN {
+        let (first, is_wanted) = outcome(case, &got);
+        if !is_wanted || first == CANNOT_RUN {
             let wanted = if case.wants.is_empty() { "passes".to_owned() } else { case.wants.join(" | ") };
             tell(&format!("{}: {}: wants {wanted}, and got {got}\n", case.exercise.id, case.name));
         }
-        (outcome, is_wanted)
+        // A check is random, and this machine is as busy as it can be. Count such a program, but accept it.
+        let is_unsteady = || (0..2).all(|_| outcome(case, &graded(case, &room)).1);
+        if !is_wanted && is_unsteady() { (UNSTEADY, true) } else { (first, is_wanted) }
     });
     let mut counts = BTreeMap::new();
     for (outcome, _) in &outcomes {
@@ -212,11 +214,15 @@ fn each_program_gets_the_verdict_that_it_wants() {
         let _ = writeln!(lines, "{count} {outcome}");
     }
     tell(&lines);
+    let unsteady = outcomes.iter().filter(|(outcome, _)| *outcome == UNSTEADY).count();
+    assert!(100 * unsteady <= outcomes.len().max(100), "{unsteady} programs have no steady verdict, see above");
     let unwanted = outcomes.iter().filter(|(_, is_wanted)| !is_wanted).count();
     assert_eq!(unwanted, 0, "these programs got another verdict, see above");
 }
 
 const CANNOT_RUN: &str = "cannot run here";
+/// At most one of a hundred programs may be.
+const UNSTEADY: &str = "unsteady: the first verdict was another than the next two";
 
 /// Returns what a verdict comes to, and whether it is one that the program wants.
 fn outcome(case: &Case, got: &str) -> (&'static str, bool) {
