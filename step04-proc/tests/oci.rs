@@ -98,7 +98,7 @@ fn a_container_starts_in_two_phases_and_cat_is_the_second() {
         "oci create one",
         "oci state one | grep status",
         "ls /mnt/oci/one",
-        "cat /mnt/oci/one/start; sleep 0.2",
+        "cat /mnt/oci/one/start; sleep 1",
         "oci state one | grep status",
         "oci delete one; ls /mnt/oci",
         "oci state one; echo $?",
@@ -146,7 +146,7 @@ fn exec_joins_the_container_and_returns_the_commands_status() {
          tr '\\0' ' ' </proc/$(cat pid)/cmdline; echo
          [ $(readlink /proc/$(cat pid)/ns/mnt) = $(readlink /proc/self/ns/mnt) ] || echo elsewhere
          oci ps one | grep -c .
-         oci delete --force one; sleep 0.2; [ -e /proc/$(cat pid) ] || echo gone",
+         oci delete --force one; sleep 1; [ -e /proc/$(cat pid) ] || echo gone",
     );
     let expected = "mini-docker\n/proc/1 /proc/2\n7\noci: execve(\"no-such\"): ENOENT: No such file or directory\n127\n0\n\
         sleep 50 \nelsewhere\n2\ngone\n";
@@ -174,7 +174,7 @@ fn the_state_is_what_the_kernel_says() {
          sed -i \"s/:$start/:1/\" /mnt/oci/one/state.json; state
          sed -i \"s/:1}/:$start}/\" /mnt/oci/one/state.json; state
          # A zombie: its parent doesn't wait. Before that, as the control, it's alive.
-         sh -c 'sleep 0.3 & echo $! >zombie; exec sleep 50' &
+         sh -c 'sleep 3 & echo $! >zombie; exec sleep 50' &
          while [ ! -s zombie ]; do sleep 0.01; done
          pid=$(cat zombie); set -- $(cat /proc/$pid/stat); shift 21
          echo \"{\\\"pid\\\": $pid, \\\"startTime\\\": $1}\" >/mnt/oci/one/state.json; state
@@ -188,12 +188,13 @@ fn the_state_is_what_the_kernel_says() {
 #[test]
 fn kill_takes_names_and_numbers_and_delete_insists_on_an_end() {
     let shown = bundle_of(&["sh", "-c", "trap 'echo got it' USR1; echo ready; while :; do sleep 0.01; done"]).prints(
-        "oci create one; oci start one >log; sleep 0.2
-         for signal in USR1 SIGUSR1 10; do oci kill one $signal; sleep 0.1; done
+        "lines() { while [ $(wc -l <out) -lt $1 ]; do sleep 0.01; done; }
+         oci create one >out; oci start one; lines 1
+         count=1; for signal in USR1 SIGUSR1 10; do oci kill one $signal; count=$((count + 1)); lines $count; done; cat out
          oci kill one NONE; echo $?
          oci delete one; echo $?
          oci start one; echo $?
-         oci kill one KILL; sleep 0.1; oci kill one KILL; echo $?
+         oci kill one KILL; while oci state one | grep running >/dev/null; do sleep 0.01; done; oci kill one KILL; echo $?
          oci delete one; echo $?
          oci delete one; oci delete --force one; echo $?",
     );
@@ -298,7 +299,7 @@ fn a_container_joins_the_namespaces_of_another_by_their_paths() {
         "oci create --pid-file one.pid one; oci start one; one=$(cat one.pid)
          for kind in uts pid ipc; do : >/mnt/$kind; mount --bind /proc/$one/ns/$kind /mnt/$kind; done
          printf %s {second} >config.json
-         oci create --pid-file two.pid two; oci start two; two=$(cat two.pid); sleep 0.1
+         oci create --pid-file two.pid two; oci start two; two=$(cat two.pid); sleep 1
          for kind in uts pid ipc mnt; do [ $(readlink /proc/$one/ns/$kind) = $(readlink /proc/$two/ns/$kind) ] && echo $kind; done"
     ));
     assert_eq!(shown, "mini-docker\n/proc/1 /proc/2\nuts\npid\nipc\n");
@@ -444,7 +445,7 @@ fn a_pod_is_namespaces_joined_by_their_paths() {
         "oci create one; oci start one",
         "ln -s /proc/$(oci ps one)/ns /mnt/pod",
         r#"grep -o '{[^{]*"path":"/mnt[^}]*}' two/config.json"#,
-        "oci create --bundle two two; oci start two; sleep 0.2",
+        "oci create --bundle two two; oci start two; sleep 1",
     ];
     insta::assert_snapshot!("pod", typed_to(&mut bundle_of(&["sleep", "100"]).shell(&set_up), &lines).unwrap());
 }
