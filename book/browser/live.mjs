@@ -90,7 +90,7 @@ await test(async () => {
     await open("page-machine.html");
     await shows(/mini-docker#/, `${where}, the scratch pad`);
     await run("document.querySelector('.scratch button').click()");
-    await shows(/sh mine\.sh ps\s+PID[^]*\s1 \D*ps\s/, `${where}, the scratch pad`);
+    await shows(/sh mine\.sh ps\s+PID[^]*\s1 .*ps\s/, `${where}, the scratch pad`);
     await accessible(`${where}, the scratch pad`);
     await picture(`live-scratch-${theme}-${width}`, width, false);
     await button("Close");

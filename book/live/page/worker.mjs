@@ -96,6 +96,7 @@ const todo = {
     async reset({ size, window }) {
         fresh ??= await download("machine.zst", size);
         clearTimeout(quiet);
+        await stored("readwrite", store => store.delete(session)).catch(() => {});
         // Another state in a machine that runs would stop its clock.
         await machine.destroy();
         await begin(fresh.slice(0), PROMPT_ONLY, window);
@@ -110,10 +111,8 @@ const todo = {
     },
 };
 
-addEventListener("message", async ({ data: { kind, value } }) => {
-    try {
-        await todo[kind](value);
-    } catch (error) {
-        post("error", error.message);
-    }
+// One after the other: a file is there before the command that reads it is typed.
+let last = Promise.resolve();
+addEventListener("message", ({ data: { kind, value } }) => {
+    last = last.then(() => todo[kind](value)).catch(error => post("error", error.message));
 });
