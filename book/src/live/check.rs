@@ -1,4 +1,4 @@
-//! `book live --check`: types every transcript of the steps in the machine, under Node, and compares the answers with the
+//! `book live --check`: types every transcript that has a button in the machine, under Node, and compares the answers with the
 //! snapshots.
 
 use std::collections::BTreeMap;
@@ -9,11 +9,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testkit::transcript::redact;
 
-use super::{differences, directory};
+use super::{differences, directory, is_for_the_host};
 use crate::directives::transcript::read;
 use crate::workspace::Workspace;
 
-/// Compares every transcript of the steps, and prints the time of each.
+/// Compares every such transcript, and prints the time of each.
 ///
 /// # Errors
 /// When one differs that isn't listed, or one is listed that doesn't.
@@ -21,7 +21,7 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     let mut expected = BTreeMap::new();
     for path in workspace.files()? {
         let name = workspace.name(&path);
-        if name.starts_with("step") && name.ends_with(".snap") {
+        if is_for_the_host(&name) && name.ends_with(".snap") {
             let text = read(workspace, &name, "")?;
             if text.starts_with("$ ") {
                 expected.insert(name, text + "\n");

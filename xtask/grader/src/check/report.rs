@@ -161,8 +161,12 @@ fn after_a_pass(report: &Report<'_>) -> Result<String> {
 fn explanation(exercise: &Exercise, at: &Exercise, failure: &Failure) -> Result<String> {
     let Failure { diagnosis, seen, expected } = failure;
     let entry = diagnosis.entry()?;
-    // A command may fail to start for any reason, most likely one that the exercise is about.
-    let section = if *diagnosis == Diagnosis::NeverRan { &exercise.chapter } else { &entry.section };
+    let section = match diagnosis {
+        // A command may fail to start for any reason, most likely one that the exercise is about.
+        Diagnosis::NeverRan => exercise.chapter.clone(),
+        Diagnosis::FlagUnknown => format!("{}#exercise-{}", at.chapter, at.id),
+        _ => entry.section.clone(),
+    };
     // Exercise 0 is about running the command, which a later exercise's program has broken.
     let about = if at.order == 0 { &exercise.id } else { &at.id };
     let rows = [
