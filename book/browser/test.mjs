@@ -47,7 +47,7 @@ await test(async () => {
         const widths = await run(
           "const width = it => Math.round(it.getBoundingClientRect().width); const main = width(document.querySelector('main'));" +
           " return [...document.querySelectorAll('main > :is(p, pre, .terminal-box, .diff-box, .table-wrapper, details)')]" +
-          ".filter(it => width(it) !== main).map(it => `${width(it)} instead of ${main}: ${it.textContent.slice(0, 40)}`)");
+          ".filter(it => it.checkVisibility() && width(it) !== main).map(it => `${width(it)} instead of ${main}: ${it.textContent.slice(0, 40)}`)");
         check(widths.length === 0, `${where}: not as wide as the column: ${widths.join(" | ")}`);
         // A flag or a key in two lines has more than one rectangle.
         const broken = await run(
