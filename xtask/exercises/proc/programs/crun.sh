@@ -1,6 +1,6 @@
 #!/bin/bash
 # WANT: passes: runs crun with a bundle of its own for each run.
-# NEEDS: crun python3
+# NEEDS: crun python3 cgroups-for-users
 [ "$1" = run ] && [ $# -gt 1 ] || { echo "usage: $0 run COMMAND [ARG...]" >&2; exit 2; }
 shift
 bundle=$(mktemp -d)

@@ -1,4 +1,5 @@
 // WANT: groups-not-denied: writes the maps from outside without "deny" in setgroups, which is EPERM for an ordinary user.
+// NEEDS: real-root
 #include "../../proc/programs/container.h"
 
 static void put(pid_t pid, const char *file, unsigned outside) {

@@ -155,8 +155,7 @@ pub fn observe_more<T: Default>(
         slowed.iter().for_each(Slowed::end);
         // It may take a moment to write that it is there.
         was_prompt = run.wait_until(A_WHILE, |run| Ok(run.stdout().contains(&probe.ready)))?;
-        // Process 1 closes what it doesn't need after it has started the command. On a busy machine it hasn't run yet.
-        run.wait_until(A_WHILE, |_| Ok(sandbox.guests()?.iter().all(|it| !"RD".contains(it.state))))?;
+        run.wait_for_rest()?;
         double = find_double(sandbox, &process)?;
         match Observation::of(sandbox, process.clone(), early, &run.given) {
             Ok(observed) => more = also(observation.insert(observed))?,

@@ -104,11 +104,13 @@ impl Task {
     pub fn find_escapes(&mut self, sandbox: &Sandbox, inside: &Inside<'_>, is_command: bool) -> Result<()> {
         let (proc, pid) = (&sandbox.host, self.process.pid);
         let directory = format!("task/{}", self.tid);
+        // Reading from a task that ends meanwhile fails in several ways: with EACCES, for example, once it has no memory.
+        let has_ended = || !is_command && proc.process(pid).is_none_or(|it| it.is_ending);
         // The command's own root and working directory are observed already.
         let mut links: Vec<_> = ["root", "cwd"].into_iter().filter(|_| !is_command).map(str::to_owned).collect();
         match proc.numbers(pid, &format!("{directory}/fd")) {
             Ok(numbers) => links.extend(numbers.into_iter().map(|number| format!("fd/{number}"))),
-            Err(errno) if is_gone(errno) && !is_command => return Ok(()),
+            Err(_) if has_ended() => return Ok(()),
             Err(errno) => return Err(errno.into()),
         }
         for link in links {
@@ -121,6 +123,7 @@ impl Task {
                 Ok(None) => {}
                 // It has been closed.
                 Err(error) if error.downcast_ref().is_some_and(|errno| is_gone(*errno)) => {}
+                Err(_) if has_ended() => return Ok(()),
                 Err(error) => return Err(error),
             }
         }

@@ -21,6 +21,8 @@ use crate::check::verdict::{Checked, fail};
 
 /// The time between two observations of a program.
 const TICK: Duration = Duration::from_millis(1);
+/// How long a container may take to come to rest before it is observed.
+const UNREST: Duration = Duration::from_millis(500);
 /// A PID namespace outlives its last process by 30 to 80 ms, and by more on a busy machine.
 const CLEAN_UP: Duration = Duration::from_millis(1500);
 /// How long a process that isn't being killed may outlive the program, because it may be about to exit.
@@ -262,8 +264,16 @@ impl Run<'_> {
     /// Observes the container of the command, so that the standing rules are applied when it has ended.
     pub fn observe(&mut self, command: &Process) -> Checked {
         let early = Early::of(self.sandbox, command);
+        self.wait_for_rest()?;
         self.observation = Some(Observation::of(self.sandbox, command.clone(), early, &self.given)?);
         Ok(())
+    }
+
+    /// Waits until every process in the container waits, if that is soon. Process 1 closes what it doesn't need, and gives up what it
+    /// may do, after it has started the command, and on a busy machine it hasn't run yet.
+    pub fn wait_for_rest(&mut self) -> Checked {
+        let is_at_rest = |run: &mut Run<'_>| Ok(run.sandbox.guests()?.iter().all(|it| !"RD".contains(it.state)));
+        self.wait_until(UNREST, is_at_rest).map(drop)
     }
 
     /// Waits for the end of the program, and returns its exit status.

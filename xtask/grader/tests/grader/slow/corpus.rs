@@ -16,6 +16,7 @@ use grader::catalog;
 use grader::check::diagnosis::Diagnosis;
 use grader::check::verdict::Verdict;
 use lab::workspace;
+use nix::unistd::geteuid;
 
 use crate::checker::{self, candidate, compile_c, first_not_passed, must_fail, own_room, some_at_a_time, tally};
 
@@ -123,10 +124,18 @@ fn is_on_path(name: &str) -> bool {
 fn missing(program: &Program, in_user_namespace: bool) -> Option<&str> {
     program.needs.iter().map(String::as_str).find(|need| match *need {
         "root" => in_user_namespace,
+        "real-root" => !geteuid().is_root(),
         "x86_64" => env::consts::ARCH != "x86_64",
         "locked-flags" => !in_user_namespace || !sys_is_nosuid(),
+        "cgroups-for-users" => !geteuid().is_root() && cgroups_are_hybrid(),
         name => !is_on_path(name),
     })
+}
+
+/// True if there are controllers both in cgroup v1 and in v2, which crun refuses for an ordinary user.
+fn cgroups_are_hybrid() -> bool {
+    let controllers = fs::read_to_string("/sys/fs/cgroup/unified/cgroup.controllers").unwrap_or_default();
+    !controllers.trim().is_empty()
 }
 
 /// True if a flag of /sys is one that a user namespace may not remove.
