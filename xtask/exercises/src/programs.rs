@@ -26,9 +26,8 @@ pub struct Program {
     /// The ids of the diagnoses that fit; none if it must pass.
     pub wants: Vec<String>,
     /// What this machine must have: programs on the PATH, `root` for a host without a user namespace, `real-root` for a caller
-    /// who is root on the machine, `x86_64`,
-    /// `cgroups-for-users` for root or a machine without hybrid cgroups, or `locked-flags` for a host in a user namespace, on a
-    /// machine on which /sys is mounted `nosuid`.
+    /// that is root on the machine, `x86_64`, `cgroups-for-users` for root or a machine without hybrid cgroups, or
+    /// `locked-flags` for a host in a user namespace, on a machine on which /sys is mounted `nosuid`.
     pub needs: Vec<String>,
     /// The ids of further exercises that give it the same verdict.
     pub also: Vec<String>,

@@ -16,12 +16,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,6 +32,7 @@ use nix::unistd::geteuid;
 
 use crate::catalog;
 use crate::text::{Color, Request, visible};
+use crate::watch::{clear, end_of_input};
 use crate::workshop::{self, Program, Progress};
 
 pub mod diagnosis;
@@ -293,21 +292,16 @@ fn outcome(graded: &[Graded]) -> u8 {
 
 fn watch(options: &Options, program: &Program) -> u8 {
     const INTERVAL: Duration = Duration::from_millis(200);
-    let ended = Arc::new(AtomicBool::new(false));
-    let at_end = Arc::clone(&ended);
-    thread::spawn(move || {
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        at_end.store(true, Ordering::Relaxed);
-    });
+    let ended = end_of_input();
     let source = match program {
         Program::Mine => workspace::workshop().join("src"),
         Program::Other(path) => path.clone(),
     };
     loop {
         let seen = workshop::fingerprint(&source);
-        if io::stdout().is_terminal() && !options.json {
-            // Clear, and go to the top. If stdout is closed, the report says so.
-            let _ = output::write("\x1b[2J\x1b[H");
+        if !options.json {
+            // If stdout is closed, the report says so.
+            let _ = clear();
         }
         let outcome = once(options, program);
         if outcome == UNUSABLE {

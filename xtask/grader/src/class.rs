@@ -1,11 +1,9 @@
 //! `cargo xtask class`: shows a teacher where everyone in a room is, from the progress files of the learners.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
@@ -16,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::catalog;
 use crate::text::{self, markdown, visible};
+use crate::watch::{clear, end_of_input};
 use crate::workshop::{self, Progress};
 
 /// The options of `xtask class`.
@@ -62,14 +61,7 @@ struct Row {
 /// Prints the table once, or again and again. The exit status is 2 for a path that has no progress in it.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     const INTERVAL: Duration = Duration::from_secs(2);
-    let ended = Arc::new(AtomicBool::new(false));
-    let at_end = Arc::clone(&ended);
-    if options.watch {
-        thread::spawn(move || {
-            let _ = io::copy(&mut io::stdin(), &mut io::sink());
-            at_end.store(true, Ordering::Relaxed);
-        });
-    }
+    let ended = options.watch.then(end_of_input);
     loop {
         let rows = match read(&options.learners) {
             Ok(rows) => rows,
@@ -78,8 +70,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                 return Ok(ExitCode::from(2));
             }
         };
-        if options.watch && io::stdout().is_terminal() {
-            output::write("\x1b[2J\x1b[H")?;
+        if options.watch {
+            clear()?;
         }
         output::write(&match () {
             () if options.json => as_json(&rows)?,
@@ -87,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             () => as_text(&rows)?,
         })?;
         for _ in 0..10 {
-            if !options.watch || ended.load(Ordering::Relaxed) {
+            if ended.as_ref().is_none_or(|it| it.load(Ordering::Relaxed)) {
                 return Ok(ExitCode::SUCCESS);
             }
             thread::sleep(INTERVAL / 10);

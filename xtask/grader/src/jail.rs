@@ -142,9 +142,7 @@ enum Rights {
 
 /// Builds a root directory in memory, and moves to it.
 fn build_root(directory: &Path, is_writable: bool, readable: &[OsString], rights: Rights) -> Result<()> {
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
-        .context("mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)")?;
+    lab::host::make_mounts_private()?;
     // It covers a directory that has nothing of what is bound below it.
     let given: Vec<&Path> = readable.iter().map(Path::new).chain([directory]).collect();
     let is_free = |it: &&Path| it.is_dir() && !it.is_symlink() && !given.iter().any(|path| path.starts_with(it));
@@ -238,16 +236,8 @@ fn bind(from: &Path, to: &Path) -> Result<()> {
 
 /// Makes a mount read-only, and keeps its other flags, which may be locked.
 fn make_read_only(it: &mountinfo::Mount) -> Result<()> {
-    let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
-    for (option, flag) in [
-        ("nodev", MsFlags::MS_NODEV),
-        ("noexec", MsFlags::MS_NOEXEC),
-        ("noatime", MsFlags::MS_NOATIME),
-        ("nodiratime", MsFlags::MS_NODIRATIME),
-        ("relatime", MsFlags::MS_RELATIME),
-    ] {
-        flags.set(flag, it.options.split(',').any(|word| word == option));
-    }
+    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
+    let flags = read_only | it.locked_flags();
     let point = &it.point;
     mount(None::<&str>, point, None::<&str>, flags, None::<&str>)
         .with_context(|| format!("mount(NULL, {point:?}, NULL, MS_REMOUNT)"))

@@ -9,6 +9,7 @@ mod compare;
 mod hand_ins;
 mod jail;
 mod text;
+mod watch;
 pub mod workshop;
 
 pub use workshop::compile;

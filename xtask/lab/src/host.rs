@@ -190,7 +190,7 @@ fn start_daemons() -> Result<()> {
 pub fn proc_flags() -> MsFlags {
     let mounts = mountinfo::own().unwrap_or_default();
     let old = mounts.iter().rfind(|mount| mount.point == Path::new("/proc"));
-    let has = |option: &str| old.map_or(option == "relatime", |mount| mount.options.split(',').any(|it| it == option));
+    let has = |option: &str| old.map_or(option == "relatime", |mount| mount.has_option(option));
     let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     flags.set(MsFlags::MS_NOATIME, has("noatime"));
     flags.set(MsFlags::MS_NODIRATIME, has("nodiratime"));

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use nix::mount::MsFlags;
 
 /// A mount: one line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,27 @@ pub struct Mount {
     pub super_options: String,
 }
 
+/// The flags that a user namespace can't take away from a mount: mount_namespaces(7). The read-only flag is one more.
+const LOCKED: [(&str, MsFlags); 6] = [
+    ("nosuid", MsFlags::MS_NOSUID),
+    ("nodev", MsFlags::MS_NODEV),
+    ("noexec", MsFlags::MS_NOEXEC),
+    ("noatime", MsFlags::MS_NOATIME),
+    ("nodiratime", MsFlags::MS_NODIRATIME),
+    ("relatime", MsFlags::MS_RELATIME),
+];
+
 impl Mount {
+    /// True if this mount has an option, such as `nosuid`.
+    pub fn has_option(&self, option: &str) -> bool {
+        self.options.split(',').any(|it| it == option)
+    }
+
+    /// Returns those of its flags that a remount in a user namespace must keep.
+    pub fn locked_flags(&self) -> MsFlags {
+        LOCKED.into_iter().filter(|(option, _)| self.has_option(option)).map(|(_, flag)| flag).collect()
+    }
+
     /// True if nothing can be written through it.
     pub fn is_read_only(&self) -> bool {
         [&self.options, &self.super_options].iter().any(|options| options.split(',').any(|it| it == "ro"))

@@ -8,7 +8,7 @@
 //!   step01-uts/ …        the sources of the steps
 //!   xtask/exercises/     the exercises and diagnoses, which the grader reads
 //!   rootfs/              what the containers run in
-//!   book/                the book, for a browser
+//!   book/                the book as web pages
 //! ```
 
 use std::env::consts::ARCH;

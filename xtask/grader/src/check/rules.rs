@@ -206,7 +206,7 @@ fn wait_for_command(sandbox: &Sandbox, run: &mut Run<'_>, words: &[&str]) -> Che
     Ok(command)
 }
 
-/// Waits as [`wait_for`] does, for a program that was started with a flag.
+/// Waits for a process with exactly these words, and names the flag if the program doesn't know it.
 fn wait_for_with(sandbox: &Sandbox, run: &mut Run<'_>, flag: &str, line: &[&str]) -> Checked<Process> {
     wait_for(sandbox, run, line).map_err(|error| match run.status() {
         Some(status) if is_unknown(flag, status, &run.stderr()) => {

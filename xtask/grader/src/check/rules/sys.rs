@@ -40,7 +40,7 @@ pub fn its_sys_is_read_only(sandbox: &Sandbox) -> Checked {
         let seen = format!("the sysfs at /proc/{pid}/root{} is writable", writable.point.display());
         return Err(fail!(SysWritable, "a read-only sysfs", "{seen}"));
     }
-    let lacks = |mount: &&&Mount| FLAGS.iter().any(|flag| !mount.options.split(',').any(|it| it == *flag));
+    let lacks = |mount: &&&Mount| FLAGS.iter().any(|flag| !mount.has_option(flag));
     if let Some(mount) = all.iter().find(lacks) {
         let seen =
             format!("the sysfs at /proc/{pid}/root{} is mounted with only {}", mount.point.display(), mount.options);

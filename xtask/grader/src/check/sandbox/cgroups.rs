@@ -305,21 +305,10 @@ fn own_table() -> Result<String> {
 /// Makes the machine's own cgroups read-only on the host, or hides them.
 fn make_read_only(mounts: &[Mount]) -> Result<()> {
     let is_of_cgroups = |it: &&Mount| ["cgroup", "cgroup2"].contains(&&*it.kind) || it.point.starts_with(CGROUPS);
-    for Mount { point, options, .. } in mounts.iter().filter(is_of_cgroups) {
-        let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-        // A user namespace must keep these.
-        for (name, flag) in [
-            ("nosuid", MsFlags::MS_NOSUID),
-            ("nodev", MsFlags::MS_NODEV),
-            ("noexec", MsFlags::MS_NOEXEC),
-            ("noatime", MsFlags::MS_NOATIME),
-            ("nodiratime", MsFlags::MS_NODIRATIME),
-            ("relatime", MsFlags::MS_RELATIME),
-        ] {
-            flags.set(flag, options.split(',').any(|it| it == name));
-        }
-        if mount(None::<&str>, point, None::<&str>, flags, None::<&str>).is_err() {
-            mount_tmpfs(point, MsFlags::MS_RDONLY)?;
+    for it in mounts.iter().filter(is_of_cgroups) {
+        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | it.locked_flags();
+        if mount(None::<&str>, &it.point, None::<&str>, flags, None::<&str>).is_err() {
+            mount_tmpfs(&it.point, MsFlags::MS_RDONLY)?;
         }
     }
     Ok(())

@@ -141,7 +141,7 @@ fn cgroups_are_hybrid() -> bool {
 /// True if a flag of /sys is one that a user namespace may not remove.
 fn sys_is_nosuid() -> bool {
     let mounts = lab::mountinfo::parse(&fs::read("/proc/self/mountinfo").unwrap());
-    mounts.iter().any(|it| it.point == Path::new("/sys") && it.options.split(',').any(|option| option == "nosuid"))
+    mounts.iter().any(|it| it.point == Path::new("/sys") && it.has_option("nosuid"))
 }
 
 /// Returns the file to execute, which is the program itself if it is a script.
