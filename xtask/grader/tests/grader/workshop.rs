@@ -394,33 +394,6 @@ fn is_json(text: &str) -> bool {
 const OTHER: &str = "#!/bin/sh\nshift\nexec \"$@\"\n";
 
 #[test]
-fn each_program_has_progress_of_its_own_and_the_last_one_is_remembered() {
-    let workshop = Workshop::new("programs");
-    let other = workshop.script("my prog.sh", OTHER);
-    let quoted = format!("Program: '{}'\n", other.display());
-    let (status, report, _) = workshop.run_words(&["check", "uts", "--cmd", other.to_str().unwrap()]);
-    assert!(status == Some(1) && report.starts_with(&quoted), "{report}");
-    // Exercise 0 passed in the same check. The Rust program was not checked.
-    let status = workshop.says("status");
-    assert!(status.starts_with(&quoted) && status.contains("\n1 of "), "{status}");
-    assert!(workshop.says("hint").starts_with(&quoted));
-    assert!(workshop.run("check").1.starts_with(&quoted));
-    assert!(workshop.says("diff uts").contains("+exec unshare --uts"));
-    assert!(workshop.says("reset uts").contains("kept/my prog-1.sh"));
-    assert_eq!(fs::read_to_string(workshop.path("kept/my prog-1.sh")).unwrap(), OTHER);
-
-    let report = workshop.says("check run --cmd mine");
-    assert!(report.starts_with("Program: workshop/src/main.rs\n"), "{report}");
-    assert!(workshop.says("status").starts_with("Program: workshop/src/main.rs\n"));
-    assert!(workshop.says("reset uts").contains("kept/main-1.rs"));
-
-    workshop.run_words(&["check", "uts", "--cmd", other.to_str().unwrap()]);
-    fs::remove_file(&other).unwrap();
-    let (status, report, why) = workshop.run("check");
-    assert!(status == Some(2) && report.is_empty() && why.contains("any more") && why.contains("--cmd mine"), "{why}");
-}
-
-#[test]
 fn where_nothing_can_be_written_the_workshop_can_be_elsewhere() {
     let workshop = Workshop::none("nowhere");
     // Not even root can make a directory there.
@@ -473,25 +446,6 @@ fn a_survey_records_nothing_and_a_failed_check_records_what_passed() {
     let learner = &class["learners"][0];
     assert_eq!((&learner["own"], &learner["at"]), (&4.into(), &"proc".into()), "{class}");
     assert_eq!(learner["diagnosis"], "proc-not-mounted", "{class}");
-}
-
-#[test]
-fn what_passed_after_its_solution_was_shown_is_kept_apart() {
-    let workshop = Workshop::new("after-the-solution");
-    workshop.says("diff uts --solution");
-    let program = in_shell(&workshop, "own.sh", "uts");
-    workshop.says(&format!("check run --cmd {}", program.display()));
-    // Each program has its own.
-    workshop.says("check uts");
-    assert!(!workshop.says("status").contains("shown"));
-    let other = workshop.script("again.sh", &fs::read_to_string(&program).unwrap());
-    workshop.says(&format!("check run --cmd {}", other.display()));
-    workshop.says("hint uts --all");
-    workshop.says("check uts");
-    let status = workshop.says("status");
-    assert!(status.contains("shown    Its own hostname") && status.contains("2 of 5 passed"), "{status}");
-    let class = workshop.says(&format!("class --csv {}", workshop.folder.display()));
-    assert!(class.contains("\nafter-the-solution,again.sh,1,1,0,pid,,"), "{class}");
 }
 
 #[test]
@@ -609,6 +563,57 @@ fn reset_ends_if_it_can_keep_no_copy() {
 
 mod slow {
     use super::*;
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn each_program_has_progress_of_its_own_and_the_last_one_is_remembered() {
+        let workshop = Workshop::new("programs");
+        let other = workshop.script("my prog.sh", OTHER);
+        let quoted = format!("Program: '{}'\n", other.display());
+        let (status, report, _) = workshop.run_words(&["check", "uts", "--cmd", other.to_str().unwrap()]);
+        assert!(status == Some(1) && report.starts_with(&quoted), "{report}");
+        // Exercise 0 passed in the same check. The Rust program was not checked.
+        let status = workshop.says("status");
+        assert!(status.starts_with(&quoted) && status.contains("\n1 of "), "{status}");
+        assert!(workshop.says("hint").starts_with(&quoted));
+        assert!(workshop.run("check").1.starts_with(&quoted));
+        assert!(workshop.says("diff uts").contains("+exec unshare --uts"));
+        assert!(workshop.says("reset uts").contains("kept/my prog-1.sh"));
+        assert_eq!(fs::read_to_string(workshop.path("kept/my prog-1.sh")).unwrap(), OTHER);
+
+        let report = workshop.says("check run --cmd mine");
+        assert!(report.starts_with("Program: workshop/src/main.rs\n"), "{report}");
+        assert!(workshop.says("status").starts_with("Program: workshop/src/main.rs\n"));
+        assert!(workshop.says("reset uts").contains("kept/main-1.rs"));
+
+        workshop.run_words(&["check", "uts", "--cmd", other.to_str().unwrap()]);
+        fs::remove_file(&other).unwrap();
+        let (status, report, why) = workshop.run("check");
+        assert!(
+            status == Some(2) && report.is_empty() && why.contains("any more") && why.contains("--cmd mine"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    #[ignore = "slow: builds or checks many times"]
+    fn what_passed_after_its_solution_was_shown_is_kept_apart() {
+        let workshop = Workshop::new("after-the-solution");
+        workshop.says("diff uts --solution");
+        let program = in_shell(&workshop, "own.sh", "uts");
+        workshop.says(&format!("check run --cmd {}", program.display()));
+        // Each program has its own.
+        workshop.says("check uts");
+        assert!(!workshop.says("status").contains("shown"));
+        let other = workshop.script("again.sh", &fs::read_to_string(&program).unwrap());
+        workshop.says(&format!("check run --cmd {}", other.display()));
+        workshop.says("hint uts --all");
+        workshop.says("check uts");
+        let status = workshop.says("status");
+        assert!(status.contains("shown    Its own hostname") && status.contains("2 of 5 passed"), "{status}");
+        let class = workshop.says(&format!("class --csv {}", workshop.folder.display()));
+        assert!(class.contains("\nafter-the-solution,again.sh,1,1,0,pid,,"), "{class}");
+    }
 
     /// Each program tries something that a hand-in must not be able to do, and writes on stderr whether it could, which the report
     /// shows. With the learner's own rights it can, which is the control.
