@@ -65,7 +65,8 @@ await test(async () => {
           " return [...document.querySelectorAll('main > *')].filter(it => { const box = it.getBoundingClientRect();" +
           " return edges.some(edge => box.left < edge.right && edge.left < box.right); }).map(it => it.tagName)");
         check(covered.length === 0, `${where}: the arrows at the edges lie over ${covered.join(", ")}`);
-        if (width !== 800) await accessible(where);
+        // Takes the longest, and finds the same at each width except what scrolls: once in each theme, wide and narrow in turn.
+        if (width === WIDTHS.at(theme === THEMES[0] ? -1 : 0)) await accessible(where);
         await picture(`${name.replace(".html", "")}-${theme}-${width}`, width);
         await noConsoleErrors(where);
       }
