@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     ExitCode::from(result.unwrap_or_else(|error| fail(125, &format!("{error:#}"))))
 }
 
-/// On the host: leaves the host's namespaces, starts this program again as `child`, and waits for it.
+/// On the host: makes new namespaces, starts this program again as `child` in them, and waits for it.
 fn run(program: &OsStr, args: &[OsString]) -> Result<u8> {
     // CLONE_NEWPID doesn't move us, because a process keeps its PIDs for life. It decides where our next child is born.
     unshare(CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)
