@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const [directory] = process.argv.slice(2);
-const { ask, PROMPT, start, type } = await import(pathToFileURL(join(directory, "machine.mjs")));
+const { PROMPT, start, type } = await import(pathToFileURL(join(directory, "machine.mjs")));
 const state = new Uint8Array(readFileSync(join(directory, "machine.zst"))).buffer;
 // In milliseconds, on a machine that other programs keep busy.
 const LIMIT = 120_000;
@@ -29,8 +29,6 @@ const prompt = () => new Promise((done, failed) => {
 const results = [];
 for (const { name, lines } of JSON.parse(readFileSync(0, "utf8"))) {
     const machine = await start({ wasm_path: join(directory, "v86.wasm"), initial_state: { buffer: state.slice(0) } }, show);
-    // No line is cut or wrapped.
-    await ask(machine, "stty -F /dev/ttyS0 cols 500");
     const before = Date.now();
     let text = "";
     for (const line of lines) {

@@ -68,8 +68,7 @@
             localStorage.removeItem("live-mine");
         });
         const [run, note] = runs("Run sh mine.sh ps", async machine => {
-            machine.put("mine.sh", text.value);
-            await machine.run(["sh mine.sh ps"], pad);
+            await machine.run(["sh mine.sh ps"], pad, { name: "mine.sh", text: text.value });
         });
         pre.replaceWith(text);
         pad.append(run, again, note);

@@ -4,6 +4,8 @@ import { ALL, STATE } from "./sizes.mjs";
 import { Terminal } from "./xterm.mjs";
 
 const SMALLEST = 140;
+// How long turning the page may take, in milliseconds.
+const LONGEST_PAUSE = 10_000;
 const narrow = matchMedia("(max-width: 500px)");
 const byTouch = matchMedia("(hover: none)");
 
@@ -27,8 +29,17 @@ export async function open() {
     const panel = element("section", { id: "live", ariaLabel: "Linux machine" }, handle,
         element("header", {}, status, progress, reset, close), screen);
     document.body.append(panel);
-    document.body.classList.add("has-live");
-    sessionStorage.setItem("live-open", "yes");
+    const show = () => {
+        panel.style.display = "";
+        document.body.classList.add("has-live");
+        sessionStorage.setItem("live-open", "yes");
+    };
+    const hide = () => {
+        panel.style.display = "none";
+        document.body.classList.remove("has-live");
+        sessionStorage.removeItem("live-open");
+    };
+    show();
 
     const terminal = new Terminal({ screenReaderMode: true, scrollback: 2000, fontSize: narrow.matches ? 11 : 14 });
     const fit = new FitAddon();
@@ -75,36 +86,46 @@ export async function open() {
     sessionStorage.setItem("live-name", name);
     const worker = new Worker(new URL("worker.mjs", import.meta.url), { type: "module" });
     const post = (kind, value) => worker.postMessage({ kind, value });
-    let atPrompt = false;
-    let onPrompt = () => {};
-    const begun = () => {
-        status.textContent = byTouch.matches ? "Linux, in this page" : "Linux, in this page. Shift+Tab leaves the terminal.";
-        progress.hidden = true;
-        reset.disabled = false;
+    const ready = byTouch.matches ? "Linux, in this page" : "Linux, in this page. Shift+Tab leaves the terminal.";
+    let turnPage = () => {};
+    // What to do when the lines of a press have run, by the number of the press.
+    const presses = new Map();
+    let pressed = 0;
+    const forget = () => {
+        presses.forEach(done => done());
+        presses.clear();
     };
     const started = new Promise((done, failed) => {
         const on = {
             progress: value => { progress.value = value; },
-            begin: text => {
-                terminal.reset();
-                terminal.write(text.replaceAll("\x1b[6n", ""));
-                begun();
+            // What was written before may still wait to be drawn, so the reset waits behind it.
+            screen: text => terminal.write(`\x1bc${text}`),
+            begin: () => {
+                status.textContent = ready;
+                progress.hidden = true;
+                reset.disabled = false;
                 done();
             },
             show: text => terminal.write(text),
-            prompt: value => {
-                atPrompt = value;
-                if (value) onPrompt();
+            kept: () => turnPage(),
+            ran: ({ id, busy }) => {
+                status.textContent = busy ? "The shell is busy. End its command with Ctrl-C or exit, or press Reset." : ready;
+                presses.get(id)?.();
+                presses.delete(id);
             },
             error: message => {
                 status.textContent = `The machine failed: ${message}`;
                 progress.hidden = true;
+                reset.disabled = false;
+                forget();
                 failed(new Error(message));
             },
         };
         worker.addEventListener("message", ({ data: { kind, value } }) => on[kind](value));
         worker.addEventListener("error", event => on.error(event.message || "the browser can't start a worker"));
     });
+    // The shell asks where the cursor is. The answer would arrive when a command already runs.
+    terminal.parser.registerCsiHandler({ final: "n" }, () => true);
     terminal.onData(text => post("type", text));
     terminal.onResize(({ rows, cols }) => post("resize", { rows, cols }));
     const window = () => ({ rows: terminal.rows, cols: terminal.cols });
@@ -112,34 +133,43 @@ export async function open() {
 
     reset.addEventListener("click", () => {
         status.textContent = "A fresh machine…";
+        reset.disabled = true;
         post("reset", { size: STATE, window: window() });
+        forget();
     });
-    close.addEventListener("click", () => {
-        panel.style.display = "none";
-        document.body.classList.remove("has-live");
-        sessionStorage.removeItem("live-open");
+    close.addEventListener("click", hide);
+    // The next page gets the machine as it is now, unless that takes too long.
+    document.addEventListener("click", event => {
+        const link = event.target.closest("a[href]");
+        const stays = !link || link.target || link.origin !== location.origin || link.pathname === location.pathname;
+        if (stays || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || reset.disabled) return;
+        event.preventDefault();
+        turnPage = () => location.assign(link.href);
+        setTimeout(() => turnPage(), LONGEST_PAUSE);
+        status.textContent = "Keeping the machine for the next page…";
+        post("leave");
     });
-    await started;
+    try {
+        await started;
+    } catch (error) {
+        // The next press tries again.
+        worker.terminate();
+        hide();
+        panel.remove();
+        throw error;
+    }
 
-    // Types lines, each when the shell waits for one.
-    async function run(lines, box) {
-        panel.style.display = "";
-        document.body.classList.add("has-live");
-        sessionStorage.setItem("live-open", "yes");
+    // Types lines, each when the shell waits for one, and resolves when the last has run. A file is written before.
+    function run(lines, box, file) {
+        show();
         fit.fit();
         box.scrollIntoView({ block: "nearest" });
         if (!byTouch.matches) terminal.focus();
-        if (!atPrompt) {
-            status.textContent = "The shell is busy. End its command with Ctrl-C or exit, or press Reset.";
-            return;
-        }
-        begun();
-        for (const line of lines) {
-            const next = new Promise(done => { onPrompt = done; });
-            atPrompt = false;
-            post("type", `${line}\n`);
-            await next;
-        }
+        return new Promise(done => {
+            const id = pressed++;
+            presses.set(id, done);
+            post("run", { id, lines, file });
+        });
     }
-    return { run, put: (name, text) => post("put", { name, text }) };
+    return { run };
 }

@@ -1,7 +1,7 @@
 // The machine in a thread of its own, so that the page stays smooth. The page posts what to do, and gets what the terminal shows.
 import { ask, PROMPT, start, type } from "./machine.mjs";
 
-// After this long without output, in milliseconds, the machine is kept for the next page.
+// After this long without input and output, in milliseconds, the machine is kept for the next page.
 const QUIET = 600;
 // How much of the screen is kept, in characters.
 const LONGEST = 20_000;
@@ -11,48 +11,82 @@ let machine;
 let fresh;
 let session;
 let screen = "";
-let quiet;
 const post = (kind, value) => postMessage({ kind, value });
 
+// What changes the machine, or asks it something, is done one after the other. A reset drops what waits for the old machine.
+let last = Promise.resolve();
+let resets = 0;
+function later(task) {
+    const mine = resets;
+    last = last.then(() => mine === resets && task()).catch(error => mine === resets && post("error", error.message));
+}
+addEventListener("unhandledrejection", ({ reason }) => post("error", reason.message));
+
 // The session's storage: the state of the machine, and what its terminal shows.
-const stored = (mode, use) => new Promise((done, failed) => {
+async function stored(mode, use) {
     const opening = indexedDB.open("mini-docker", 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore("machines");
-    opening.onerror = () => failed(opening.error);
-    opening.onsuccess = () => {
-        const request = use(opening.result.transaction("machines", mode).objectStore("machines"));
-        request.onerror = () => failed(request.error);
-        request.onsuccess = () => {
-            opening.result.close();
-            done(request.result);
-        };
-    };
-});
+    const database = await new Promise((done, failed) => {
+        opening.onsuccess = () => done(opening.result);
+        opening.onerror = () => failed(opening.error);
+    });
+    try {
+        const transaction = database.transaction("machines", mode);
+        const request = use(transaction.objectStore("machines"));
+        // What isn't complete when the page turns is lost, even if its request succeeded.
+        await new Promise((done, failed) => {
+            transaction.oncomplete = done;
+            transaction.onabort = () => failed(transaction.error);
+        });
+        return request.result;
+    } finally {
+        database.close();
+    }
+}
+
+let changed = false;
+let quiet;
 
 async function keep() {
+    if (!changed) return;
     try {
-        const state = await machine.save_state();
-        await stored("readwrite", store => store.put({ state, screen }, session));
+        // v86 saves no byte that the machine hasn't read yet. Before it answers, it reads them all, those of the terminal too.
+        await ask(machine, ":");
+        collect();
+        clearTimeout(quiet);
+        changed = false;
+        const kept = { screen, state: await machine.save_state() };
+        await stored("readwrite", store => store.put(kept, session));
     } catch {
         // A browser without storage starts a fresh machine on the next page.
     }
 }
 
-// What came since the last message, which takes a moment to collect.
+function keepSoon() {
+    changed = true;
+    clearTimeout(quiet);
+    quiet = setTimeout(later, QUIET, keep);
+}
+
+// What came since the last message, which takes a moment to collect, and since the last line of `run`.
 let unsent = "";
+let answer = "";
+let onPrompt = () => {};
 
 function show(text) {
-    if (unsent === "") setTimeout(flush, 8);
+    if (unsent === "") setTimeout(collect, 8);
     unsent += text;
 }
 
-function flush() {
+function collect() {
+    if (unsent === "") return;
     screen = (screen + unsent).slice(-LONGEST);
+    answer = (answer + unsent).slice(-LONGEST);
     post("show", unsent);
     unsent = "";
-    post("prompt", PROMPT.test(screen));
-    clearTimeout(quiet);
-    quiet = setTimeout(keep, QUIET);
+    keepSoon();
+    // A prompt that is only drawn again comes without a line feed. A line's echo ends with one.
+    if (answer.includes("\n") && PROMPT.test(answer)) onPrompt();
 }
 
 async function download(name, total) {
@@ -70,15 +104,38 @@ async function download(name, total) {
     return new Blob(parts).arrayBuffer();
 }
 
-const resize = ({ rows, cols }) => ask(machine, `stty -F /dev/ttyS0 rows ${rows} cols ${cols}`);
+const resize = ({ rows, cols }, which = machine) => ask(which, `stty -F /dev/ttyS0 rows ${rows} cols ${cols}`);
 
 async function begin(buffer, text, window) {
-    machine = await start({ wasm_path: new URL("v86.wasm", import.meta.url).href, initial_state: { buffer } }, show);
-    await resize(window);
     screen = text;
     unsent = "";
-    post("prompt", PROMPT.test(screen));
-    post("begin", text);
+    post("screen", text);
+    const next = await start({ wasm_path: new URL("v86.wasm", import.meta.url).href, initial_state: { buffer } }, show);
+    await resize(window, next);
+    machine = next;
+    post("begin");
+    keepSoon();
+}
+
+// In base64, so that no character means anything on the way.
+async function put({ name, text }) {
+    const bytes = Array.from(new TextEncoder().encode(text), byte => String.fromCharCode(byte)).join("");
+    await ask(machine, `echo ${btoa(bytes)} | base64 -d >/mini-docker/${name}`);
+}
+
+// Types lines, each when the shell waits for one.
+let typing = false;
+async function typeAll(lines) {
+    const mine = resets;
+    typing = true;
+    for (const line of lines) {
+        answer = "";
+        const prompt = new Promise(done => { onPrompt = done; });
+        type(machine, `${line}\n`);
+        await prompt;
+        if (mine !== resets) return;
+    }
+    typing = false;
 }
 
 const todo = {
@@ -90,29 +147,48 @@ const todo = {
             await stored("readwrite", store => store.clear()).catch(() => {});
             fresh = await download("machine.zst", size);
         }
-        const buffer = old ? old.state : fresh.slice(0);
-        await begin(buffer, old ? old.screen : PROMPT_ONLY, window);
+        await begin(old ? old.state : fresh.slice(0), old ? old.screen : PROMPT_ONLY, window);
     },
     async reset({ size, window }) {
-        fresh ??= await download("machine.zst", size);
+        const old = machine;
+        machine = undefined;
         clearTimeout(quiet);
+        typing = false;
+        onPrompt();
+        fresh ??= await download("machine.zst", size);
         await stored("readwrite", store => store.delete(session)).catch(() => {});
         // Another state in a machine that runs would stop its clock.
-        await machine.destroy();
+        await old?.destroy();
         await begin(fresh.slice(0), PROMPT_ONLY, window);
-        quiet = setTimeout(keep, QUIET);
     },
+    // Keys that are pressed before the machine is there.
     type: text => type(machine, text),
-    resize,
-    // In base64, so that no character means anything on the way.
-    put: ({ name, text }) => {
-        const bytes = String.fromCharCode(...new TextEncoder().encode(text));
-        return ask(machine, `echo ${btoa(bytes)} | base64 -d >/mini-docker/${name}`);
+    resize: window => resize(window),
+    async leave() {
+        await keep();
+        post("kept");
+    },
+    // `file`, if there is one, is there before the command that reads it is typed. What is typed may run for long, so nothing waits
+    // for it except the caller.
+    async run({ id, lines, file }) {
+        if (file) await put(file);
+        collect();
+        if (typing || !PROMPT.test(screen)) return post("ran", { id, busy: true });
+        typeAll(lines).then(() => post("ran", { id }));
     },
 };
 
-// One after the other: a file is there before the command that reads it is typed.
-let last = Promise.resolve();
 addEventListener("message", ({ data: { kind, value } }) => {
-    last = last.then(() => todo[kind](value)).catch(error => post("error", error.message));
+    if (kind === "type" && machine) {
+        // A key doesn't wait for what the page asks.
+        type(machine, value);
+        keepSoon();
+        return;
+    }
+    if (kind === "reset") {
+        // Whatever the old machine still does, or doesn't answer any more, it delays nothing.
+        resets += 1;
+        last = Promise.resolve();
+    }
+    later(() => todo[kind](value));
 });
