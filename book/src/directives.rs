@@ -111,11 +111,14 @@ fn resolve(workspace: &Workspace, name: &str, argument: &str) -> Result<String> 
         "diagram" => diagram::render(workspace, argument),
         "exercises" => exercises::render(workspace, argument),
         "solution" => exercises::render_solution(workspace, argument),
-        "compare" | "exercise-table" | "diagnoses" | "codespace" | "machine" if !argument.is_empty() => {
+        "compare" | "exercise-table" | "diagnoses" | "codespace" | "machine" | "without-machine"
+            if !argument.is_empty() =>
+        {
             bail!("`{name}` takes no argument")
         }
         "compare" => compare::render(workspace),
         "machine" => live::render(workspace),
+        "without-machine" => Ok(live::render_missing(workspace)),
         // A link to a machine that is ready, where the repository is on GitHub.
         "codespace" => Ok(workspace.repository.as_ref().map_or_else(String::new, |it| {
             let name = it.trim_start_matches("https://github.com/");

@@ -160,11 +160,16 @@ pub(crate) fn publish(workspace: &Workspace, machine: &Machine, book: &Path) -> 
     fs::write(to.join("sizes.mjs"), sizes).context("sizes.mjs")
 }
 
+/// `{{#without-machine}}`: a note in a book that was built without the machine.
+pub(crate) fn render_missing(workspace: &Workspace) -> String {
+    let note =
+        "> This copy of the book was built without the machine, so it has no **Run**. `cargo xtask book live` adds it.";
+    if workspace.machine.is_some() { String::new() } else { note.to_owned() }
+}
+
 /// `{{#machine}}`: what the machine of this book is made of, and which blocks it answers differently.
 pub(crate) fn render(workspace: &Workspace) -> Result<String> {
-    let Some(machine) = &workspace.machine else {
-        return Ok("This copy of the book was built without the machine.".to_owned());
-    };
+    let Some(machine) = &workspace.machine else { return Ok(String::new()) };
     let manifest = fs::read_to_string(directory(workspace).join("manifest.tsv")).context("the machine's manifest")?;
     let mut text = "| part | version | licence | source |\n|---|---|---|---|\n".to_owned();
     for line in manifest.lines() {

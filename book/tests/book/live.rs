@@ -6,7 +6,7 @@ use book::live;
 
 use super::Small;
 
-const TEXT: &str = "# First\n\n{{#transcript step02-b/tests/snapshots/two.snap}}\n\n{{#machine}}\n\n\
+const TEXT: &str = "# First\n\n{{#transcript step02-b/tests/snapshots/two.snap}}\n\n{{#without-machine}}\n\n{{#machine}}\n\n\
     ```console\n$ step01-a run ps\n```\n\n```console\n$ cargo xtask host\n```\n";
 const SCRIPT: &str = "mkdir -p \"$1\" && cd \"$1\" && printf 'v86\\t1\\tBSD\\thttps://example.org/\\t-\\n' >manifest.tsv && \
     head -c 3000000 /dev/zero >machine.zst && touch v86.wasm libv86.mjs xterm.mjs xterm.css";
@@ -30,7 +30,7 @@ fn a_block_runs_if_the_machine_was_built_from_the_files_as_they_are() {
 
     live::build(&small.workspace(), None).unwrap();
     let with = small.page();
-    assert!(with.contains("<div class=\"terminal-box\" data-run"), "{with}");
+    assert!(with.contains("<div class=\"terminal-box\" data-run") && !with.contains("without the machine"), "{with}");
     assert!(with.contains("<td>v86</td><td>1</td><td>BSD</td>") && with.contains("loads 3.0 MB"), "{with}");
     // The transcript, and the commands to type that are the steps'.
     assert_eq!(with.matches("data-run").count(), 2, "{with}");

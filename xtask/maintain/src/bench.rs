@@ -104,7 +104,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         ("pairs of runs in each race", runs.to_string()),
         ("load before and after", format!("{load_before}, {}", load())),
         ("rootfs", kind_of(&rootfs)),
-        ("target of --release", cargo::static_target().unwrap_or_else(|| "the host's".into())),
+        ("target of `--release`", cargo::static_target().unwrap_or_else(|| "the host's".into())),
     ];
     let machine = machine.map(|(name, value)| [name.to_owned(), value]).to_vec();
     output::write(&page::render(machine.clone(), &places, &missing, false))?;
