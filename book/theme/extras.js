@@ -58,9 +58,16 @@
         }
     });
 
-    // CSS can't keep a word with hyphens together.
+    // CSS can't keep a word with hyphens together, or break flags only between them.
     for (const code of document.querySelectorAll("main :not(pre) > code")) {
-        code.innerHTML = code.innerHTML.replace(/\S*-\S*/g, "<span class=\"word\">$&</span>");
+        code.innerHTML = code.innerHTML.replace(/(\S*-\S*)|[|,](?=\w)/g,
+            (part, word) => word ? `<span class="word">${part}</span>` : `${part}<wbr>`);
+    }
+
+    // The widths of a table's columns depend on what is in them: see book.css.
+    for (const cell of document.querySelectorAll(".table-wrapper td")) {
+        cell.classList.toggle("short", cell.textContent.length < 22);
+        cell.classList.toggle("long", cell.textContent.length > 40);
     }
 
     // What scrolls sideways must be reachable by keyboard, and fades at its edge: see book.css. What is folded has no size yet.
