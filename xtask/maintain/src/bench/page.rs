@@ -67,9 +67,9 @@ fn section(place: &str, found: &Measurements, book: bool) -> String {
         added = chart::render(&id("added"), &format!("What each step adds {place}"), &Axis::Ratio, &added_by(found));
     }
     format!(
-        "## Races {place}\n\nA run of each program, from start to end, and how many run per second, one after the other:\n\n{times}\n{}\n\
+        "## Races {place}\n\nThe time of one run from start to end, and how many runs fit into a second, one after the other:\n\n{times}\n{}\n\
          The time of each step, compared with that of the step before:\n\n{added}\n{}\n\
-         The [runtime](podman.md) of step 4: `create`, `start` and `delete`, compared with another runtime's:\n\n{runtimes}\n",
+         The time of `create`, `start` and `delete` with the [runtime](podman.md) of step 4, compared with another runtime:\n\n{runtimes}\n",
         folded("All figures", &peers, book),
         folded("The figures of the steps", &steps, book)
     )
@@ -92,7 +92,9 @@ fn times_of(found: &Measurements) -> Vec<Bar> {
 fn added_by(found: &Measurements) -> Vec<Bar> {
     let bar = |race: &Race| {
         let value = race.ratio();
-        let text = format!("{:+.0} %", 100.0 * (value.median - 1.0)).replace('-', "−");
+        // Not "-0".
+        let percent = (100.0 * (value.median - 1.0)).round() + 0.0;
+        let text = format!("{percent:+} %").replace('-', "−");
         Bar { label: race.first.clone(), class: class(&race.first), value, text }
     };
     found.steps.iter().map(bar).collect()
