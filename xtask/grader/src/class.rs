@@ -1,6 +1,5 @@
 //! `cargo xtask class`: shows a teacher where everyone in a room is, from the progress files of the learners.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -9,11 +8,12 @@ use std::{fs, thread};
 
 use anyhow::{Result, bail, ensure};
 use exercises::Exercise;
-use lab::output;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::catalog;
-use crate::text::{self, markdown, visible};
+use crate::table::Format;
+use crate::text::{markdown, visible};
 use crate::watch::{clear, end_of_input};
 use crate::workshop::{self, Progress};
 
@@ -26,19 +26,15 @@ pub struct Options {
     /// Show it again every two seconds, until Ctrl-D
     #[arg(long)]
     pub watch: bool,
-    /// Print JSON instead of a table
-    #[arg(long, conflicts_with = "csv")]
-    pub json: bool,
-    /// Print CSV instead of a table
-    #[arg(long)]
-    pub csv: bool,
+    #[command(flatten)]
+    pub format: Format,
 }
 
 /// The columns of the table and of the CSV.
 const COLUMNS: [&str; 9] = ["learner", "program", "own", "shown", "skipped", "at", "diagnosis", "hints", "minutes"];
 
 /// What is known about a learner.
-#[derive(Clone, Debug)]
+#[derive(Debug, Serialize)]
 struct Row {
     learner: String,
     program: String,
@@ -49,9 +45,9 @@ struct Row {
     /// How many were solved by `catch-up`.
     skipped: usize,
     /// The exercise that failed last, otherwise the next one.
-    at: String,
+    at: Option<&'static str>,
     /// Why it failed.
-    diagnosis: String,
+    diagnosis: Option<String>,
     /// How many of its hints were read.
     hints: usize,
     /// The time since the last activity.
@@ -73,11 +69,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         if options.watch {
             clear()?;
         }
-        output::write(&match () {
-            () if options.json => as_json(&rows)?,
-            () if options.csv => as_csv(&rows),
-            () => as_text(&rows)?,
-        })?;
+        let json = json!({ "learners": rows, "board": for_the_board(&rows)? });
+        options.format.print(COLUMNS, rows.iter().map(Row::cells), &explanation(&rows)?, &json)?;
         for _ in 0..10 {
             if ended.as_ref().is_none_or(|it| it.load(Ordering::Relaxed)) {
                 return Ok(ExitCode::SUCCESS);
@@ -106,9 +99,7 @@ fn read(learners: &[PathBuf]) -> Result<Vec<Row>> {
     }
     let rows: Result<Vec<_>> = files.into_iter().map(|(learner, file)| row(learner, &file)).collect();
     let mut rows = rows?;
-    rows.sort_by_key(|row| {
-        (row.diagnosis.is_empty(), usize::MAX - row.hints, row.own + row.shown, row.learner.clone())
-    });
+    rows.sort_by_key(|row| (row.diagnosis.is_none(), usize::MAX - row.hints, row.own + row.shown, row.learner.clone()));
     Ok(rows)
 }
 
@@ -152,8 +143,8 @@ fn row(learner: String, file: &Path) -> Result<Row> {
         own: count(&|it| progress.has_passed(it) && !progress.was_shown(it)),
         shown: count(&|it| progress.was_shown(it)),
         skipped: count(&|it| progress.has_skipped(it)),
-        at: at.map(|it| it.id.clone()).unwrap_or_default(),
-        diagnosis: failed.map(|(_, why)| why.to_owned()).unwrap_or_default(),
+        at: at.map(|it| it.id.as_str()),
+        diagnosis: failed.map(|(_, why)| why.to_owned()),
         hints: at.map_or(0, |it| progress.hints(it)),
         minutes: idle.as_secs() / 60,
     })
@@ -161,16 +152,16 @@ fn row(learner: String, file: &Path) -> Result<Row> {
 
 impl Row {
     fn cells(&self) -> [String; COLUMNS.len()] {
-        let Row { learner, program, own, shown, skipped, at, diagnosis, hints, minutes } = self.clone();
-        let numbers = [own, shown, skipped].map(|it| it.to_string());
-        let [own, shown, skipped] = numbers;
-        [learner, program, own, shown, skipped, at, diagnosis, hints.to_string(), minutes.to_string()]
+        let [own, shown, skipped, hints] = [self.own, self.shown, self.skipped, self.hints].map(|it| it.to_string());
+        let [at, diagnosis] = [self.at, self.diagnosis.as_deref()].map(|it| it.unwrap_or_default().to_owned());
+        let (learner, program) = (self.learner.clone(), self.program.clone());
+        [learner, program, own, shown, skipped, at, diagnosis, hints, self.minutes.to_string()]
     }
 }
 
 /// Returns a sentence about the diagnosis that most have, if it isn't only one.
 fn for_the_board(rows: &[Row]) -> Result<Option<String>> {
-    let count = |id: &str| rows.iter().filter(|row| row.diagnosis == id).count();
+    let count = |id: &str| rows.iter().filter(|row| row.diagnosis.as_deref() == Some(id)).count();
     let diagnoses = catalog::diagnoses()?;
     let most = diagnoses.iter().max_by_key(|it| count(&it.id)).filter(|it| count(&it.id) > 1);
     Ok(most.map(|it| {
@@ -179,73 +170,19 @@ fn for_the_board(rows: &[Row]) -> Result<Option<String>> {
     }))
 }
 
-fn as_text(rows: &[Row]) -> Result<String> {
-    let lines: Vec<[String; COLUMNS.len()]> = [COLUMNS.map(str::to_owned)]
-        .into_iter()
-        .chain(rows.iter().map(|row| row.cells().map(|it| visible(&it))))
-        .collect();
-    let mut out = table(&lines);
-    out += "\nown: passed; shown: passed after the solution was shown; skipped: solved by `catch-up`;\nhints: read about that exercise; \
-            minutes: since the last activity\n";
+fn explanation(rows: &[Row]) -> Result<String> {
+    let mut out = "\nown: passed; shown: passed after the solution was shown; skipped: solved by `catch-up`;\n\
+                   hints: read about that exercise; minutes: since the last activity\n"
+        .to_owned();
     if let Some(sentence) = for_the_board(rows)? {
-        let _ = write!(out, "\n{}", markdown(&sentence));
+        out += &format!("\n{}", markdown(&sentence));
     }
     Ok(out)
-}
-
-/// Returns columns that are as wide as their widest cells. Numbers are on the right.
-pub(crate) fn table<const N: usize>(lines: &[[String; N]]) -> String {
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut out = String::new();
-    for line in lines {
-        let cell = |(cell, width): (&String, &usize)| match cell.parse::<f64>() {
-            Ok(_) => format!("{cell:>width$}"),
-            Err(_) => format!("{cell:<width$}"),
-        };
-        let line: Vec<String> = line.iter().zip(&widths).map(cell).collect();
-        let _ = writeln!(out, "{}", line.join("  ").trim_end());
-    }
-    out
-}
-
-fn as_json(rows: &[Row]) -> Result<String> {
-    let numbers = ["own", "shown", "skipped", "hints", "minutes"];
-    let learner = |row: &Row| {
-        let member = |(name, cell): (&str, String)| match cell.parse::<u64>() {
-            Ok(number) if numbers.contains(&name) => (name.to_owned(), json!(number)),
-            _ => (name.to_owned(), if cell.is_empty() { Value::Null } else { json!(cell) }),
-        };
-        Value::Object(COLUMNS.into_iter().zip(row.cells()).map(member).collect())
-    };
-    let learners: Vec<Value> = rows.iter().map(learner).collect();
-    Ok(text::json(&json!({ "learners": learners, "board": for_the_board(rows)? })))
-}
-
-fn as_csv(rows: &[Row]) -> String {
-    csv([COLUMNS.map(str::to_owned)].into_iter().chain(rows.iter().map(Row::cells)))
-}
-
-/// Returns CSV, RFC 4180. A cell that a spreadsheet would calculate gets an apostrophe before it.
-pub(crate) fn csv<const N: usize>(lines: impl IntoIterator<Item = [String; N]>) -> String {
-    let cell = |cell: &String| {
-        let cell = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.clone() };
-        let is_plain = !cell.contains(['"', ',', '\n', '\r']);
-        if is_plain { cell } else { format!("\"{}\"", cell.replace('"', "\"\"")) }
-    };
-    let line = |line: [String; N]| line.iter().map(cell).collect::<Vec<_>>().join(",") + "\r\n";
-    lines.into_iter().map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cell_of_csv_is_quoted_and_never_calculated() {
-        let line = ["a,b", "say \"x\"", "=1+1", "plain"].map(str::to_owned);
-        assert_eq!(csv([line]), "\"a,b\",\"say \"\"x\"\"\",'=1+1,plain\r\n");
-    }
 
     #[test]
     fn a_learner_is_named_by_what_differs() {

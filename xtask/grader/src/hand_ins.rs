@@ -11,14 +11,14 @@ use std::{env, thread};
 
 use anyhow::{Context, Result, bail, ensure};
 use exercises::{Exercise, Kind, Language};
-use lab::output;
 use lab::rootfs::Source;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::check::directory::Directory;
 use crate::check::{Candidate, Graded, grade_rest};
-use crate::class::{csv, table};
-use crate::text::{self, visible};
+use crate::table::Format;
+use crate::text::visible;
 use crate::{catalog, jail};
 
 /// The options of `xtask grade`.
@@ -39,12 +39,8 @@ pub struct Options {
     /// Grade so many at a time [default: as many as there are CPUs]
     #[arg(long, value_name = "NUMBER")]
     pub jobs: Option<usize>,
-    /// Print JSON instead of a table
-    #[arg(long, conflicts_with = "csv")]
-    pub json: bool,
-    /// Print CSV instead of a table
-    #[arg(long)]
-    pub csv: bool,
+    #[command(flatten)]
+    pub format: Format,
     /// The source of the rootfs, as for `check`
     #[arg(long)]
     pub source: Option<Source>,
@@ -54,11 +50,21 @@ pub struct Options {
 const COLUMNS: [&str; 6] = ["hand-in", "program", "passed", "failed", "diagnosis", "seconds"];
 
 /// A hand-in, and what came of it.
+#[derive(Debug, Default, Serialize)]
 struct Row {
+    #[serde(rename = "hand-in")]
     name: String,
-    /// Its program, or why there is no verdict.
-    program: Result<String, String>,
-    graded: Vec<Graded>,
+    program: Option<String>,
+    /// Why there is no verdict.
+    error: Option<String>,
+    passed: Vec<&'static str>,
+    /// How many exercises it was graded by.
+    #[serde(skip)]
+    count: usize,
+    /// The first exercise that it failed, why, and what was seen.
+    failed: Option<&'static str>,
+    diagnosis: Option<String>,
+    seen: Option<String>,
     seconds: f64,
 }
 
@@ -97,12 +103,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     });
     let mut rows = rows.into_inner().unwrap_or_else(|error| error.into_inner());
     rows.sort_by(|a, b| a.name.cmp(&b.name));
-    let lines = [COLUMNS.map(str::to_owned)].into_iter().chain(rows.iter().map(cells));
-    output::write(&match () {
-        () if options.json => as_json(&rows, options.exercise)?,
-        () if options.csv => csv(lines),
-        () => table(&lines.map(|line| line.map(|it| visible(&it))).collect::<Vec<_>>()),
-    })?;
+    let json = json!({ "exercise": options.exercise.id, "hand-ins": rows });
+    options.format.print(COLUMNS, rows.iter().map(Row::cells), "", &json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -167,11 +169,40 @@ fn room(source: Option<&Source>, staging: &Path) -> Result<PathBuf> {
 fn row(path: &Path, exercise: &'static Exercise, room: &Path, staging: &Path) -> Row {
     let start = Instant::now();
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let result = graded(path, &name, exercise, room, staging);
-    let seconds = start.elapsed().as_secs_f64();
-    match result {
-        Ok((program, graded)) => Row { name, program: Ok(program), graded, seconds },
-        Err(error) => Row { name, program: Err(format!("{error:#}")), graded: Vec::new(), seconds },
+    let mut row = match graded(path, &name, exercise, room, staging) {
+        Ok((program, graded)) => Row::new(program, &graded),
+        Err(error) => Row { error: Some(format!("{error:#}")), ..Row::default() },
+    };
+    row.name = name;
+    row.seconds = (start.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+    row
+}
+
+impl Row {
+    fn new(program: String, graded: &[Graded]) -> Row {
+        let failed = graded.iter().find(|it| !it.is_green());
+        let failure = failed.and_then(Graded::failure);
+        let why = failure.map_or_else(|| "cannot run here".to_owned(), |it| it.diagnosis.id());
+        Row {
+            program: Some(program),
+            passed: graded.iter().filter(|it| it.is_green()).map(|it| it.exercise.id.as_str()).collect(),
+            count: graded.len(),
+            failed: failed.map(|it| it.exercise.id.as_str()),
+            diagnosis: failed.map(|_| why),
+            seen: failure.map(|it| it.seen.clone()),
+            ..Row::default()
+        }
+    }
+
+    fn cells(&self) -> [String; COLUMNS.len()] {
+        let passed = match self.error {
+            None => format!("{} of {}", self.passed.len(), self.count),
+            Some(_) => "not graded".to_owned(),
+        };
+        let program = self.program.clone().unwrap_or_default();
+        let failed = self.failed.unwrap_or_default().to_owned();
+        let why = self.diagnosis.as_ref().or(self.error.as_ref()).cloned().unwrap_or_default();
+        [self.name.clone(), program, passed, failed, why, format!("{:.1}", self.seconds)]
     }
 }
 
@@ -219,42 +250,4 @@ fn compile(copy: &Path, program: &str, kind: Kind) -> Result<String> {
     let first = stderr.lines().find(|line| line.contains("error")).or(stderr.lines().next()).unwrap_or_default();
     ensure!(output.status.success(), "does not compile: {}", first.trim());
     Ok(built.file_name().unwrap_or_default().to_string_lossy().into_owned())
-}
-
-fn cells(row: &Row) -> [String; COLUMNS.len()] {
-    let passed = row.graded.iter().filter(|it| it.is_green()).count();
-    let failed = row.graded.iter().find(|it| !it.is_green());
-    let why = failed.map(why);
-    let (program, passed, why) = match &row.program {
-        Ok(program) => (program.clone(), format!("{passed} of {}", row.graded.len()), why.unwrap_or_default()),
-        Err(error) => (String::new(), "not graded".to_owned(), error.clone()),
-    };
-    let failed = failed.map(|it| it.exercise.id.clone()).unwrap_or_default();
-    [row.name.clone(), program, passed, failed, why, format!("{:.1}", row.seconds)]
-}
-
-/// Returns the diagnosis of what wasn't passed.
-fn why(graded: &Graded) -> String {
-    graded.failure().map_or_else(|| "cannot run here".to_owned(), |it| it.diagnosis.id())
-}
-
-fn as_json(rows: &[Row], exercise: &Exercise) -> Result<String> {
-    let hand_ins = rows.iter().map(|row| {
-        let failed = row.graded.iter().find(|it| !it.is_green());
-        let passed: Vec<&str> =
-            row.graded.iter().filter(|it| it.is_green()).map(|it| it.exercise.id.as_str()).collect();
-        let failure = failed.and_then(Graded::failure);
-        json!({
-            "hand-in": row.name,
-            "program": row.program.as_ref().ok(),
-            "error": row.program.as_ref().err(),
-            "passed": passed,
-            "failed": failed.map(|it| &it.exercise.id),
-            "diagnosis": failed.map(why),
-            "seen": failure.map(|it| &it.seen),
-            "seconds": (row.seconds * 10.0).round() / 10.0,
-        })
-    });
-    let hand_ins: Vec<Value> = hand_ins.collect();
-    Ok(text::json(&json!({ "exercise": exercise.id, "hand-ins": hand_ins })))
 }

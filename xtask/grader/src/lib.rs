@@ -8,6 +8,7 @@ pub mod cli;
 mod compare;
 mod hand_ins;
 mod jail;
+mod table;
 mod text;
 mod watch;
 pub mod workshop;
