@@ -1,5 +1,6 @@
 //! `cargo xtask class`: shows a teacher where everyone in a room is, from the progress files of the learners.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -17,6 +18,8 @@ use crate::text::{markdown, visible};
 use crate::watch::{clear, end_of_input};
 use crate::workshop::{self, Progress};
 
+pub(crate) mod page;
+
 /// The options of `xtask class`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -26,6 +29,16 @@ pub struct Options {
     /// Show it again every two seconds, until Ctrl-D
     #[arg(long)]
     pub watch: bool,
+    /// Show it as a web page instead, on this address [default: 127.0.0.1:3001]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        default_missing_value = "127.0.0.1",
+        value_parser = page::address,
+        conflicts_with_all = ["watch", "json", "csv"]
+    )]
+    pub serve: Option<SocketAddr>,
     #[command(flatten)]
     pub format: Format,
 }
@@ -66,6 +79,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                 return Ok(ExitCode::from(2));
             }
         };
+        if let Some(address) = options.serve {
+            return page::serve(address, || read(&options.learners));
+        }
         if options.watch {
             clear()?;
         }

@@ -50,6 +50,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             with_cargo("the machine in the book", "xtask book live --check")?;
             with_cargo("the book", "xtask book")?;
             check("the book in a browser", || browser("test.mjs"))?;
+            check("the page of class in a browser", || browser("class.mjs"))?;
             check("the machine in a browser", || browser("live.mjs"))?;
         }
     }

@@ -2,7 +2,8 @@
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read as _, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -469,6 +470,68 @@ fn a_class_is_sorted_by_who_needs_help_and_a_missing_path_is_an_error() {
     assert!(status == Some(2) && why.contains("there is no "), "{why}");
     let (status, _, why) = workshop.run(&format!("class {folder}/anna/progress.txt/x"));
     assert!(status == Some(2), "{why}");
+}
+
+/// A server, which ends with the test.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_class_is_served_as_a_page_and_nothing_else_is() {
+    let workshop = Workshop::none("served");
+    for learner in ["anna", "bo", "<b>"] {
+        fs::create_dir_all(workshop.path(learner)).unwrap();
+        workshop.write(&format!("{learner}/progress.txt"), "failed uts isolated-nothing\n");
+    }
+    let line = format!("class {} --serve", workshop.folder.display());
+    let mut server = Server(workshop.command(&format!("{line} 127.0.0.1:0")).spawn().unwrap());
+    let said = lines_of(server.0.stderr.take().unwrap()).recv_timeout(PATIENCE).unwrap();
+    let address = said.strip_prefix("xtask: http://").and_then(|it| it.split_once('/')).unwrap().0.to_owned();
+    let ask = |request: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let page = ask("GET /");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("3 of 3 have <code>isolated-nothing</code>"), "{page}");
+    assert!(page.contains(">anna<") && page.contains(">&lt;b&gt;<") && !page.contains("<b>"), "{page}");
+    assert!(page.contains("\r\nContent-Security-Policy: default-src 'none'; script-src 'nonce-"), "{page}");
+    assert!(!page.contains("src=\"") && !page.contains("href=\"http"), "{page}");
+    workshop.write("bo/progress.txt", "hints run 1\n");
+    assert!(ask("GET /?").contains("2 of 3 have "));
+    assert!(ask("HEAD /").trim_end().ends_with(|c: char| c.is_ascii_digit()), "{}", ask("HEAD /"));
+    for (request, status) in [
+        ("GET /anna/progress.txt", 404),
+        ("GET /../../etc/passwd", 404),
+        ("GET //", 404),
+        ("POST /", 405),
+        ("DELETE /", 405),
+        ("nonsense /", 405),
+    ] {
+        let answer = ask(request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && !answer.contains("anna"), "{request}: {answer}");
+    }
+    fs::remove_dir_all(workshop.path("")).unwrap();
+    let answer = ask("GET /");
+    assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("there is no "), "{answer}");
+
+    let (status, _, why) = workshop.run(&line);
+    assert!(status == Some(2) && why.contains("there is no "), "{why}");
+    fs::create_dir_all(workshop.path("anna")).unwrap();
+    workshop.write("anna/progress.txt", "");
+    let (status, stdout, why) = workshop.run(&format!("{line} {address}"));
+    assert!(status == Some(1) && stdout.is_empty() && why.lines().count() == 1, "{why}");
+    assert!(why.starts_with(&format!("xtask: can't listen on {address}: Address already in use")), "{why}");
+    let (status, _, why) = workshop.run("class --serve /home");
+    assert!(status == Some(2) && why.lines().count() == 1 && why.contains("name directories before it"), "{why}");
 }
 
 #[test]
