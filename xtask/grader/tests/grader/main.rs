@@ -3,6 +3,7 @@
 
 mod checker;
 mod compare;
+mod jail;
 mod package;
 mod slow;
 mod starters_and_solutions;
