@@ -1,5 +1,6 @@
 //! Builds the book from its text, and checks it.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,7 @@ pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
         config.set("output.html.additional-js", [html.additional_js, vec![script]].concat())?;
         config.set("output.html.additional-css", [html.additional_css, vec![style]].concat())?;
     }
-    let workspace = &Workspace { machine, ..workspace.clone() };
+    let workspace = &Workspace { machine, exercises: OnceCell::new(), ..workspace.clone() };
     if let Some(repository) = &workspace.repository {
         config.set("output.html.git-repository-url", repository)?;
         config.set("output.html.edit-url-template", format!("{repository}/edit/HEAD/book/{{path}}"))?;

@@ -1,10 +1,12 @@
 //! The workspace: the files that a book is made from. A test can build a small one in a temporary directory.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use exercises::Exercise;
 
 use crate::live::Machine;
 use crate::repository;
@@ -18,13 +20,23 @@ pub struct Workspace {
     pub repository: Option<String>,
     /// The machine that the pages can start, if it has been built.
     pub machine: Option<Machine>,
+    /// The exercises, once they have been read.
+    pub(crate) exercises: OnceCell<Vec<Exercise>>,
 }
 
 impl Workspace {
     /// Returns the workspace below `root`.
     pub fn at(root: impl Into<PathBuf>) -> Workspace {
         let root = root.into();
-        Workspace { repository: repository::address(&root), root, machine: None }
+        Workspace { repository: repository::address(&root), root, machine: None, exercises: OnceCell::new() }
+    }
+
+    /// Returns the exercises. They are read once, because many directives need them; a build works on a clone.
+    pub(crate) fn exercises(&self) -> Result<&[Exercise]> {
+        if self.exercises.get().is_none() {
+            let _ = self.exercises.set(exercises::all(&self.root)?);
+        }
+        Ok(self.exercises.get().map_or(&[], |all| all))
     }
 
     /// Reads a file that a directive names. It must be inside the workspace, so that the book is the same on every machine. Git

@@ -13,18 +13,16 @@ use crate::workspace::Workspace;
 
 /// Returns the exercises of a chapter. Each has a heading, the statement, the folded hints, and the command that checks it.
 pub fn render(workspace: &Workspace, chapter: &str) -> Result<String> {
-    let mut all = exercises::all(&workspace.root)?;
-    all.retain(|exercise| exercise.chapter == chapter);
-    ensure!(!all.is_empty(), "no exercise in {EXERCISES} belongs to the chapter `{chapter}`");
+    let all = workspace.exercises()?.iter().filter(|exercise| exercise.chapter == chapter);
     let mut block = String::new();
     for Exercise { order, id, title, minutes, statement, hints, languages, .. } in all {
         let _ = write!(block, "### Exercise {order}, `{id}`: {title} {{#exercise-{id}}}\n\n");
         let _ = write!(block, "*About {minutes} minutes.* {statement}\n\n");
-        for (number, (heading, hint)) in (1..).zip(&hints) {
+        for (number, (heading, hint)) in (1..).zip(hints) {
             let summary = format!("Hint {number}: {}", escape(heading));
             let _ = write!(block, "<details><summary>{summary}</summary>\n\n{hint}\n\n</details>\n\n");
         }
-        for (language, hint) in &languages {
+        for (language, hint) in languages {
             let title = language.title();
             let _ = write!(block, "<details><summary>In {title}</summary>\n\n{hint}\n\n</details>\n\n");
         }
@@ -33,12 +31,13 @@ pub fn render(workspace: &Workspace, chapter: &str) -> Result<String> {
             "To check it: `cargo xtask check {id}`. To see the solution as a change: `cargo xtask hint {id} --all`.\n\n"
         );
     }
+    ensure!(!block.is_empty(), "no exercise in {EXERCISES} belongs to the chapter `{chapter}`");
     Ok(block)
 }
 
 /// Returns the solution of an exercise, folded: the complete program, and the difference from the starter if there is one.
 pub fn render_solution(workspace: &Workspace, id: &str) -> Result<String> {
-    let all = exercises::all(&workspace.root)?;
+    let all = workspace.exercises()?;
     let exercise = all.iter().find(|it| it.id == id).with_context(|| format!("there is no exercise `{id}`"))?;
     let starter = exercise.starter(&workspace.root)?.replace("\r\n", "\n");
     let solution = exercise.solution(&workspace.root)?.replace("\r\n", "\n");
@@ -60,8 +59,8 @@ pub fn render_solution(workspace: &Workspace, id: &str) -> Result<String> {
 /// Returns a table of all exercises, with links to their chapters.
 pub fn render_table(workspace: &Workspace) -> Result<String> {
     let mut table = "| | name | exercise | minutes |\n|---:|---|---|---:|\n".to_owned();
-    for Exercise { order, id, title, chapter, minutes, .. } in exercises::all(&workspace.root)? {
-        let _ = writeln!(table, "| {order} | `{id}` | [{}]({chapter}#exercise-{id}) | {minutes} |", cell(&title));
+    for Exercise { order, id, title, chapter, minutes, .. } in workspace.exercises()? {
+        let _ = writeln!(table, "| {order} | `{id}` | [{}]({chapter}#exercise-{id}) | {minutes} |", cell(title));
     }
     Ok(table)
 }
@@ -82,7 +81,7 @@ pub fn not_shown(workspace: &Workspace, chapters: &[&str]) -> Result<Vec<Problem
         return Ok(Vec::new());
     }
     let mut problems = Vec::new();
-    for Exercise { id, chapter, .. } in exercises::all(&workspace.root)? {
+    for Exercise { id, chapter, .. } in workspace.exercises()? {
         let directive = format!("{{{{#exercises {chapter}}}}}");
         if !chapters.iter().any(|text| text.lines().any(|line| line.trim() == directive)) {
             let file = format!("{EXERCISES}/{id}/text.md");

@@ -15,11 +15,11 @@ pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
     let rust = essence::render(workspace, essential)?;
     let names = essential.split_once('#').map(|(_, rest)| rest.split(" without ").next().unwrap_or(rest));
     let names: Vec<&str> = names.unwrap_or_default().split(',').map(str::trim).collect();
-    let all = exercises::all(&workspace.root)?;
+    let all = workspace.exercises()?;
     let exercise = all.iter().find(|it| it.id == id).with_context(|| format!("there is no exercise `{id}`"))?;
     let mut block = format!("<div class=\"languages\">\n<div data-language=\"Rust\">\n\n{rust}\n\n</div>\n");
     for language in Language::ALL.into_iter().filter(|it| *it != Language::Rust) {
-        let Some(source) = exercise.solution_in(&workspace.root, &all, language)? else { continue };
+        let Some(source) = exercise.solution_in(&workspace.root, all, language)? else { continue };
         let functions: Vec<&str> = names.iter().filter_map(|name| language.function(&source, name)).collect();
         // A script in the shell is short enough.
         let code = if functions.is_empty() { source.clone() } else { functions.join("\n") };
