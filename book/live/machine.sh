@@ -95,6 +95,8 @@ part "The rootfs" "$made" "that of each package" "$origin" -
 modules=book/live/node_modules
 cp $modules/v86/build/{libv86.mjs,v86.wasm} $modules/@xterm/xterm/{lib/xterm.mjs,css/xterm.css} $modules/@xterm/addon-fit/lib/addon-fit.mjs \
     book/live/page/machine.mjs "$out"
+# For the pages, because few servers compress it. The name doesn't end with .gz, which some servers would unpack for the browser.
+gzip -9 --no-name <"$out/v86.wasm" >"$out/v86.wasm.z"
 cp $modules/v86/LICENSE "$out/LICENSE-v86"
 cp $modules/@xterm/xterm/LICENSE "$out/LICENSE-xterm"
 cp "$debian/boot/vmlinuz-"* "$work/vmlinuz"

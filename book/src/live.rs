@@ -31,7 +31,9 @@ const STAMP: &str = "stamp";
 /// The state of the machine that waits for a command.
 const STATE: &str = "machine.zst";
 /// What the first press of Run loads, in addition to the scripts of the page.
-const LOADED: [&str; 5] = [STATE, "v86.wasm", "libv86.mjs", "xterm.mjs", "xterm.css"];
+const LOADED: [&str; 5] = [STATE, "v86.wasm.z", "libv86.mjs", "xterm.mjs", "xterm.css"];
+/// What the pages don't load: Node has its own copy of the emulator.
+const NOT_PUBLISHED: [&str; 2] = [STAMP, "v86.wasm"];
 
 /// Where the machine is built.
 pub fn directory(workspace: &Workspace) -> PathBuf {
@@ -146,7 +148,7 @@ pub(crate) fn publish(workspace: &Workspace, machine: &Machine, book: &Path) -> 
     for from in [directory(workspace), workspace.root.join(SOURCES).join("page")] {
         let mut files = Vec::new();
         walk(&from, &|_| false, &mut files)?;
-        for file in files.iter().filter(|file| !file.ends_with(STAMP)) {
+        for file in files.iter().filter(|file| !NOT_PUBLISHED.iter().any(|name| file.ends_with(name))) {
             let name = file.file_name().context("a file has a name")?;
             fs::copy(file, to.join(name)).with_context(|| format!("copying {}", file.display()))?;
         }

@@ -3,10 +3,21 @@
 (() => {
     "use strict";
 
+    // A browser that blocks storage throws. Then nothing is remembered.
+    const storage = kind => {
+        try {
+            return window[kind];
+        } catch {
+            return { getItem: () => null, setItem() {}, removeItem() {} };
+        }
+    };
+    const local = storage("localStorage");
+    const session = storage("sessionStorage");
+
     const place = new URL("../live/", document.currentScript.src);
     let loading;
     const panel = () => {
-        loading ??= import(new URL("panel.mjs", place)).then(module => module.open());
+        loading ??= import(new URL("panel.mjs", place)).then(module => module.open({ local, session }));
         loading.catch(() => { loading = undefined; });
         return loading;
     };
@@ -57,25 +68,25 @@
         const pre = pad.querySelector("pre");
         const first = pre.textContent;
         const text = document.createElement("textarea");
-        text.value = localStorage.getItem("live-mine") ?? first;
+        text.value = local.getItem("live-mine") ?? first;
         text.rows = first.split("\n").length + 4;
         text.spellcheck = false;
         text.setAttribute("aria-label", "mine.sh");
-        text.addEventListener("input", () => localStorage.setItem("live-mine", text.value));
+        text.addEventListener("input", () => local.setItem("live-mine", text.value));
         const again = button("Start over", "Start over with the book's script");
         again.addEventListener("click", () => {
             text.value = first;
-            localStorage.removeItem("live-mine");
+            local.removeItem("live-mine");
         });
         const [run, note] = runs("Run sh mine.sh ps", async machine => {
-            await machine.run(["sh mine.sh ps"], pad, { name: "mine.sh", text: text.value });
+            await machine.run(["sh mine.sh ps"], run, { name: "mine.sh", text: text.value });
         });
         pre.replaceWith(text);
         pad.append(run, again, note);
     }
 
     // The panel stays open from page to page.
-    if (sessionStorage.getItem("live-open") && location.protocol !== "file:") {
+    if (session.getItem("live-open") && location.protocol !== "file:") {
         panel().catch(() => {});
     }
 })();

@@ -18,8 +18,8 @@ function element(name, properties = {}, ...children) {
 const styles = element("link", { rel: "stylesheet", href: new URL("xterm.css", import.meta.url).href });
 document.head.append(styles);
 
-// Opens the panel, and resolves once the machine is there.
-export async function open() {
+// Opens the panel, and resolves once the machine is there. `local` and `session` remember things, if the browser does.
+export async function open({ local, session }) {
     const status = element("span", { role: "status", textContent: `Loading a small Linux machine: ${Math.round(ALL / 1e6)} MB, once` });
     const progress = element("progress", { max: 1, value: 0, ariaLabel: "Loading" });
     const reset = element("button", { type: "button", textContent: "Reset", title: "A fresh machine", disabled: true });
@@ -32,12 +32,12 @@ export async function open() {
     const show = () => {
         panel.style.display = "";
         document.body.classList.add("has-live");
-        sessionStorage.setItem("live-open", "yes");
+        session.setItem("live-open", "yes");
     };
     const hide = () => {
         panel.style.display = "none";
         document.body.classList.remove("has-live");
-        sessionStorage.removeItem("live-open");
+        session.removeItem("live-open");
     };
     show();
 
@@ -60,11 +60,11 @@ export async function open() {
         const height = Math.max(SMALLEST, Math.min(wanted, largest));
         document.body.style.setProperty("--live-height", `${height}px`);
         Object.assign(handle, { ariaValueMin: SMALLEST, ariaValueMax: largest, ariaValueNow: height });
-        localStorage.setItem("live-height", height);
+        local.setItem("live-height", height);
         fit.fit();
     };
     const height = () => panel.getBoundingClientRect().height;
-    setHeight(Number(localStorage.getItem("live-height")) || Math.round(innerHeight * 0.4));
+    setHeight(Number(local.getItem("live-height")) || Math.round(innerHeight * 0.4));
     handle.addEventListener("pointerdown", event => handle.setPointerCapture(event.pointerId));
     handle.addEventListener("pointermove", event => {
         if (handle.hasPointerCapture(event.pointerId)) setHeight(innerHeight - event.clientY);
@@ -82,8 +82,9 @@ export async function open() {
     panel.addEventListener("keydown", event => event.stopPropagation());
     terminal.attachCustomKeyEventHandler(event => !(event.key === "Tab" && event.shiftKey));
 
-    const name = sessionStorage.getItem("live-name") ?? crypto.getRandomValues(new Uint32Array(2)).join("-");
-    sessionStorage.setItem("live-name", name);
+    // It starts with the time, so that old sessions can be forgotten.
+    const name = session.getItem("live-name") ?? `${Date.now()}-${crypto.getRandomValues(new Uint32Array(1))}`;
+    session.setItem("live-name", name);
     const worker = new Worker(new URL("worker.mjs", import.meta.url), { type: "module" });
     const post = (kind, value) => worker.postMessage({ kind, value });
     const ready = byTouch.matches ? "Linux, in this page" : "Linux, in this page. Shift+Tab leaves the terminal.";

@@ -5,6 +5,7 @@ import { ask, PROMPT, start, type } from "./machine.mjs";
 const QUIET = 600;
 // How much of the screen is kept, in characters.
 const LONGEST = 20_000;
+const DAY = 24 * 60 * 60 * 1000;
 const PROMPT_ONLY = "root@host:/mini-docker# ";
 
 let machine;
@@ -89,9 +90,16 @@ function collect() {
     if (answer.includes("\n") && PROMPT.test(answer)) onPrompt();
 }
 
-async function download(name, total) {
-    const response = await fetch(new URL(name, import.meta.url));
+// Also without a network, if the browser still has the file.
+async function get(name) {
+    const url = new URL(name, import.meta.url);
+    const response = await fetch(url).catch(() => fetch(url, { cache: "force-cache" }));
     if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`);
+    return response;
+}
+
+async function download(name, total) {
+    const response = await get(name);
     const parts = [];
     let length = 0;
     for (const reader = response.body.getReader(); ;) {
@@ -106,11 +114,19 @@ async function download(name, total) {
 
 const resize = ({ rows, cols }, which = machine) => ask(which, `stty -F /dev/ttyS0 rows ${rows} cols ${cols}`);
 
+// The emulator's program, unpacked: a URL.
+let emulator;
+async function unpack(name) {
+    const unpacked = (await get(name)).body.pipeThrough(new DecompressionStream("gzip"));
+    return URL.createObjectURL(await new Response(unpacked).blob());
+}
+
 async function begin(buffer, text, window) {
     screen = text;
     unsent = "";
     post("screen", text);
-    const next = await start({ wasm_path: new URL("v86.wasm", import.meta.url).href, initial_state: { buffer } }, show);
+    emulator ??= await unpack("v86.wasm.z");
+    const next = await start({ wasm_path: emulator, initial_state: { buffer } }, show);
     await resize(window, next);
     machine = next;
     post("begin");
@@ -141,21 +157,23 @@ async function typeAll(lines) {
 const todo = {
     async start({ size, name, window }) {
         session = name;
-        const old = await stored("readonly", store => store.get(session)).catch(() => undefined);
-        if (!old) {
-            // What earlier sessions left is of no use any more.
-            await stored("readwrite", store => store.clear()).catch(() => {});
+        const kept = await stored("readonly", store => store.get(session)).catch(() => undefined);
+        if (!kept) {
+            // Of no use any more. Other tabs have sessions, too, so the young ones stay.
+            const old = IDBKeyRange.upperBound(String(Date.now() - DAY));
+            await stored("readwrite", store => store.delete(old)).catch(() => {});
             fresh = await download("machine.zst", size);
         }
-        await begin(old ? old.state : fresh.slice(0), old ? old.screen : PROMPT_ONLY, window);
+        await begin(kept ? kept.state : fresh.slice(0), kept ? kept.screen : PROMPT_ONLY, window);
     },
     async reset({ size, window }) {
+        typing = false;
+        onPrompt();
+        // Without a network the old machine stays.
+        fresh ??= await download("machine.zst", size);
         const old = machine;
         machine = undefined;
         clearTimeout(quiet);
-        typing = false;
-        onPrompt();
-        fresh ??= await download("machine.zst", size);
         await stored("readwrite", store => store.delete(session)).catch(() => {});
         // Another state in a machine that runs would stop its clock.
         await old?.destroy();
