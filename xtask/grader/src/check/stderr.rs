@@ -19,6 +19,10 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     // The first step asks for its parent by getppid(2).
     (&[&["/proc/ppid/exe", "/proc/0/exe"]], Some(ENOENT), Diagnosis::NoParentNumber),
     (&[&["no module named"]], None, Diagnosis::ImportsAfterChroot),
+    // The words of Python, of Go and of shells.
+    (&[&["'run'"]], Some(ENOENT), Diagnosis::ExecutedRun),
+    (&[&["exec: \"run\"", "run: not found", "run: command not found"]], None, Diagnosis::ExecutedRun),
+    (&[&["occurred in preexec_fn"]], None, Diagnosis::PreexecFailed),
     (&[&["open /dev/null", "'/dev/null'", "open(\"/dev/null\")"]], Some(ENOENT), Diagnosis::DevNullOpened),
     // The words of ip(8).
     (&[&["cannot find device"]], None, Diagnosis::LinkNotThereYet),
@@ -62,6 +66,22 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     (&[], Some(ENOSPC), Diagnosis::NestedTooDeep),
     // It reached the kernel's limit, and was gone before we had counted.
     (&[], Some(EAGAIN), Diagnosis::ForksWithoutEnd),
+    // The names of Python's exceptions, and the word of Go's.
+    (
+        &[&[
+            "syntaxerror:",
+            "indentationerror:",
+            "taberror:",
+            "nameerror:",
+            "attributeerror:",
+            "typeerror:",
+            "indexerror:",
+            "unboundlocalerror:",
+            "runtime error:",
+        ]],
+        None,
+        Diagnosis::LanguageError,
+    ),
     (&[&["usage"]], None, Diagnosis::NoContract),
 ];
 
@@ -158,6 +178,34 @@ mod tests {
         ] {
             assert_eq!(Stderr::new(said).meaning(), Some(Diagnosis::ExeIsTheInterpreter), "{said}");
         }
+    }
+
+    #[test]
+    fn a_program_that_executes_run_is_known() {
+        for said in [
+            "FileNotFoundError: [Errno 2] No such file or directory: 'run'",
+            "exec: \"run\": executable file not found in $PATH",
+            "./mine.sh: 2: exec: run: not found",
+        ] {
+            assert_eq!(Stderr::new(said).meaning(), Some(Diagnosis::ExecutedRun), "{said}");
+        }
+        // This `run` is the part of the program that fails.
+        assert_eq!(Stderr::new("run: no such file or directory").meaning(), None);
+    }
+
+    #[test]
+    fn an_error_of_a_language_is_known_unless_a_call_explains_it() {
+        for said in [
+            "SyntaxError: expected ':'",
+            "AttributeError: module 'os' has no attribute 'unshare'",
+            "panic: runtime error: index out of range [2] with length 2",
+        ] {
+            assert_eq!(Stderr::new(said).meaning(), Some(Diagnosis::LanguageError), "{said}");
+        }
+        let hidden = Stderr::new("subprocess.SubprocessError: Exception occurred in preexec_fn.");
+        assert_eq!(hidden.meaning(), Some(Diagnosis::PreexecFailed));
+        let both = "mount: Invalid argument\nDuring handling of it, another exception occurred:\nNameError: name 'x'";
+        assert_eq!(Stderr::new(both).meaning(), Some(Diagnosis::MountInvalid));
     }
 
     #[test]

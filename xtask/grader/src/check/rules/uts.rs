@@ -5,9 +5,13 @@ use super::*;
 pub fn it_has_a_uts_namespace(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
     let expected = "a UTS namespace of its own";
-    let seen = format!("/proc/{}/ns/uts is the host's", command.pid());
     if command.new.contains(&"uts") {
         return Ok(());
+    }
+    let mut seen = format!("/proc/{}/ns/uts is the host's", command.pid());
+    // The flag that was passed is another one.
+    if !command.new.is_empty() {
+        seen += &format!(", and {} is not", command.new.join(", "));
     }
     if let Some(renamed) = &evidence.changes.renamed {
         return Err(fail!(RenamedHost, expected, "{seen}; the throwaway host was renamed to {renamed:?}"));
