@@ -1,8 +1,10 @@
 //! `cargo xtask class`: shows a teacher where everyone in a room is, from the progress files of the learners.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Once;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
@@ -97,9 +99,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Reads the progress of all learners, those who need help first: whose last check failed, who read the most hints about that, and who
-/// passed the fewest exercises.
+/// passed the fewest exercises. Reports those that can't be read, once.
 fn read(learners: &[PathBuf]) -> Result<Vec<Row>> {
-    let mut files = Vec::new();
+    static WARNED: Once = Once::new();
+    let (mut files, mut unreadable) = (Vec::new(), Vec::new());
     for path in learners {
         ensure!(path.exists(), "there is no {}", path.display());
         let mut found: Vec<_> = file_of(path).map(|file| (name(path), file)).into_iter().collect();
@@ -107,16 +110,33 @@ fn read(learners: &[PathBuf]) -> Result<Vec<Row>> {
             let mut below: Vec<PathBuf> = fs::read_dir(path)?.flatten().map(|entry| entry.path()).collect();
             below.sort();
             found.extend(below.iter().filter_map(|path| Some((name(path), file_of(path)?))));
+            let closed: Vec<String> = below.iter().filter(|it| is_closed(it)).map(|it| name(it)).collect();
+            ensure!(closed.is_empty() || !found.is_empty(), "only root can look into {}/*", path.display());
+            unreadable.extend(closed);
         }
         if found.is_empty() {
             bail!("{} has no progress.txt in it, and neither has a directory below it", path.display());
         }
         files.extend(found);
     }
-    let rows: Result<Vec<_>> = files.into_iter().map(|(learner, file)| row(learner, &file)).collect();
-    let mut rows = rows?;
+    let mut rows = Vec::new();
+    for (learner, file) in files {
+        match row(learner.clone(), &file) {
+            Ok(row) => rows.push(row),
+            Err(_) => unreadable.push(learner),
+        }
+    }
+    if !unreadable.is_empty() {
+        let names = visible(&unreadable.join(", "));
+        WARNED.call_once(|| eprintln!("xtask: left out, because the files can't be read: {names}"));
+    }
     rows.sort_by_key(|row| (row.diagnosis.is_none(), usize::MAX - row.hints, row.own + row.shown, row.learner.clone()));
     Ok(rows)
+}
+
+/// True for a directory whose files can't be reached.
+fn is_closed(path: &Path) -> bool {
+    path.is_dir() && path.join("progress.txt").metadata().is_err_and(|it| it.kind() == ErrorKind::PermissionDenied)
 }
 
 /// Returns a learner's progress file, which is in a home, in a checkout, in a workshop, or the path itself.
@@ -160,7 +180,8 @@ fn row(learner: String, file: &Path) -> Result<Row> {
         shown: count(&|it| progress.was_shown(it)),
         skipped: count(&|it| progress.has_skipped(it)),
         at: at.map(|it| it.id.as_str()),
-        diagnosis: failed.map(|(_, why)| why.to_owned()),
+        // It may be of another version, or a learner's own words.
+        diagnosis: failed.map(|(_, why)| why.chars().take(40).collect()),
         hints: at.map_or(0, |it| progress.hints(it)),
         minutes: idle.as_secs() / 60,
     })

@@ -9,7 +9,7 @@
 //! `current program /home/me/mine.py` is the one that `check --cmd` named last. Lines that this version doesn't know stay.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -50,7 +50,9 @@ impl Progress {
 
     /// Reads another learner's file: what is noted about the program that its commands are about. Returns that program, too.
     pub(crate) fn of_file(path: &Path) -> Result<(Program, Progress)> {
-        let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let (reading, mut bytes) = (|| format!("reading {}", path.display()), Vec::new());
+        // Nobody's progress is longer, unless on purpose.
+        File::open(path).and_then(|it| it.take(1 << 20).read_to_end(&mut bytes)).with_context(reading)?;
         let mut progress = parse(&String::from_utf8_lossy(&bytes), None);
         progress.section = progress.current().map(str::to_owned);
         let program = progress.section.as_ref().map_or(Program::Mine, |path| Program::Other(path.into()));

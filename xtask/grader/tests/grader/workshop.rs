@@ -466,6 +466,18 @@ fn a_class_is_sorted_by_who_needs_help_and_a_missing_path_is_an_error() {
     let first: Vec<&str> = shown.lines().skip(1).take(4).filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(first, ["bo", "anna", "dan", "cleo"], "{shown}");
     assert!(shown.contains("\n2 of 4 have `isolated-nothing`: step01#"), "{shown}");
+    // Nobody can read from there, not even root; and nobody's progress is that long.
+    for learner in ["closed", "long"] {
+        fs::create_dir_all(workshop.path(learner)).unwrap();
+    }
+    std::os::unix::fs::symlink("/proc/self/mem", workshop.path("closed/progress.txt")).unwrap();
+    let long = format!("failed uts {}\n", "x".repeat(100_000)) + &"\n".repeat(2 << 20) + "skipped pid 1\n";
+    workshop.write("long/progress.txt", &long);
+    let (status, shown, why) = workshop.run(&format!("class {folder} --csv"));
+    assert!(status == Some(0) && shown.contains("\ndan,") && !shown.contains("closed"), "{shown}{why}");
+    assert_eq!(why, "xtask: left out, because the files can't be read: closed\n");
+    let long = format!("\nlong,main.rs,0,0,0,uts,{},0,", "x".repeat(40));
+    assert!(shown.replace("\r\n", "\n").contains(&long), "{shown}");
     let (status, _, why) = workshop.run(&format!("class {folder} {folder}/nobody"));
     assert!(status == Some(2) && why.contains("there is no "), "{why}");
     let (status, _, why) = workshop.run(&format!("class {folder}/anna/progress.txt/x"));
