@@ -19,8 +19,8 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     // The first step asks for its parent by getppid(2).
     (&[&["/proc/ppid/exe", "/proc/0/exe"]], Some(ENOENT), Diagnosis::NoParentNumber),
     (&[&["no module named"]], None, Diagnosis::ImportsAfterChroot),
-    // The words of Python, of Go and of shells.
-    (&[&["'run'"]], Some(ENOENT), Diagnosis::ExecutedRun),
+    // The words of Python and Rust, of Go, and of shells.
+    (&[&["'run'", "(\"run\")"]], Some(ENOENT), Diagnosis::ExecutedRun),
     (&[&["exec: \"run\"", "run: not found", "run: command not found"]], None, Diagnosis::ExecutedRun),
     (&[&["occurred in preexec_fn"]], None, Diagnosis::PreexecFailed),
     (&[&["open /dev/null", "'/dev/null'", "open(\"/dev/null\")"]], Some(ENOENT), Diagnosis::DevNullOpened),
@@ -184,6 +184,7 @@ mod tests {
     fn a_program_that_executes_run_is_known() {
         for said in [
             "FileNotFoundError: [Errno 2] No such file or directory: 'run'",
+            "run: execve(\"run\"): ENOENT: No such file or directory",
             "exec: \"run\": executable file not found in $PATH",
             "./mine.sh: 2: exec: run: not found",
         ] {
