@@ -202,7 +202,9 @@ fn places(report: &mut Report) -> Result<()> {
         (None, false, None) => report.note("rootfs", "not made by xtask; `cargo xtask rootfs --force` replaces it"),
     }
     let target = cargo::target_directory()?;
+    // An archive may belong to root, and nothing is built in it.
     if !geteuid().is_root()
+        && !workspace::IS_ARCHIVE
         && let Some(file) = [&target, &ours].into_iter().find_map(|directory| owned_by_root(directory))
     {
         let cure = format!("`sudo chown -R \"$(id -u):$(id -g)\" '{}' rootfs`", target.display());

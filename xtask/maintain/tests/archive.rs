@@ -76,6 +76,9 @@ mod slow {
         assert!(succeed(&mut as_someone(&format!("{tool} status"))).contains("1 of 5 passed"));
         assert_eq!(succeed(&mut as_someone(&format!("{tool} run step04 -- hostname"))), "mini-docker\n");
         assert_eq!(succeed(&mut as_someone(&format!("{tool} host -- hostname"))), "host\n");
+        // As root it belongs to another user, who shares it on purpose.
+        let doctor = succeed(&mut as_someone(&format!("{tool} doctor")));
+        assert!(!doctor.contains("root's files"), "{doctor}");
         let output = as_someone(&format!("{tool} run mine -- ls")).output().unwrap();
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && why.contains("can't build a program in Rust"), "{why}");
