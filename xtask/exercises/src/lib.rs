@@ -23,6 +23,7 @@ use anyhow::{Context, Result, bail, ensure};
 mod diagnoses;
 pub mod edits;
 mod languages;
+pub mod package;
 mod programs;
 mod text;
 

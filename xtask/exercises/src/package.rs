@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use exercises::{all, without_header};
+use crate::{all, without_header};
 
 /// Returns the sources of all starters and solutions, each with its name, `dev-starter` or `dev-solution`. Sources that
 /// differ in their headers only are there once.

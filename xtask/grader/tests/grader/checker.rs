@@ -9,8 +9,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
-use crate::package;
-use exercises::{Exercise, edits};
+use exercises::{Exercise, edits, package};
 use grader::check::diagnosis::Diagnosis;
 use grader::check::verdict::Verdict;
 use grader::check::{Candidate, Graded, grade};
@@ -19,7 +18,7 @@ use lab::workspace;
 use testkit::host::{self, Host};
 
 /// Builds Rust programs, pairs of a name and a source, and returns the directory they are in. `level` is the lint level of their
-/// warnings. See [`crate::package`] for how they become one binary.
+/// warnings. See [`package`] for how they become one binary.
 pub fn build(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
     let folder = write_package(set, level, programs);
     let target = lab::cargo::target_directory().unwrap();

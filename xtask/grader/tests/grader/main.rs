@@ -4,7 +4,6 @@
 mod checker;
 mod compare;
 mod jail;
-mod package;
 mod slow;
 mod starters_and_solutions;
 mod workshop;

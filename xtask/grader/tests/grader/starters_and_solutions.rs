@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::checker::{build_static, edit, solution, some_at_a_time};
-use crate::package;
-use exercises::{Exercise, Kind, without_header};
+use exercises::{Exercise, Kind, package, without_header};
 use grader::catalog;
 use grader::check::diagnosis::Diagnosis;
 use grader::check::verdict::Verdict;
