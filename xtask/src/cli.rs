@@ -52,6 +52,7 @@ Maintain:
   soak       Run the steps thousands of times, and check that nothing leaks
   ci         Run everything that must hold before a change lands
   dist       Make an archive for people without Rust
+  machines   Boot a virtual machine with Debian, and check everything in it
 
 `cargo xtask COMMAND --help` explains a command. Start with
 `cargo xtask run step01`. If something doesn't work, `cargo xtask doctor`

@@ -23,7 +23,7 @@ pub const TOOLS: &[Tool] = &[
         commands: &["workshop", "check", "hint", "diff", "reset", "catch-up", "status", "compare", "class", "grade"],
     },
     Tool { package: "book", commands: &["book"] },
-    Tool { package: "maintain", commands: &["bench", "soak", "ci", "dist", "finale"] },
+    Tool { package: "maintain", commands: &["bench", "soak", "ci", "dist", "finale", "machines"] },
 ];
 
 /// Becomes a tool of an archive. Returns only if that fails.

@@ -1,4 +1,4 @@
-//! The command line of bench, soak, ci, dist and finale.
+//! The command line of bench, soak, ci, dist, finale and machines.
 
 use std::ffi::OsStr;
 use std::process::{Command, ExitCode};
@@ -8,7 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use lab::privilege::Privilege;
 use lab::{cargo, output};
 
-use crate::{bench, ci, dist, finale, soak};
+use crate::{bench, ci, dist, finale, machines, soak};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
@@ -18,6 +18,7 @@ enum Tool {
     Ci(ci::Options),
     Dist(dist::Options),
     Finale(finale::Options),
+    Machines(machines::Options),
     /// The part of bench that runs on a throwaway host.
     #[command(hide = true)]
     BenchHost(bench::HostOptions),
@@ -38,6 +39,7 @@ pub fn run() -> Result<ExitCode> {
         Tool::Ci(options) => ci::run(&options),
         Tool::Dist(options) => dist::run(&options),
         Tool::Finale(options) => finale::run(&options),
+        Tool::Machines(options) => machines::run(&options),
         Tool::BenchHost(options) => bench::run_on_host(&options),
         Tool::SoakHost(options) => soak::run_on_host(&options),
     }

@@ -38,7 +38,7 @@ pub struct Options {
 }
 
 /// The directory in the archive.
-const NAME: &str = "mini-docker";
+pub const NAME: &str = "mini-docker";
 
 /// Builds everything, packs it, and prints the path and the sizes.
 pub fn run(options: &Options) -> Result<ExitCode> {
@@ -90,12 +90,7 @@ fn build(target: &Path, top: &Path) -> Result<()> {
         "--features=lab/archive",
     ]);
     command.args(steps::all()?.iter().map(|step| format!("--package={}", step.name)));
-    let triple = cargo::static_target().unwrap_or_else(|| {
-        eprintln!("dist: the target {ARCH}-unknown-linux-musl isn't installed, so the programs are linked with glibc, which is larger");
-        // It is in the C library's development package.
-        flags.extend(["-Ctarget-feature=+crt-static".to_owned(), "-lgcc_eh".to_owned()]);
-        format!("{ARCH}-unknown-linux-gnu")
-    });
+    let triple = static_triple(&mut flags);
     command.arg("--target").arg(&triple).arg("--target-dir").arg(target).current_dir(&root);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     command.env("CARGO_PROFILE_RELEASE_STRIP", "true").env("CARGO_PROFILE_RELEASE_PANIC", "abort");
@@ -107,6 +102,16 @@ fn build(target: &Path, top: &Path) -> Result<()> {
     }
     symlink(Path::new("bin").join(NAME), top.join(NAME)).context("linking the front door")?;
     Ok(())
+}
+
+/// Returns the target for a static program, and adds the flags that it needs.
+pub fn static_triple(flags: &mut Vec<String>) -> String {
+    cargo::static_target().unwrap_or_else(|| {
+        eprintln!("dist: the target {ARCH}-unknown-linux-musl isn't installed, so the programs are linked with glibc, which is larger");
+        // It is in the C library's development package.
+        flags.extend(["-Ctarget-feature=+crt-static".to_owned(), "-lgcc_eh".to_owned()]);
+        format!("{ARCH}-unknown-linux-gnu")
+    })
 }
 
 /// Copies what the programs read: the sources of the steps, the exercises and the diagnoses.
@@ -162,7 +167,7 @@ fn book(top: &Path) -> Result<()> {
 }
 
 /// Runs a command, which must succeed. Its messages go to stderr.
-fn succeed(command: &mut Command) -> Result<()> {
+pub fn succeed(command: &mut Command) -> Result<()> {
     let status = command.stdin(Stdio::null()).stdout(io::stderr()).status();
     let status = status.with_context(|| format!("starting {}", command.get_program().display()))?;
     ensure!(status.success(), "{} failed: {status}", command.get_program().display());

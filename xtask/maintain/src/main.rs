@@ -1,4 +1,4 @@
-//! The maintainers' tools: bench, soak, ci, dist and finale.
+//! The maintainers' tools: bench, soak, ci, dist, finale and machines.
 
 #[cfg(target_os = "linux")]
 mod bench;
@@ -10,6 +10,8 @@ mod cli;
 mod dist;
 #[cfg(target_os = "linux")]
 mod finale;
+#[cfg(target_os = "linux")]
+mod machines;
 #[cfg(target_os = "linux")]
 mod soak;
 

@@ -22,6 +22,7 @@ pub struct Terminal {
     device: File,
     screen: Arc<Mutex<String>>,
     child: Child,
+    patience: Duration,
 }
 
 impl Terminal {
@@ -51,7 +52,14 @@ impl Terminal {
                 written.lock().expect("no reader panics").push_str(&String::from_utf8_lossy(&bytes[..length]));
             }
         });
-        Ok(Terminal { keyboard, device, screen, child })
+        Ok(Terminal { keyboard, device, screen, child, patience: PATIENCE })
+    }
+
+    /// Returns the terminal with another limit on how long an answer may take.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Terminal {
+        self.patience = patience;
+        self
     }
 
     /// Types `keys`, as they are: `"\n"` is Enter, `"\x03"` Ctrl-C, `"\x1a"` Ctrl-Z.
@@ -88,7 +96,7 @@ impl Terminal {
                 return found;
             }
             let screen = self.screen.lock().expect("no reader panics").clone();
-            assert!(start.elapsed() < PATIENCE, "{what}, but the terminal shows:\n{screen}");
+            assert!(start.elapsed() < self.patience, "{what}, but the terminal shows:\n{screen}");
             thread::sleep(Duration::from_millis(5));
         }
     }

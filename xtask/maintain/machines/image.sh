@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Builds a virtual machine's disk from Debian's packages: image.sh SUITE DIRECTORY PACKAGES. DIRECTORY gets the disk, a kernel, an
+# initrd, and a key to log in with. It needs root, or `unshare --map-auto --map-root-user`. The mirror is mmdebstrap's default.
+set -euo pipefail
+suite=$1 out=$2 packages=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+root=$work/root
+
+# The initrd has only what finds the disk, and the packages no documentation.
+mmdebstrap --quiet --variant=minbase --format=directory --include="$packages" \
+    --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"' \
+    --essential-hook='printf "MODULES=list\nCOMPRESS=lz4\n" >"$1/etc/initramfs-tools/conf.d/machine"' \
+    --essential-hook='printf "%s\n" virtio_pci virtio_blk ext4 >"$1/etc/initramfs-tools/modules"' \
+    "$suite" "$root"
+
+in_it() { chroot "$root" "$@"; }
+ssh-keygen -q -t ed25519 -N '' -C machines -f "$out/key"
+in_it useradd --create-home --shell /bin/bash me
+for home in root home/me; do
+    install --directory --mode=700 "$root/$home/.ssh"
+    cp "$out/key.pub" "$root/$home/.ssh/authorized_keys"
+    touch "$root/$home/.hushlogin"
+done
+in_it chown -R me: /home/me
+echo 'me ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/me"
+rm -f "$root/etc/resolv.conf"
+echo machine >"$root/etc/hostname"
+printf '127.0.0.1 localhost machine\n' >"$root/etc/hosts"
+echo '/dev/vda / ext4 rw 0 1' >"$root/etc/fstab"
+units=$root/etc/systemd/system
+cat >"$units/eth0.service" <<'END'
+[Unit]
+BindsTo=sys-subsystem-net-devices-eth0.device
+After=sys-subsystem-net-devices-eth0.device
+[Service]
+Type=oneshot
+ExecStart=ip address add 10.0.2.15/24 dev eth0
+ExecStart=ip link set eth0 up
+END
+ln -s ../eth0.service "$units/multi-user.target.wants/"
+# What takes long, and what would change the machine meanwhile.
+for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer e2scrub_reap.service \
+    systemd-pstore.service getty@tty1.service systemd-timesyncd.service; do
+    ln -sf /dev/null "$units/$unit"
+done
+# The user's own systemd starts with the machine.
+mkdir -p "$root/var/lib/systemd/linger"
+touch "$root/var/lib/systemd/linger/me"
+# Otherwise the first boot would set everything up again.
+echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
+touch "$root/etc/.updated" "$root/var/.updated"
+
+mv "$root"/boot/vmlinuz-* "$out/vmlinuz"
+mv "$root"/boot/initrd.img-* "$out/initrd"
+chmod 644 "$out/vmlinuz"
+mkfs.ext4 -qq -F -E lazy_itable_init=1 -d "$root" "$out/root.ext4" 4G
