@@ -35,6 +35,9 @@ pub struct Options {
     /// Check only the steps and the exercises with cgroups, on a smaller machine
     #[arg(long, requires = "check")]
     short: bool,
+    /// Run only what is under a heading with this text, such as restrictions
+    #[arg(long, value_name = "TEXT", requires = "check", conflicts_with = "short")]
+    only: Option<String>,
     /// Write the table into the book, in book/text/proven.md
     #[arg(long, requires = "check", conflicts_with = "short")]
     write: bool,
@@ -69,6 +72,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         None => vec![&MACHINES[0]],
     };
     image::needs()?;
+    tasks(options)?;
     let payload = payload::make(options.short)?;
     let mut wrong = 0;
     for machine in machines {
@@ -76,10 +80,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let guest = timed("boot", || Guest::boot(&image, &payload))?;
         guest.run(Who::Root, "tar -xf /dev/vdb -C /opt").context("unpacking the archive in the machine")?;
         if options.check {
-            let results = check(machine, &guest, options.short)?;
-            wrong += results.iter().filter(|it| !it.is_right).count();
+            let answers = check(machine, &guest, options)?;
+            wrong += answers.iter().filter(|it| !it.is_right).count();
             if options.write {
-                page::write(machine, guest.run(Who::User, "uname -r")?.text.trim(), &results)?;
+                page::write(machine, guest.run(Who::User, "uname -r")?.text.trim(), &answers)?;
             }
         } else {
             eprintln!("machines: in /opt/mini-docker: `./mini-docker run step04`; `sudo` needs no password");
@@ -101,53 +105,82 @@ struct Answer {
     is_right: bool,
 }
 
+/// The headings, in the order in which the page has them. The solutions take the longest.
+const PARTS: [&str; 7] = [STEPS, TRANSCRIPTS, TERMINAL, RUNTIME, RESTRICTIONS, SOLUTIONS, AFTERWARDS];
+const STEPS: &str = "The steps";
+const TRANSCRIPTS: &str = "The book's transcripts";
+const TERMINAL: &str = "A shell at a terminal";
+const RUNTIME: &str = "Limits of the OCI runtime";
+const RESTRICTIONS: &str = "Restrictions";
+const SOLUTIONS: &str = "The solutions";
+const AFTERWARDS: &str = "Afterwards";
+
+/// What is run under a heading.
+type Task = (&'static str, Box<dyn Fn(&Guest) -> Result<Vec<Answer>>>);
+
+/// Returns everything to run.
+fn tasks(options: &Options) -> Result<Vec<Task>> {
+    let mut tasks: Vec<Task> = Vec::new();
+    for case in cases::all(options.short)? {
+        tasks.push((case.part, Box::new(move |guest| Ok(vec![case.check(guest)?]))));
+    }
+    if !options.short {
+        for (who, step) in [(Who::User, "step02"), (Who::User, "step04"), (Who::Root, "step04")] {
+            tasks.push((TERMINAL, Box::new(move |guest| Ok(vec![terminal::check(guest, who, step)]))));
+        }
+        for restriction in restrictions::ALL {
+            tasks.push((RESTRICTIONS, Box::new(move |guest| restrictions::check(guest, restriction))));
+        }
+    }
+    let text = options.only.as_deref().unwrap_or_default().to_lowercase();
+    tasks.retain(|(part, _)| part.to_lowercase().contains(&text));
+    ensure!(!tasks.is_empty(), "no heading has '{text}' in it: {}", PARTS.join(", "));
+    tasks.sort_by_key(|(part, _)| PARTS.iter().position(|it| it == part));
+    Ok(tasks)
+}
+
 /// Runs everything in a machine, and prints each command with what it did.
-fn check(machine: &Machine, guest: &Guest, short: bool) -> Result<Vec<Answer>> {
+fn check(machine: &Machine, guest: &Guest, options: &Options) -> Result<Vec<Answer>> {
     let start = Instant::now();
     println!("\n{}, {}", machine.title, guest.run(Who::User, "uname -r")?.text.trim());
     let before = guest.run(Who::Root, cases::STATE)?;
-    let mut results = Vec::new();
-    let mut note = |answer: Answer, start: Instant| {
-        let verdict = if answer.is_right { "ok  " } else { "FAIL" };
-        println!(
-            "  {verdict} {:<9} {} → {} ({} s)",
-            answer.who,
-            answer.command,
-            answer.answer,
-            start.elapsed().as_secs()
-        );
-        results.push(answer);
-    };
-    for case in cases::all(short)? {
+    let mut answers = Vec::new();
+    for (_, task) in tasks(options)? {
         let start = Instant::now();
-        let answer = guest.run(case.who, &case.script)?.joined();
-        let is_right = answer == case.expected;
-        let answer = if is_right { answer } else { format!("{answer}; expected: {}", case.expected) };
-        note(Answer { part: case.part, who: case.who.name(), command: case.command, answer, is_right }, start);
-    }
-    if !short {
-        for (who, step) in [(Who::User, "step02"), (Who::User, "step04"), (Who::Root, "step04")] {
-            let start = Instant::now();
-            note(terminal::check(guest, who, step), start);
+        let new = task(guest)?;
+        let seconds = start.elapsed().as_secs();
+        for it in &new {
+            let verdict = if it.is_right { "ok  " } else { "FAIL" };
+            println!("  {verdict} {:<9} {} → {} ({seconds} s)", it.who, it.command, it.answer);
         }
-        for restriction in restrictions::ALL {
-            let start = Instant::now();
-            note(restrictions::check(guest, restriction)?, start);
-        }
+        answers.extend(new);
     }
-    let start_of_last = Instant::now();
     let after = guest.run(Who::Root, cases::STATE)?;
-    let (is_right, answer) = match after.text == before.text {
-        true => (true, "the same as before".to_owned()),
-        false => (false, format!("{} → {}", before.joined(), after.joined())),
-    };
+    let is_right = after == before;
+    let new = after.text.lines().filter(|line| !before.text.lines().any(|it| it == *line));
+    let gone = before.text.lines().filter(|line| !after.text.lines().any(|it| it == *line));
+    let differences: Vec<_> = new.map(|it| format!("new: {it}")).chain(gone.map(|it| format!("gone: {it}"))).collect();
+    let answer = if is_right { "the same as before".to_owned() } else { differences.join("; ") };
+    println!("  {} afterwards, the machine: {answer}", if is_right { "ok  " } else { "FAIL" });
     let command = "its name, mounts, cgroups and processes".to_owned();
-    note(Answer { part: "Afterwards", who: "", command, answer, is_right }, start_of_last);
-    eprintln!("machines: {}: {} commands in {} s", machine.title, results.len(), start.elapsed().as_secs());
-    if short {
-        eprintln!("machines: left out: {}", cases::LEFT_OUT);
+    answers.push(Answer { part: AFTERWARDS, who: "the machine", command, answer, is_right });
+    eprintln!("machines: {}: {} commands in {} s", machine.title, answers.len(), start.elapsed().as_secs());
+    if options.short || options.only.is_some() {
+        eprintln!("machines: left out: {}; `cargo xtask machines --check` runs it", left_out(options));
     }
-    Ok(results)
+    Ok(answers)
+}
+
+/// Describes what a check leaves out.
+fn left_out(options: &Options) -> String {
+    match &options.only {
+        Some(text) => format!("everything without '{text}' in its heading"),
+        None => {
+            let parts = PARTS.iter().filter(|it| ![STEPS, SOLUTIONS, AFTERWARDS].contains(it));
+            let parts = parts.copied().collect::<Vec<_>>().join(", ");
+            format!("{parts}, the exercises that need no cgroup, Debian 12")
+        }
+    }
 }
 
 /// Runs a part, and prints its time.

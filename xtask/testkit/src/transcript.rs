@@ -23,19 +23,24 @@ pub fn transcript(host: &Host, lines: &[&str]) -> String {
 /// # Errors
 /// When the shell can't be started, or ends before the last line.
 pub fn typed_to(shell: &mut Command, lines: &[&str]) -> Result<String> {
-    // By the shell's stdin, not its arguments, which `ps` would show. `last` keeps the prompt's printf out of `$?`.
-    let mut script = "exec 2>&1; status=0; last() { return $status; }\n".to_owned();
-    for line in lines {
-        let quoted = format!("'{}'", line.replace('\'', r"'\''"));
-        writeln!(script, "printf '$ %s\\n' {quoted}; last; eval {quoted} </dev/null; status=$?")?;
-    }
-    script.push_str("exit 0\n");
+    let script = script(lines);
     let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     shell.stdin.take().context("is piped")?.write_all(script.as_bytes())?;
     let output = shell.wait_with_output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     Ok(redact(&text))
+}
+
+/// Returns a shell's input, which types each line and prints it behind a prompt first.
+pub fn script(lines: &[&str]) -> String {
+    // By the shell's stdin, not its arguments, which `ps` would show. `last` keeps the prompt's printf out of `$?`.
+    let mut script = "exec 2>&1; status=0; last() { return $status; }\n".to_owned();
+    for line in lines {
+        let quoted = format!("'{}'", line.replace('\'', r"'\''"));
+        let _ = writeln!(script, "printf '$ %s\\n' {quoted}; last; eval {quoted} </dev/null; status=$?");
+    }
+    script + "exit 0\n"
 }
 
 /// Removes what may differ between machines and doesn't matter. This is the only place that does:

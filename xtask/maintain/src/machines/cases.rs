@@ -1,10 +1,14 @@
 //! What is run in a machine, and what each must answer.
 
-use anyhow::Result;
-use exercises::Kind;
-use lab::workspace;
+use std::fs;
 
-use super::guest::Who;
+use anyhow::{Context, Result};
+use exercises::Kind;
+use lab::{steps, workspace};
+use testkit::transcript::script;
+
+use super::Answer;
+use super::guest::{Guest, Output, Who};
 
 /// A command in the machine.
 #[derive(Debug)]
@@ -20,9 +24,23 @@ pub struct Case {
     pub expected: String,
 }
 
-/// What the short check leaves out.
-pub const LEFT_OUT: &str = "the other exercises, the shell at a terminal, limits of the OCI runtime, and restricted machines: \
-    `cargo xtask machines --check`";
+impl Case {
+    /// Runs it, and compares.
+    ///
+    /// # Errors
+    /// If ssh can't be started.
+    pub fn check(&self, guest: &Guest) -> Result<Answer> {
+        let answer = guest.run(self.who, &self.script)?.joined();
+        let is_right = answer == self.expected;
+        let answer = match is_right {
+            // The page has it in full already.
+            true if self.part == super::TRANSCRIPTS => "as in the book".to_owned(),
+            true => answer,
+            false => format!("{answer}; expected: {}", self.expected),
+        };
+        Ok(Answer { part: self.part, who: self.who.name(), command: self.command.clone(), answer, is_right })
+    }
+}
 
 /// Prints the machine's own state, in which no command may leave a trace: its name, mounts, cgroups of the checks, and processes.
 pub const STATE: &str = "hostname; cut -d' ' -f5,6,9- /proc/1/mountinfo | sort; find /sys/fs/cgroup -name '*mini-docker*'; \
@@ -42,7 +60,7 @@ const STEPS: [(&str, &str); 6] = [
     ),
     (
         "RUN step04 -- ps -o pid,args",
-        "PID   COMMAND / 1 /proc/self/exe child ps -o pid,args / 2 ps -o pid,args, status 0",
+        "PID COMMAND / 1 /proc/self/exe child ps -o pid,args / 2 ps -o pid,args, status 0",
     ),
     ("RUN step04 -- sh -c 'kill -TERM $$'", "status 143"),
 ];
@@ -60,7 +78,7 @@ pub fn all(short: bool) -> Result<Vec<Case>> {
         let doctor = "./mini-docker doctor";
         let ready = "Every step can run here: `./mini-docker run step01`., status 0";
         case(
-            "The steps",
+            super::STEPS,
             who,
             doctor,
             format!(
@@ -70,20 +88,28 @@ pub fn all(short: bool) -> Result<Vec<Case>> {
         );
         for (line, expected) in STEPS {
             let command = line.replace("RUN", "./mini-docker run");
-            case("The steps", who, &command, command.clone(), expected);
+            case(super::STEPS, who, &command, command.clone(), expected);
         }
     }
     let line = "./mini-docker run --privilege sudo step04 -- hostname";
-    case("The steps", Who::User, line, line.to_owned(), "mini-docker, status 0");
+    case(super::STEPS, Who::User, line, line.to_owned(), "mini-docker, status 0");
 
     if !short {
+        for (name, text) in transcripts()? {
+            let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+            let typed = format!("bin/mini-docker host --die-with-parent -- sh <<'TYPED'\n{}TYPED", script(&lines));
+            let expected = Output { text, status: Some(0) }.joined();
+            for who in [Who::User, Who::Root] {
+                case(super::TRANSCRIPTS, who, &name, typed.clone(), &expected);
+            }
+        }
         let podman = "podman --runtime $PWD/bin/oci --cgroup-manager=cgroupfs run --rm --network=none";
         for (options, command, expected) in RUNTIME {
             let line = format!("podman --runtime oci run {options} IMAGE {command}");
             let script = format!(
                 "{IMAGE} && {podman} {options} localhost/machine {command}; status=$?; podman rmi -f localhost/machine >/dev/null; exit $status"
             );
-            case("Limits of the OCI runtime", Who::Root, &line, script, expected);
+            case(super::RUNTIME, Who::Root, &line, script, expected);
         }
     }
     for exercise in exercises::all(workspace::root())?.iter().filter(|it| !short || NEED_CGROUPS.contains(&&*it.id)) {
@@ -96,10 +122,30 @@ pub fn all(short: bool) -> Result<Vec<Case>> {
             let script = format!(
                 "{check} >/tmp/report-$$ 2>&1; status=$?; [ $status = 0 ] || tail -n 12 /tmp/report-$$; rm /tmp/report-$$; exit $status"
             );
-            case("The solutions", who, &check, script, "status 0");
+            case(super::SOLUTIONS, who, &check, script, "status 0");
         }
     }
     Ok(cases)
+}
+
+/// Returns the name and the text of every snapshot of the steps whose commands need no compiler.
+fn transcripts() -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for step in steps::all()? {
+        let directory = workspace::root().join(&step.name).join("tests/snapshots");
+        for entry in fs::read_dir(&directory).with_context(|| directory.display().to_string())? {
+            let path = entry?.path();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().replace("__", ": ");
+            let text = fs::read_to_string(&path)?;
+            // insta's header ends with a line of its own.
+            let (_, text) = text.trim_start_matches("---\n").split_once("\n---\n").context("no header")?;
+            if text.starts_with("$ ") && !text.contains("rustc") && !name.starts_with("oci") {
+                found.push((name.replace("escape", &step.name), text.to_owned()));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Makes an image of the rootfs.
@@ -127,7 +173,8 @@ mod tests {
     #[test]
     fn the_complete_check_has_every_exercise_for_a_user_and_for_root() {
         let count = exercises::all(workspace::root()).unwrap().len();
-        let of_exercises = |short| all(short).unwrap().iter().filter(|it| it.part == "The solutions").count();
+        let of_exercises =
+            |short| all(short).unwrap().iter().filter(|it| it.part == crate::machines::SOLUTIONS).count();
         assert_eq!(of_exercises(false), 2 * count);
         assert_eq!(of_exercises(true), 2 * NEED_CGROUPS.len());
     }

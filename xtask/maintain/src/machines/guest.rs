@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use testkit::transcript::redact;
 
 /// How long a machine may take to boot, emulated on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -44,7 +45,7 @@ impl Who {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Output {
     pub text: String,
-    status: Option<i32>,
+    pub status: Option<i32>,
 }
 
 impl Output {
@@ -53,9 +54,10 @@ impl Output {
         self.status == Some(0)
     }
 
-    /// Returns the lines, joined by ` / `, and the status.
+    /// Returns the lines, joined by ` / `, and the status, without what may differ between machines.
     pub fn joined(&self) -> String {
-        let lines: Vec<&str> = self.text.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+        let text = redact(&self.text);
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
         let status = self.status.map_or("no status".to_owned(), |it| format!("status {it}"));
         if lines.is_empty() { status } else { format!("{}, {status}", lines.join(" / ")) }
     }

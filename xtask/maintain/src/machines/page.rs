@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use lab::workspace;
 
-use super::{Answer, Machine};
+use super::{Answer, Machine, PARTS};
 
 const PAGE: &str = "book/text/proven.md";
 
@@ -18,44 +18,48 @@ pub fn write(machine: &Machine, kernel: &str, answers: &[Answer]) -> Result<()> 
     let page = fs::read_to_string(&path).context(PAGE)?;
     let (begin, end) = (format!("<!-- machine {} -->\n", machine.name), format!("<!-- end of {} -->", machine.name));
     let (before, rest) = page.split_once(&begin).with_context(|| format!("{PAGE} has no {}", begin.trim()))?;
-    let (_, after) = rest.split_once(&end).with_context(|| format!("{PAGE} has no {end}"))?;
-    let part = render(machine, kernel, answers);
+    let (old, after) = rest.split_once(&end).with_context(|| format!("{PAGE} has no {end}"))?;
+    let part = render(machine, kernel, answers, old);
     fs::write(&path, format!("{before}{begin}{part}{end}{after}")).with_context(|| format!("writing {PAGE}"))?;
     eprintln!("machines: wrote {PAGE}");
     Ok(())
 }
 
-/// Renders a heading, and a table for each part: a line for each command, and a column for everyone who ran it.
-fn render(machine: &Machine, kernel: &str, answers: &[Answer]) -> String {
+/// Renders a heading, and a table for each part that was run. The others stay as they were.
+fn render(machine: &Machine, kernel: &str, answers: &[Answer], old: &str) -> String {
     let mut text = format!("#### {}, Linux {kernel} {{#{}}}\n", machine.title, machine.name);
-    let mut rest = answers;
-    while let Some(first) = rest.first() {
-        let (part, others) = rest.split_at(rest.iter().take_while(|it| it.part == first.part).count());
-        rest = others;
-        let mut columns: Vec<&str> = Vec::new();
-        let mut rows: Vec<&str> = Vec::new();
-        for it in part {
-            if !columns.contains(&it.who) {
-                columns.push(it.who);
-            }
-            if !rows.contains(&&*it.command) {
-                rows.push(&it.command);
-            }
-        }
-        text += &format!("\n| {} | {} |\n|{}\n", first.part, columns.join(" | "), "---|".repeat(columns.len() + 1));
-        for row in rows {
-            let cells = columns.iter().map(|who| {
-                let answer = part.iter().find(|it| it.who == *who && it.command == row);
-                answer.map_or_else(
-                    || "–".to_owned(),
-                    |it| if it.is_right { cell(&it.answer) } else { format!("**{}**", cell(&it.answer)) },
-                )
-            });
-            let row = if row.contains('`') { row.to_owned() } else { format!("`{}`", row.replace('|', "\\|")) };
-            text += &format!("| {row} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
-        }
+    for part in PARTS {
+        let answers: Vec<&Answer> = answers.iter().filter(|it| it.part == part).collect();
+        let old = || old.split("\n\n").find(|it| it.trim_start().starts_with(&format!("| {part} |")));
+        let table = if answers.is_empty() { old().map(|it| it.trim().to_owned()) } else { Some(table(&answers)) };
+        text.extend(table.map(|table| format!("\n{table}\n")));
     }
     text + "\n"
+}
+
+/// Renders a part: a line for each command, and a column for everyone who ran it.
+fn table(answers: &[&Answer]) -> String {
+    let (mut columns, mut rows) = (Vec::new(), Vec::new());
+    for it in answers {
+        if !columns.contains(&it.who) {
+            columns.push(it.who);
+        }
+        if !rows.contains(&&*it.command) {
+            rows.push(&*it.command);
+        }
+    }
+    let mut text = format!("| {} | {} |\n|{}", answers[0].part, columns.join(" | "), "---|".repeat(columns.len() + 1));
+    for row in rows {
+        let cells = columns.iter().map(|who| {
+            let answer = answers.iter().find(|it| it.who == *who && it.command == row);
+            answer.map_or_else(
+                || "–".to_owned(),
+                |it| if it.is_right { cell(&it.answer) } else { format!("**{}**", cell(&it.answer)) },
+            )
+        });
+        text += &format!("\n| {} | {} |", cell(row), cells.collect::<Vec<_>>().join(" | "));
+    }
+    text
 }
 
 /// Makes text safe in a cell of a table.
@@ -68,21 +72,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everyone_who_ran_a_command_has_a_column() {
-        let answer = |who, command: &str, answer: &str, is_right| Answer {
-            part: "The steps",
+    fn a_part_that_was_not_run_keeps_its_table() {
+        let answer = |part, who, command: &str, answer: &str, is_right| Answer {
+            part,
             who,
             command: command.into(),
             answer: answer.into(),
             is_right,
         };
-        let answers = [
-            answer("user", "a | b", "1, status 0", true),
-            answer("root", "a | b", "2 < 3", false),
-            answer("root", "c", "4", true),
-        ];
         let machine = Machine { name: "m", title: "M", suite: "s" };
-        let table = "\n| The steps | user | root |\n|---|---|---|\n| `a \\| b` | 1, status 0 | **2 &lt; 3** |\n| `c` | – | 4 |\n\n";
-        assert_eq!(render(&machine, "6", &answers), format!("#### M, Linux 6 {{#m}}\n{table}"));
+        let steps = [
+            answer("The steps", "user", "a | b", "1, status 0", true),
+            answer("The steps", "root", "a | b", "2 < 3", false),
+            answer("The steps", "root", "c", "4", true),
+        ];
+        let first = render(&machine, "6", &steps, "");
+        let table =
+            "| The steps | user | root |\n|---|---|---|\n| a \\| b | 1, status 0 | **2 &lt; 3** |\n| c | – | 4 |\n";
+        assert_eq!(first, format!("#### M, Linux 6 {{#m}}\n\n{table}\n"));
+        let second = render(&machine, "7", &[answer("Restrictions", "run", "x", "y", true)], &first);
+        assert_eq!(
+            second,
+            format!("#### M, Linux 7 {{#m}}\n\n{table}\n| Restrictions | run |\n|---|---|\n| x | y |\n\n")
+        );
     }
 }

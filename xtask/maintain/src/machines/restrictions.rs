@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::Answer;
 use super::cases::IMAGE;
-use super::guest::{Guest, Who};
+use super::guest::{Guest, Output, Who};
 
 /// A restriction.
 pub struct Restriction {
@@ -16,7 +16,7 @@ pub struct Restriction {
     inside: &'static str,
     /// What must be printed; empty if it makes no difference.
     cure: &'static str,
-    /// What is done about it: a command for the user, or else a `run` or an `inside` with the option.
+    /// What is done about it.
     cured: Cured,
 }
 
@@ -81,7 +81,7 @@ pub const ALL: &[Restriction] = &[
     setting(
         "/home and /tmp are noexec",
         "for it in /home /tmp; do mount --bind $it $it && mount -o remount,bind,noexec $it; done",
-        "umount /home /tmp",
+        "umount --lazy /home /tmp",
         "",
         Unneeded,
     ),
@@ -110,61 +110,57 @@ pub const ALL: &[Restriction] = &[
     },
 ];
 
-/// Makes a restriction, prints what the commands say, applies the cure, and undoes it.
+/// Makes a restriction, notes what the commands print, applies the cure, and undoes it.
 ///
 /// # Errors
 /// If ssh can't be started.
-pub fn check(guest: &Guest, it: &Restriction) -> Result<Answer> {
-    let answer =
-        |answer, is_right| Answer { part: "Restrictions", who: "user", command: it.name.to_owned(), answer, is_right };
+pub fn check(guest: &Guest, it: &Restriction) -> Result<Vec<Answer>> {
     let set = guest.run(Who::Root, it.set)?;
-    if !set.is_success() {
+    let mut answers = match set.is_success() {
+        true => observe(guest, it)?,
         // Only a setting that this kernel doesn't have may be missing.
-        let is_missing = set.text.contains("No such file or directory") && it.set.starts_with("sysctl");
-        return Ok(answer(
-            if is_missing { "this kernel has no such setting".into() } else { set.joined() },
-            is_missing,
-        ));
-    }
-    let found = observe(guest, it);
+        false if set.text.contains("No such file or directory") && it.set.starts_with("sysctl") => {
+            return Ok(vec![answer(it, "doctor", "this kernel has no such setting".into(), true)]);
+        }
+        false => vec![answer(it, "doctor", set.joined(), false)],
+    };
     let undone = guest.run(Who::Root, it.undo)?;
-    let (text, is_right) = found?;
-    Ok(answer(text, is_right && undone.is_success()))
+    if !undone.is_success() {
+        answers.push(answer(it, "afterwards", undone.joined(), false));
+    }
+    Ok(answers)
 }
 
-fn observe(guest: &Guest, it: &Restriction) -> Result<(String, bool)> {
+fn answer(it: &Restriction, who: &'static str, answer: String, is_right: bool) -> Answer {
+    Answer { part: super::RESTRICTIONS, who, command: it.name.to_owned(), answer, is_right }
+}
+
+fn observe(guest: &Guest, it: &Restriction) -> Result<Vec<Answer>> {
     let run = |inside: &str, option: &str| {
         guest.run(Who::User, &format!("{inside} $PWD/mini-docker run {option} step04 -- hostname"))
     };
-    // A line of doctor's, without the columns and with what is continued below it.
-    let doctor = guest.run(
-        Who::User,
-        &format!("COLUMNS=1000; export COLUMNS; {} $PWD/mini-docker doctor | grep -e FAIL -e 'note .*namespace' -e 'note root'", it.inside),
-    )?;
-    let doctor = words(&doctor.text);
-    let before = run(it.inside, "")?;
-    let printed = format!("{doctor} {}", words(&before.text));
-    let mut text = format!("doctor: {}; run: {}", if doctor.is_empty() { "ok" } else { &doctor }, before.joined());
-    let after = match it.cured {
-        Unneeded => before,
+    // The first line that matters, with what is continued below it.
+    let lines = "sed -e ':a;N;$!ba;s/\\n \\{20,\\}/ /g' | grep -m 1 -e FAIL -e 'note .*namespace'";
+    let doctor = guest.run(Who::User, &format!("{} $PWD/mini-docker doctor | {lines}", it.inside))?;
+    let doctor = doctor.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let first = run(it.inside, "")?;
+    let cured = match it.cured {
+        Unneeded => None,
         Command => {
             let cure = guest.run(Who::User, it.cure)?;
-            if !cure.is_success() {
-                return Ok((format!("{text}; the cure fails: {}", cure.joined()), false));
-            }
-            run(it.inside, "")?
+            Some(if cure.is_success() { run(it.inside, "")? } else { cure })
         }
-        RunOption(option) => run(it.inside, option)?,
-        Inside(inside) => run(inside, "")?,
+        RunOption(option) => Some(run(it.inside, option)?),
+        Inside(inside) => Some(run(inside, "")?),
     };
-    let works = after.joined() == "mini-docker, status 0";
-    if !matches!(it.cured, Unneeded) {
-        text += &format!("; with the cure: {}", after.joined());
+    let works = |output: &Output| output.joined() == "mini-docker, status 0";
+    let is_named = doctor.contains(it.cure) && (it.cure.is_empty() || first.text.contains(it.cure));
+    let mut answers = vec![
+        answer(it, "doctor", if doctor.is_empty() { "ok".into() } else { doctor }, is_named),
+        answer(it, "run", first.joined(), is_named && (cured.is_some() || works(&first))),
+    ];
+    if let Some(cured) = cured {
+        answers.push(answer(it, "with the cure", cured.joined(), works(&cured)));
     }
-    Ok((text, works && printed.contains(it.cure)))
-}
-
-/// Returns a text with single blanks.
-fn words(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    Ok(answers)
 }
