@@ -2,10 +2,13 @@
 //! check nothing themselves.
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::process::{Command, ExitCode};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use duct::cmd;
 use lab::process::on_path;
 use lab::rootfs::{self, Source};
 use lab::{cargo, steps, workspace};
@@ -41,26 +44,18 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for source in [Source::Busybox, Source::Host].iter().filter(|it| first.as_ref() != Some(&it.to_string())) {
         with_cargo(&format!("tests, on {source}"), &format!("xtask test --source {}", source.short()))?;
     }
-    match options.no_browser {
-        true => {
-            with_cargo("the book", "xtask book")?;
-            eprintln!("ci: left out: the machine in the book, and the book in a browser; --no-browser");
-        }
-        false => {
-            with_cargo("the machine in the book", "xtask book live --check")?;
-            with_cargo("the book", "xtask book")?;
-            check("the book in a browser", || browser("test.mjs"))?;
-            check("the page of class in a browser", || browser("class.mjs"))?;
-            check("the machine in a browser", || browser("live.mjs"))?;
-        }
-    }
+    // Neither keeps two processors busy, and both take minutes.
+    thread::scope(|scope| {
+        let machine = scope.spawn(machine);
+        book(options)?;
+        machine.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })?;
     with_cargo("a short soak", "xtask soak --short")?;
     with_cargo("a short bench", "xtask bench --short")?;
     match on_path("podman") {
         Some(_) => with_cargo("the finale", "xtask finale --check")?,
         None => eprintln!("\nci: left out: the finale; `sudo apt install podman`"),
     }
-    machine()?;
     eprintln!("\nci: every check passed, in {} s", start.elapsed().as_secs());
     Ok(ExitCode::SUCCESS)
 }
@@ -88,15 +83,41 @@ fn succeeds(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Boots one virtual machine, and runs the steps and the exercises with cgroups in it.
+/// Builds the book, and the machine in its pages, and opens both in a browser.
+fn book(options: &Options) -> Result<()> {
+    if options.no_browser {
+        eprintln!("ci: left out: the machine in the book, and the book in a browser; --no-browser");
+        return with_cargo("the book", "xtask book");
+    }
+    with_cargo("the machine in the book", "xtask book live --check")?;
+    with_cargo("the book", "xtask book")?;
+    check("the book in a browser", || browser("test.mjs"))?;
+    check("the page of class in a browser", || browser("class.mjs"))?;
+    check("the machine in a browser", || browser("live.mjs"))
+}
+
+/// Boots one virtual machine, and runs the steps and the exercises with cgroups in it. Its output appears at the end, because other
+/// checks print meanwhile.
 fn machine() -> Result<()> {
     let is_missing = ["mmdebstrap", "qemu-system-x86_64"].iter().any(|it| on_path(it).is_none());
     match (cfg!(target_arch = "x86_64"), is_missing) {
-        (true, false) => return with_cargo("a machine", "xtask machines --check --short"),
-        (true, true) => eprintln!("\nci: left out: a machine; `sudo apt install mmdebstrap qemu-system-x86`"),
-        (false, _) => eprintln!("\nci: left out: a machine, which is for x86-64"),
+        (true, false) => {}
+        (true, true) => {
+            eprintln!("\nci: left out: a virtual machine; `sudo apt install mmdebstrap qemu-system-x86`");
+            return Ok(());
+        }
+        (false, _) => {
+            eprintln!("\nci: left out: a virtual machine, which is for x86-64");
+            return Ok(());
+        }
     }
-    Ok(())
+    check("a virtual machine, at the same time", || {
+        let machine = cmd!(cargo::program(), "xtask", "machines", "--check", "--short").dir(workspace::root());
+        let output = machine.stderr_to_stdout().stdout_capture().unchecked().run().context("starting cargo")?;
+        eprintln!("\n{}", String::from_utf8_lossy(&output.stdout));
+        ensure!(output.status.success(), "`cargo xtask machines --check --short` failed");
+        Ok(())
+    })
 }
 
 /// Compiles what a learner compiles for a machine on which the C library's types have 32 bits.
