@@ -9,7 +9,7 @@ use super::Small;
 const TEXT: &str = "# First\n\n{{#transcript step02-b/tests/snapshots/two.snap}}\n\n{{#without-machine}}\n\n{{#machine}}\n\n\
     ```console\n$ step01-a run ps\n```\n\n```console\n$ cargo xtask host\n```\n";
 const SCRIPT: &str = "mkdir -p \"$1\" && cd \"$1\" && printf 'v86\\t1\\tBSD\\thttps://example.org/\\t-\\n' >manifest.tsv && \
-    head -c 3000000 /dev/zero >machine.zst && touch v86.wasm libv86.mjs xterm.mjs xterm.css";
+    head -c 3000000 /dev/zero >machine.zst && touch v86.wasm v86.wasm.z libv86.mjs xterm.mjs xterm.css";
 
 fn small() -> Small {
     let small = Small::new(TEXT);
@@ -37,6 +37,7 @@ fn a_block_runs_if_the_machine_was_built_from_the_files_as_they_are() {
     for file in ["live/machine.zst", "live/panel.mjs"] {
         assert!(small.path().join("target/book").join(file).is_file(), "{file}");
     }
+    assert!(!small.path().join("target/book/live/v86.wasm").exists());
 
     small.write("step02-b/src/main.rs", "fn main() {}\n");
     assert!(!small.page().contains("data-run"));
