@@ -158,7 +158,7 @@ fn room(source: Option<&Source>, staging: &Path) -> Result<PathBuf> {
     fs::create_dir(&room)?;
     for words in [
         vec!["cp".as_ref(), "-a".as_ref(), directory.path.join("rootfs").as_os_str(), room.as_os_str()],
-        vec!["chmod".as_ref(), "-R".as_ref(), "a+rX".as_ref(), room.as_os_str()],
+        vec!["chmod".as_ref(), "-R".as_ref(), "u+w,a+rX".as_ref(), room.as_os_str()],
     ] {
         let status = Command::new(words[0]).args(&words[1..]).status().context("copying the rootfs")?;
         ensure!(status.success(), "copying the rootfs: {status}");

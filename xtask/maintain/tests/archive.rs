@@ -62,6 +62,7 @@ mod slow {
                 .current_dir(&home)
                 .env_clear()
                 .env("HOME", &home)
+                .env("TMPDIR", &home)
                 .env("PATH", "/usr/bin:/bin");
             command
         };
@@ -69,6 +70,7 @@ mod slow {
             nix::unistd::chown(&home, Some(65534.into()), Some(65534.into())).unwrap();
         }
         let tool = top.join("mini-docker").display().to_string();
+        let workshop = home.join("mini-docker-workshop");
         let shell = format!("{tool} workshop start --lang shell");
         assert!(succeed(&mut as_someone(&shell)).contains(&format!("{tool} check")));
         let report = succeed(&mut as_someone(&format!("{tool} check")));
@@ -79,6 +81,10 @@ mod slow {
         // As root it belongs to another user, who shares it on purpose.
         let doctor = succeed(&mut as_someone(&format!("{tool} doctor")));
         assert!(!doctor.contains("root's files"), "{doctor}");
+        let graded = succeed(&mut as_someone(&format!("{tool} grade --exercise run {}", workshop.display())));
+        assert!(graded.contains("mine.sh  1 of 1"), "{graded}");
+        let mut left = fs::read_dir(&home).unwrap().map(|it| it.unwrap().file_name());
+        assert!(!left.any(|it| it.to_string_lossy().contains("grade")), "grade leaves files behind");
         let output = as_someone(&format!("{tool} run mine -- ls")).output().unwrap();
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && why.contains("can't build a program in Rust"), "{why}");
