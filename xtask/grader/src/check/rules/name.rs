@@ -11,7 +11,14 @@ pub fn the_hostname_can_be_chosen(sandbox: &Sandbox) -> Checked {
         let wanted = sandbox.draw.hostname(length);
         let invocation = Invocation { flags: &[FLAG, &wanted], hostname: Some(&wanted), ..Default::default() };
         let evidence = observe_as(sandbox, &invocation)?;
-        let name = &evidence.command_with(FLAG)?.name;
+        let of_length = |error| match error {
+            Error::Verdict(Verdict::Fail(failure)) => {
+                let seen = format!("with a name of {length} bytes, {}", failure.seen);
+                Error::Verdict(Verdict::Fail(Failure { seen, ..failure }))
+            }
+            other => other,
+        };
+        let name = &evidence.command_with(FLAG).map_err(of_length)?.name;
         super::uts::the_host_keeps_its_name(&evidence)?;
         let seen = format!("with `{FLAG} {wanted}`, the container's hostname is {name:?}");
         require!(*name == wanted, FlagIgnored, format!("{wanted:?}"), "{seen}");
