@@ -119,7 +119,12 @@ fn build(step: &Step, release: bool) -> Result<Option<PathBuf>> {
 /// Builds the learner's program; `None` if the compiler has explained why not.
 fn build_mine() -> Result<Option<PathBuf>> {
     ensure!(!workspace::IS_ARCHIVE, "{}", workspace::NO_RUST);
-    let manifest = workspace::workshop().join("Cargo.toml");
+    let workshop = workspace::workshop();
+    let manifest = workshop.join("Cargo.toml");
+    ensure!(
+        manifest.exists() || !workshop.is_dir(),
+        "`mine` is a program in Rust, and workshop/ has none: start yours by its path, on a host that `cargo xtask host` opens"
+    );
     ensure!(manifest.exists(), "there is no workshop/ yet: `cargo xtask workshop start` makes it");
     let args = ["build", "--bin", "mine", "--target-dir"].map(OsString::from);
     let args: Vec<OsString> = args.into_iter().chain([target::workshop()?.into()]).collect();

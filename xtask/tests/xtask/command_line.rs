@@ -109,3 +109,17 @@ fn the_book_explains_each_line_of_the_doctor() {
         .collect();
     assert!(unknown.is_empty() && report.contains("kernel"), "{unknown:?} in {explained:?}");
 }
+
+#[test]
+fn run_mine_names_what_is_missing() {
+    let workshop = std::env::temp_dir().join(format!("mini-docker-workshop-{}", std::process::id()));
+    let why = || {
+        let mut command = Command::new(XTASK);
+        text(&command.args(["run", "mine", "--", "true"]).env(workspace::WORKSHOP, &workshop).output().unwrap().stderr)
+    };
+    assert!(why().contains("there is no workshop/ yet"), "{}", why());
+    // As `workshop start --lang python` makes it.
+    fs::create_dir(&workshop).unwrap();
+    assert!(why().contains("is a program in Rust, and workshop/ has none: start yours by its path"), "{}", why());
+    fs::remove_dir(workshop).unwrap();
+}
