@@ -1,24 +1,33 @@
 #!/usr/bin/env bash
 # Builds a virtual machine's disk from Debian's packages: image.sh SUITE DIRECTORY PACKAGES. DIRECTORY gets the disk, a kernel, an
-# initrd, and a key to log in with. It needs root, or `unshare --map-auto --map-root-user`. The mirror is mmdebstrap's default.
+# initrd, and a key to log in with. The mirror is mmdebstrap's default.
 set -euo pipefail
 suite=$1 out=$2 packages=$3
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-chmod 755 "$work"
-root=$work/root
 
 # The initrd has only what finds the disk, and the packages no documentation.
-mmdebstrap --quiet --variant=minbase --format=directory --include="$packages" \
+mmdebstrap --quiet --variant=minbase --format=tar --include="$packages" \
     --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"' \
     --essential-hook='printf "MODULES=list\nCOMPRESS=lz4\n" >"$1/etc/initramfs-tools/conf.d/machine"' \
     --essential-hook='printf "%s\n" virtio_pci virtio_blk ext4 >"$1/etc/initramfs-tools/modules"' \
-    "$suite" "$root"
+    "$suite" "$out/root.tar"
+
+ssh-keygen -q -t ed25519 -N '' -C machines -f "$out/key"
+
+# Files of several users are made by root, or in a user namespace with several users.
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(unshare --map-auto --map-root-user --)
+"${as_root[@]}" bash -euo pipefail -s "$out" <<'SCRIPT'
+out=$1
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+chmod 755 "$root"
+# The kernel fills /dev.
+tar -xf "$out/root.tar" -C "$root" --exclude='./dev/*'
+rm "$out/root.tar"
 
 in_it() { chroot "$root" "$@"; }
-ssh-keygen -q -t ed25519 -N '' -C machines -f "$out/key"
 in_it useradd --create-home --shell /bin/bash me
 for home in root home/me; do
     install --directory --mode=700 "$root/$home/.ssh"
@@ -58,3 +67,4 @@ mv "$root"/boot/vmlinuz-* "$out/vmlinuz"
 mv "$root"/boot/initrd.img-* "$out/initrd"
 chmod 644 "$out/vmlinuz"
 mkfs.ext4 -qq -F -E lazy_itable_init=1 -d "$root" "$out/root.ext4" 4G
+SCRIPT
