@@ -49,7 +49,10 @@ pub fn steps_and(others: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     let steps = steps::all()?;
     if workspace::IS_ARCHIVE {
         let programs = workspace::programs()?;
-        return Ok(steps.into_iter().map(|step| (step.name.clone(), programs.join(step.name))).collect());
+        // There, xtask has the name of the archive.
+        let file = |name: &str| programs.join(if name == "xtask" { "mini-docker" } else { name });
+        let names = steps.into_iter().map(|step| step.name).chain(others.iter().map(|it| (*it).to_owned()));
+        return Ok(names.map(|name| (name.clone(), file(&name))).collect());
     }
     let packages: Vec<&str> = steps.iter().map(|step| step.name.as_str()).chain(others.iter().copied()).collect();
     let mut args = vec!["build", "--bins"];

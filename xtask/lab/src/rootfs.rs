@@ -68,7 +68,9 @@ pub fn test_directory() -> Result<PathBuf> {
     let directory = env::var_os(TEST_DIRECTORY).map(|it| Ok(it.into()));
     let directory: PathBuf = directory.unwrap_or_else(|| crate::target::test_directory("any"))?;
     if directory.join("rootfs").symlink_metadata().is_err() {
-        make(&directory.join("rootfs"), &Options::default())?;
+        // An archive has one already, which needs no network.
+        let source = workspace::IS_ARCHIVE.then(|| Source::Path(workspace::rootfs()));
+        make(&directory.join("rootfs"), &Options { source, ..Options::default() })?;
     }
     Ok(directory)
 }

@@ -78,6 +78,8 @@ mod slow {
         assert!(succeed(&mut as_someone(&format!("{tool} status"))).contains("1 of 5 passed"));
         assert_eq!(succeed(&mut as_someone(&format!("{tool} run step04 -- hostname"))), "mini-docker\n");
         assert_eq!(succeed(&mut as_someone(&format!("{tool} host -- hostname"))), "host\n");
+        let table = succeed(&mut as_someone(&format!("{tool} compare")));
+        assert!(table.contains("own PID") && !table.contains("downloading"), "{table}");
         // As root it belongs to another user, who shares it on purpose.
         let doctor = succeed(&mut as_someone(&format!("{tool} doctor")));
         assert!(!doctor.contains("root's files"), "{doctor}");
