@@ -7,13 +7,15 @@ use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use duct::cmd;
 use lab::process::on_path;
 use lab::rootfs::{self, Source};
 use lab::{cargo, steps, workspace};
 use nix::unistd::geteuid;
 use testkit::transcript::typed_to;
+
+use crate::machines::CANNOT_RUN;
 
 /// Run everything that must hold before a change lands
 #[derive(clap::Args, Debug)]
@@ -115,7 +117,11 @@ fn machine() -> Result<()> {
         let machine = cmd!(cargo::program(), "xtask", "machines", "--check", "--short").dir(workspace::root());
         let output = machine.stderr_to_stdout().stdout_capture().unchecked().run().context("starting cargo")?;
         eprintln!("\n{}", String::from_utf8_lossy(&output.stdout));
-        ensure!(output.status.success(), "`cargo xtask machines --check --short` failed");
+        match output.status.code() {
+            Some(0) => {}
+            Some(code) if code == i32::from(CANNOT_RUN) => eprintln!("ci: left out: a virtual machine; see above"),
+            _ => bail!("`cargo xtask machines --check --short` failed"),
+        }
         Ok(())
     })
 }

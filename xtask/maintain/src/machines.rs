@@ -59,10 +59,13 @@ const MACHINES: [Machine; 2] = [
     Machine { name: "debian12", title: "Debian 12", suite: "bookworm" },
 ];
 
+/// The exit status if a machine's disk can't be built here, for instance without a network. `check` uses it for the same.
+pub const CANNOT_RUN: u8 = 77;
+
 /// Builds a machine, boots it, and logs in or checks it.
 ///
 /// # Errors
-/// When something is missing on this machine, the machine doesn't boot, or a check fails.
+/// When a program is missing here, the machine doesn't boot, or a check fails.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let names = MACHINES.map(|it| it.name);
     let named = |name: &String| MACHINES.iter().find(|it| it.name == *name);
@@ -76,7 +79,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let payload = payload::make(options.short)?;
     let mut wrong = 0;
     for machine in machines {
-        let image = timed("image", || image::ensure(machine, options.short))?;
+        let image = match timed("image", || image::ensure(machine, options.short)) {
+            Ok(image) => image,
+            Err(error) => {
+                eprintln!("xtask: {error:#}");
+                return Ok(ExitCode::from(CANNOT_RUN));
+            }
+        };
         let guest = timed("boot", || Guest::boot(&image, &payload))?;
         guest.run(Who::Root, "tar -xf /dev/vdb -C /opt").context("unpacking the archive in the machine")?;
         if options.check {
