@@ -46,8 +46,8 @@ impl Case {
 pub const STATE: &str = "hostname; cut -d' ' -f5,6,9- /proc/1/mountinfo | sort; find /sys/fs/cgroup -name '*mini-docker*'; \
     ps -e -o comm= | grep -c -e step0 -e mini-docker -e grader -e sleep";
 
-/// The steps, each with the script, in which `RUN` is `./mini-docker run`, and the answer.
-const STEPS: [(&str, &str); 6] = [
+/// The steps, each with the script, in which `RUN` is `./mini-docker run` and so on, and the answer.
+const STEPS: [(&str, &str); 8] = [
     ("RUN step01 -- hostname", "mini-docker, status 0"),
     ("RUN step02 -- cat /proc/1/comm", "systemd, status 0"),
     (
@@ -63,6 +63,8 @@ const STEPS: [(&str, &str); 6] = [
         "PID COMMAND / 1 /proc/self/exe child ps -o pid,args / 2 ps -o pid,args, status 0",
     ),
     ("RUN step04 -- sh -c 'kill -TERM $$'", "status 143"),
+    ("COMPARE | awk '/^processes/ { print $NF }'", "2, status 0"),
+    ("COMPARE --real 2>/dev/null | awk '/^processes/ { print $NF }'", "2, status 0"),
 ];
 
 /// Returns everything to run.
@@ -87,7 +89,7 @@ pub fn all(short: bool) -> Result<Vec<Case>> {
             ready,
         );
         for (line, expected) in STEPS {
-            let command = line.replace("RUN", "./mini-docker run");
+            let command = line.replace("RUN", "./mini-docker run").replace("COMPARE", "./mini-docker compare");
             case(super::STEPS, who, &command, command.clone(), expected);
         }
     }

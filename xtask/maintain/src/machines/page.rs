@@ -27,7 +27,7 @@ pub fn write(machine: &Machine, kernel: &str, answers: &[Answer]) -> Result<()> 
 
 /// Renders a heading, and a table for each part that was run. The others stay as they were.
 fn render(machine: &Machine, kernel: &str, answers: &[Answer], old: &str) -> String {
-    let mut text = format!("#### {}, Linux {kernel} {{#{}}}\n", machine.title, machine.name);
+    let mut text = format!("### {}, Linux {kernel} {{#{}}}\n", machine.title, machine.name);
     for part in PARTS {
         let answers: Vec<&Answer> = answers.iter().filter(|it| it.part == part).collect();
         let old = || old.split("\n\n").find(|it| it.trim_start().starts_with(&format!("| {part} |")));
@@ -57,7 +57,10 @@ fn table(answers: &[&Answer]) -> String {
                 |it| if it.is_right { cell(&it.answer) } else { format!("**{}**", cell(&it.answer)) },
             )
         });
-        text += &format!("\n| {} | {} |", cell(row), cells.collect::<Vec<_>>().join(" | "));
+        // A command, or a name.
+        let is_command = row.starts_with("./") || row.starts_with("podman ");
+        let row = if is_command { format!("`{}`", row.replace('|', "\\|")) } else { cell(row) };
+        text += &format!("\n| {row} | {} |", cells.collect::<Vec<_>>().join(" | "));
     }
     text
 }
@@ -82,18 +85,18 @@ mod tests {
         };
         let machine = Machine { name: "m", title: "M", suite: "s" };
         let steps = [
-            answer("The steps", "user", "a | b", "1, status 0", true),
-            answer("The steps", "root", "a | b", "2 < 3", false),
+            answer("The steps", "user", "./a | b", "1, status 0", true),
+            answer("The steps", "root", "./a | b", "2 < 3", false),
             answer("The steps", "root", "c", "4", true),
         ];
         let first = render(&machine, "6", &steps, "");
         let table =
-            "| The steps | user | root |\n|---|---|---|\n| a \\| b | 1, status 0 | **2 &lt; 3** |\n| c | – | 4 |\n";
-        assert_eq!(first, format!("#### M, Linux 6 {{#m}}\n\n{table}\n"));
+            "| The steps | user | root |\n|---|---|---|\n| `./a \\| b` | 1, status 0 | **2 &lt; 3** |\n| c | – | 4 |\n";
+        assert_eq!(first, format!("### M, Linux 6 {{#m}}\n\n{table}\n"));
         let second = render(&machine, "7", &[answer("Restrictions", "run", "x", "y", true)], &first);
         assert_eq!(
             second,
-            format!("#### M, Linux 7 {{#m}}\n\n{table}\n| Restrictions | run |\n|---|---|\n| x | y |\n\n")
+            format!("### M, Linux 7 {{#m}}\n\n{table}\n| Restrictions | run |\n|---|---|\n| x | y |\n\n")
         );
     }
 }

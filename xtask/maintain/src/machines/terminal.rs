@@ -20,7 +20,7 @@ pub fn check(guest: &Guest, who: Who, step: &str) -> Answer {
     let talk = || -> Result<()> {
         let mut terminal = Terminal::open(&mut guest.ssh(&["-tt"]))?.with_patience(PATIENCE);
         terminal.wait_for("$ ");
-        terminal.type_keys(&format!("cd {TOP}; {sudo}./mini-docker run {step} sh\n"));
+        terminal.type_keys(&format!("cd {TOP}; {sudo}./mini-docker run {step}\n"));
         terminal.wait_for("# ");
         terminal.type_keys("echo on $(tty | cut -c1-8); sh -c 'echo be''gin; exec sleep 1000'\n");
         terminal.wait_for("begin\r\n");
@@ -46,6 +46,6 @@ pub fn check(guest: &Guest, who: Who, step: &str) -> Answer {
         Ok(Err(error)) => format!("{error:#}"),
         Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
     };
-    let command = format!("`ssh -t`, then `./mini-docker run {step} sh`");
+    let command = format!("`ssh -t`, then `./mini-docker run {step}`");
     Answer { part: super::TERMINAL, who: who.name(), command, answer, is_right: matches!(result, Ok(Ok(()))) }
 }
