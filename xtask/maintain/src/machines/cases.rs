@@ -117,14 +117,17 @@ pub fn all(short: bool) -> Result<Vec<Case>> {
     for exercise in exercises::all(workspace::root())?.iter().filter(|it| !short || NEED_CGROUPS.contains(&&*it.id)) {
         for who in [Who::Delegated, Who::Root] {
             let check = format!("./mini-docker check {0} --no-record --cmd solutions/{0}", exercise.id);
+            let command = format!("./mini-docker check {0} --cmd solutions/{0}", exercise.id);
             // Otherwise root's would be graded in a user namespace as well.
             let check =
                 if who == Who::Root && exercise.kind == Kind::Container { check + " --privilege root" } else { check };
+            // An ordinary user's namespace has no other users, so that exercise can't be graded there.
+            let status = if who == Who::Delegated && exercise.id == "user" { 77 } else { 0 };
             // Of a report, the verdict; and of one that isn't the right one, what was wrong.
             let script = format!(
-                "{check} >/tmp/report-$$ 2>&1; status=$?; [ $status = 0 ] || tail -n 12 /tmp/report-$$; rm /tmp/report-$$; exit $status"
+                "{check} >/tmp/report-$$ 2>&1; status=$?; [ $status = {status} ] || tail -n 12 /tmp/report-$$; rm /tmp/report-$$; exit $status"
             );
-            case(super::SOLUTIONS, who, &check, script, "status 0");
+            case(super::SOLUTIONS, who, &command, script, &format!("status {status}"));
         }
     }
     Ok(cases)
