@@ -118,10 +118,14 @@ pub fn own_room(name: &str) -> PathBuf {
     room
 }
 
+/// True unless `cargo xtask test --privilege root` asks for hosts without a user namespace.
+pub fn in_user_namespace() -> bool {
+    env::var_os(host::PRIVILEGE).is_none_or(|it| it != "root")
+}
+
 /// A program to be graded in `room`, with the rights that `cargo xtask test --privilege` asks for.
 pub fn candidate(program: impl Into<OsString>, room: &Path) -> Candidate {
-    let in_user_namespace = env::var_os(host::PRIVILEGE).is_none_or(|it| it != "root");
-    Candidate::new(vec![program.into()], room.to_owned(), in_user_namespace)
+    Candidate::new(vec![program.into()], room.to_owned(), in_user_namespace())
 }
 
 /// The first check that a program did not pass.

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::checker::{build_static, edit, solution, some_at_a_time};
+use crate::checker::{build_static, edit, in_user_namespace, solution, some_at_a_time};
 use exercises::{Exercise, Kind, package, without_header};
 use grader::catalog;
 use grader::check::diagnosis::Diagnosis;
@@ -166,12 +166,6 @@ mod as_root {
     use super::*;
 
     #[test]
-    #[ignore = "needs root, for hosts without a user namespace"]
-    fn each_starter_is_red_and_each_solution_green_as_root() {
-        each_is_red_and_then_green(false, By::All);
-    }
-
-    #[test]
     #[ignore = "needs root, for a cgroup"]
     fn no_cgroup_of_a_program_stays_on_the_machine() {
         let before = cgroups();
@@ -260,7 +254,7 @@ mod slow {
     #[test]
     #[ignore = "slow: grades by every earlier exercise again"]
     fn each_starter_and_each_solution_passes_all_that_it_builds_on() {
-        each_is_red_and_then_green(true, By::All);
+        each_is_red_and_then_green(in_user_namespace(), By::All);
     }
 
     #[test]
