@@ -30,14 +30,15 @@ fn render(machine: &Machine, kernel: &str, answers: &[Answer], old: &str) -> Str
     let mut text = format!("### {}, Linux {kernel} {{#{}}}\n", machine.title, machine.name);
     for part in PARTS {
         let answers: Vec<&Answer> = answers.iter().filter(|it| it.part == part).collect();
-        let old = || old.split("\n\n").find(|it| it.trim_start().starts_with(&format!("| {part} |")));
+        let begins = [format!("| {part} |"), format!("**{part}**")];
+        let old = || old.split("\n\n").find(|it| begins.iter().any(|begin| it.trim_start().starts_with(begin)));
         let table = if answers.is_empty() { old().map(|it| it.trim().to_owned()) } else { Some(table(&answers)) };
         text.extend(table.map(|table| format!("\n{table}\n")));
     }
     text + "\n"
 }
 
-/// Renders a part: a line for each command, and a column for everyone who ran it.
+/// Renders a part: a row for each command, and a column for everyone who ran it; or one line, if all answers are the same.
 fn table(answers: &[&Answer]) -> String {
     let (mut columns, mut rows) = (Vec::new(), Vec::new());
     for it in answers {
@@ -48,14 +49,18 @@ fn table(answers: &[&Answer]) -> String {
             rows.push(&*it.command);
         }
     }
-    let mut text = format!("| {} | {} |\n|{}", answers[0].part, columns.join(" | "), "---|".repeat(columns.len() + 1));
+    let first = answers[0];
+    if rows.len() > 1 && answers.iter().all(|it| it.is_right && it.answer == first.answer) {
+        return format!("**{}** ({}, {}): {}", first.part, rows.len(), columns.join(" and "), cell(&first.answer));
+    }
+    let mut text = format!("| {} | {} |\n|{}", first.part, columns.join(" | "), "---|".repeat(columns.len() + 1));
     for row in rows {
-        let cells = columns.iter().map(|who| {
-            let answer = answers.iter().find(|it| it.who == *who && it.command == row);
-            answer.map_or_else(
-                || "–".to_owned(),
-                |it| if it.is_right { cell(&it.answer) } else { format!("**{}**", cell(&it.answer)) },
-            )
+        let of = |who: &str| answers.iter().find(|it| it.who == who && it.command == row);
+        let cells = columns.iter().enumerate().map(|(at, who)| match (of(who), of(columns[0])) {
+            (None, _) => "–".to_owned(),
+            (Some(it), _) if !it.is_right => format!("**{}**", cell(&it.answer)),
+            (Some(it), Some(first)) if at > 0 && it.answer == first.answer => "the same".to_owned(),
+            (Some(it), _) => cell(it.answer.strip_suffix(", status 0").unwrap_or(&it.answer)),
         });
         // A command, or a name.
         let is_command = row.starts_with("./") || row.starts_with("podman ");
@@ -87,16 +92,21 @@ mod tests {
         let steps = [
             answer("The steps", "user", "./a | b", "1, status 0", true),
             answer("The steps", "root", "./a | b", "2 < 3", false),
-            answer("The steps", "root", "c", "4", true),
+            answer("The steps", "user", "c", "4, status 5", true),
+            answer("The steps", "root", "c", "4, status 5", true),
+            answer("The steps", "root", "d", "6", true),
         ];
         let first = render(&machine, "6", &steps, "");
-        let table =
-            "| The steps | user | root |\n|---|---|---|\n| `./a \\| b` | 1, status 0 | **2 &lt; 3** |\n| c | – | 4 |\n";
+        let table = "| The steps | user | root |\n|---|---|---|\n| `./a \\| b` | 1 | **2 &lt; 3** |\n| c | 4, status 5 | the same |\n| d | – | 6 |\n";
         assert_eq!(first, format!("### M, Linux 6 {{#m}}\n\n{table}\n"));
         let second = render(&machine, "7", &[answer("Restrictions", "run", "x", "y", true)], &first);
         assert_eq!(
             second,
             format!("### M, Linux 7 {{#m}}\n\n{table}\n| Restrictions | run |\n|---|---|\n| x | y |\n\n")
         );
+        let alike = ["e", "f"].map(|it| answer("The solutions", "user", it, "status 0", true));
+        let third = render(&machine, "8", &alike, &second);
+        assert!(third.ends_with("| x | y |\n\n**The solutions** (2, user): status 0\n\n"), "{third}");
+        assert_eq!(render(&machine, "8", &[], &third), third);
     }
 }
