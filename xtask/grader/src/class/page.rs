@@ -15,6 +15,7 @@ use crate::text::visible;
 
 /// The page, with names in braces for what changes.
 const PAGE: &str = include_str!("page.html");
+const NOT_LOCAL: &str = "Open this page by its address, or as localhost\n";
 /// Another one than `book serve` takes.
 const PORT: u16 = 3001;
 
@@ -41,7 +42,13 @@ pub(super) fn serve(address: SocketAddr, read: impl Fn() -> Result<Vec<Row>>) ->
     eprintln!("xtask: http://{}/ (Ctrl-C ends it)", listener.local_addr()?);
     let server = Server::from_listener(listener, None).map_err(|error| anyhow!("the server: {error}"))?;
     for request in server.incoming_requests() {
-        let response = response(request.method(), request.url(), &read);
+        let host = request.headers().iter().find(|it| it.field.equiv("Host")).map(|it| it.value.as_str());
+        let response = match host {
+            Some(name) if address.ip().is_loopback() && !is_local(name) => {
+                answer("", 403, "text/plain", NOT_LOCAL.into())
+            }
+            _ => response(request.method(), request.url(), &read),
+        };
         // A browser may be slow, or close the connection early.
         thread::spawn(move || request.respond(response));
     }
@@ -59,6 +66,10 @@ fn response(method: &Method, url: &str, read: &impl Fn() -> Result<Vec<Row>>) ->
         (Method::Get | Method::Head, _) => (404, "text/plain", "There is only /\n".to_owned()),
         _ => (405, "text/plain", "GET or HEAD\n".to_owned()),
     };
+    answer(&nonce, status, kind, body)
+}
+
+fn answer(nonce: &str, status: u16, kind: &str, body: String) -> Response<Cursor<String>> {
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -72,6 +83,13 @@ fn response(method: &Method, url: &str, read: &impl Fn() -> Result<Vec<Row>>) ->
     let headers = headers.iter().filter_map(|(name, value)| Header::from_bytes(*name, value.as_str()).ok()).collect();
     let length = body.len();
     Response::new(StatusCode(status), headers, Cursor::new(body), Some(length), None)
+}
+
+/// True for localhost or an address, with or without a port. Any other name that leads here may be a website's own, and its script
+/// could then read the page: DNS rebinding.
+fn is_local(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost") || host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok()
 }
 
 fn page(rows: &[Row], nonce: &str) -> Result<String> {

@@ -505,18 +505,26 @@ fn a_class_is_served_as_a_page_and_nothing_else_is() {
     let mut server = Server(workshop.command(&format!("{line} 127.0.0.1:0")).spawn().unwrap());
     let said = lines_of(server.0.stderr.take().unwrap()).recv_timeout(PATIENCE).unwrap();
     let address = said.strip_prefix("xtask: http://").and_then(|it| it.split_once('/')).unwrap().0.to_owned();
-    let ask = |request: &str| {
+    let ask_as = |host: &str, request: &str| {
         let mut stream = TcpStream::connect(&address).unwrap();
-        write!(stream, "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").unwrap();
+        write!(stream, "{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
     };
+    let ask = |request: &str| ask_as("localhost", request);
     let page = ask("GET /");
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("3 of 3 have <code>isolated-nothing</code>"), "{page}");
     assert!(page.contains(">anna<") && page.contains(">&lt;b&gt;<") && !page.contains("<b>"), "{page}");
     assert!(page.contains("\r\nContent-Security-Policy: default-src 'none'; script-src 'nonce-"), "{page}");
     assert!(!page.contains("src=\"") && !page.contains("href=\"http"), "{page}");
+    for host in [&address, "localhost:3001", "[::1]:3001", "127.0.0.1", "::1"] {
+        assert!(ask_as(host, "GET /").starts_with("HTTP/1.1 200 "), "{host}");
+    }
+    for host in ["rebound.example", "localhost.example:3001", "127.0.0.1.example"] {
+        let answer = ask_as(host, "GET /");
+        assert!(answer.starts_with("HTTP/1.1 403 ") && !answer.contains("anna"), "{host}: {answer}");
+    }
     workshop.write("bo/progress.txt", "hints run 1\n");
     assert!(ask("GET /?").contains("2 of 3 have "));
     assert!(ask("HEAD /").trim_end().ends_with(|c: char| c.is_ascii_digit()), "{}", ask("HEAD /"));
