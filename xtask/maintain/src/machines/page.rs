@@ -38,7 +38,7 @@ fn render(machine: &Machine, kernel: &str, answers: &[Answer], old: &str) -> Str
     text + "\n"
 }
 
-/// Renders a part: a row for each command, and a column for everyone who ran it; or one line, if all answers are the same.
+/// Renders a part: a row for each command, and a column for everyone who ran it; or one line, if most answers are the same.
 fn table(answers: &[&Answer]) -> String {
     let (mut columns, mut rows) = (Vec::new(), Vec::new());
     for it in answers {
@@ -50,8 +50,12 @@ fn table(answers: &[&Answer]) -> String {
         }
     }
     let first = answers[0];
-    if rows.len() > 1 && answers.iter().all(|it| it.is_right && it.answer == first.answer) {
-        return format!("**{}** ({}, {}): {}", first.part, rows.len(), columns.join(" and "), cell(&first.answer));
+    let others: Vec<&&Answer> = answers.iter().filter(|it| !it.is_right || it.answer != first.answer).collect();
+    if rows.len() > 1 && others.len() * 10 <= answers.len() {
+        let usual = cell(&first.answer);
+        let others = others.iter().map(|it| format!("; `{}` as {}: {}", it.command, it.who, cell(&it.answer)));
+        let others: String = others.collect();
+        return format!("**{}** ({}, {}): {usual}{others}", first.part, rows.len(), columns.join(" and "));
     }
     let mut text = format!("| {} | {} |\n|{}", first.part, columns.join(" | "), "---|".repeat(columns.len() + 1));
     for row in rows {
@@ -104,9 +108,11 @@ mod tests {
             second,
             format!("### M, Linux 7 {{#m}}\n\n{table}\n| Restrictions | run |\n|---|---|\n| x | y |\n\n")
         );
-        let alike = ["e", "f"].map(|it| answer("The solutions", "user", it, "status 0", true));
+        let mut alike: Vec<Answer> =
+            (0..9).map(|it| answer("The solutions", "user", &it.to_string(), "0", true)).collect();
+        alike.push(answer("The solutions", "user", "9", "77", false));
         let third = render(&machine, "8", &alike, &second);
-        assert!(third.ends_with("| x | y |\n\n**The solutions** (2, user): status 0\n\n"), "{third}");
+        assert!(third.ends_with("| x | y |\n\n**The solutions** (10, user): 0; `9` as user: 77\n\n"), "{third}");
         assert_eq!(render(&machine, "8", &[], &third), third);
     }
 }
