@@ -1,4 +1,4 @@
-//! A table for a terminal, for a spreadsheet and for other programs.
+//! Prints rows as a table for a terminal, as CSV for a spreadsheet, or as JSON for other programs.
 
 use std::fmt::Write as _;
 

@@ -59,13 +59,18 @@ const MACHINES: [Machine; 2] = [
     Machine { name: "debian12", title: "Debian 12", suite: "bookworm" },
 ];
 
-/// The exit status if a machine's disk can't be built here, for instance without a network. `check` uses it for the same.
+/// The exit status if no machine can be built here: a program is missing, or the network. `check` uses it for the same.
 pub const CANNOT_RUN: u8 = 77;
+
+fn cannot_run(error: &anyhow::Error) -> ExitCode {
+    eprintln!("xtask: {error:#}");
+    ExitCode::from(CANNOT_RUN)
+}
 
 /// Builds a machine, boots it, and logs in or checks it.
 ///
 /// # Errors
-/// When a program is missing here, the machine doesn't boot, or a check fails.
+/// When the machine doesn't boot, or a check fails.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let names = MACHINES.map(|it| it.name);
     let named = |name: &String| MACHINES.iter().find(|it| it.name == *name);
@@ -74,17 +79,16 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         None if options.check && !options.short => MACHINES.iter().collect(),
         None => vec![&MACHINES[0]],
     };
-    image::needs()?;
     tasks(options)?;
+    if let Err(error) = image::needs() {
+        return Ok(cannot_run(&error));
+    }
     let payload = payload::make(options.short)?;
     let mut wrong = 0;
     for machine in machines {
         let image = match timed("image", || image::ensure(machine, options.short)) {
             Ok(image) => image,
-            Err(error) => {
-                eprintln!("xtask: {error:#}");
-                return Ok(ExitCode::from(CANNOT_RUN));
-            }
+            Err(error) => return Ok(cannot_run(&error)),
         };
         let guest = timed("boot", || Guest::boot(&image, &payload))?;
         guest.run(Who::Root, "tar -xf /dev/vdb -C /opt").context("unpacking the archive in the machine")?;

@@ -1,5 +1,5 @@
-//! `class --serve`: the room as a web page, for the teacher's browser or a screen on the wall. The page reads itself again every two
-//! seconds, and without script every five.
+//! `class --serve`: shows the room as a web page, in the teacher's browser or on a projector. The page updates itself every two
+//! seconds, or every five without JavaScript.
 
 use std::io::Cursor;
 use std::iter::repeat_with;
