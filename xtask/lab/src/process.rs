@@ -3,13 +3,19 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
-use std::{env, io};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::{env, fs, io};
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
+use signal_hook::consts::FORBIDDEN;
+use signal_hook::flag;
+
+use crate::procfs::Status;
 
 /// Returns the path of the program `name` on the PATH, or in the sbin directories, which Debian leaves out of an ordinary
 /// user's PATH.
@@ -27,6 +33,23 @@ pub fn exit_code(status: ExitStatus) -> ExitCode {
 /// Makes this process die with the thread that started it.
 pub fn die_with_parent() -> Result<()> {
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")
+}
+
+/// Lets the programs that this process starts have the default action of each signal that this process ignores, as under nohup(1)
+/// or in a shell's background job. An ignored signal stays ignored over execve(2), but one with a handler becomes default, so each
+/// gets a handler that does nothing. The exceptions are SIGILL, SIGFPE and SIGSEGV, for which no safe handler is possible.
+///
+/// # Errors
+/// If /proc/self/status can't be read.
+pub fn handle_ignored_signals() -> Result<()> {
+    let status = Status::new(&fs::read("/proc/self/status").context("/proc/self/status")?);
+    let ignored = status.set("SigIgn").context("/proc/self/status has no SigIgn")?;
+    let is_ignored = |signal: &i32| ignored >> (signal - 1) & 1 == 1;
+    for signal in (1..=64).filter(is_ignored).filter(|signal| !FORBIDDEN.contains(signal)) {
+        // glibc refuses the two that it keeps for itself.
+        let _ = flag::register(signal, Arc::<AtomicBool>::default());
+    }
+    Ok(())
 }
 
 /// Waits, as a shell does, until this process is in the terminal's foreground. In a new PID namespace a shell can't do that:

@@ -165,8 +165,7 @@ pub fn a_killed_run_leaves_nothing_behind(step: &str) {
             before=$(cat /proc/self/mountinfo)
             (until_some 'sleep 4242'; kill -{signal} $(pids '{step} run sleep 4242')
              (until_none 'sleep 4242') || kill -KILL $(pids 'sleep 4242')) &
-            # The caller of this test may ignore HUP, as nohup(1) does.
-            /usr/bin/env --default-signal {step} run sleep 4242 2>/dev/null
+            {step} run sleep 4242 2>/dev/null
             echo status $?
             until_none 'sleep 4242'
             until_none '/proc/self/exe child sleep 4242'
@@ -185,8 +184,7 @@ pub fn ctrl_c_does_not_end_run(step: &str) {
           until_true "grep -q '^SigBlk:.*6$' /proc/$run/status"
           kill -INT $run; kill -QUIT $run; sleep 0.1; kill -TERM $(pids 'sleep 4242')) ||
          kill -KILL $(pids 'sleep 4242')) &
-        # A shell's background jobs ignore INT and QUIT, and this test may run in one.
-        /usr/bin/env --default-signal {step} run sleep 4242
+        {step} run sleep 4242
         echo status $?"#
     );
     assert_prints(&Host::new(), &script, "status 143\n");
@@ -257,9 +255,8 @@ const A_MOMENT: Duration = Duration::from_millis(300);
 
 /// An interactive shell at a terminal of its own, as after a login.
 fn login() -> Terminal {
-    // --default-signal: in the background the tests ignore INT, and their children inherit that.
     let mut command = Host::new().command("setsid");
-    command.args(["--ctty", "--wait", "env", "--default-signal", "sh", "-i"]).env("TERM", "dumb");
+    command.args(["--ctty", "--wait", "sh", "-i"]).env("TERM", "dumb");
     let mut terminal = Terminal::open(&mut command).unwrap();
     terminal.type_keys("echo $((6 * 7))\n");
     terminal.wait_for("42\r\n");

@@ -38,6 +38,14 @@ fn the_host_passes_the_status_of_its_command_on() {
 }
 
 #[test]
+fn a_command_on_the_host_ignores_no_signal_that_its_caller_ignores() {
+    let mut host = Command::new("sh");
+    host.args(["-c", r#"trap '' HUP INT USR1 && "$0" host --die-with-parent grep SigIgn /proc/self/status"#, XTASK]);
+    // glibc's posix_spawn(3) leaves its own two ignored.
+    assert_eq!(text(&host.output().unwrap().stdout), "SigIgn:\t0000000180000000\n");
+}
+
+#[test]
 fn without_a_home_the_host_has_no_cargo_home() {
     let mut host = Command::new(XTASK);
     host.args(["host", "--die-with-parent", "env"])
