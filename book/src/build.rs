@@ -2,7 +2,9 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::env;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -26,11 +28,14 @@ const SETTINGS: &str = "book/book.toml";
 pub struct Built {
     directory: TempDir,
     place: PathBuf,
+    inputs: String,
 }
 
 impl Built {
     /// Moves the book to its place, and returns that. If that fails, the old book stays.
     pub fn publish(self) -> Result<PathBuf> {
+        let inputs = inputs_file(&self.place);
+        let _ = fs::remove_file(&inputs);
         let (new, old) = (self.directory.path().join("new"), self.directory.path().join("old"));
         if self.place.exists() {
             fs::rename(&self.place, &old).with_context(|| format!("moving {} away", self.place.display()))?;
@@ -39,13 +44,38 @@ impl Built {
             let _ = fs::rename(&old, &self.place);
             return Err(error).with_context(|| format!("moving the book to {}", self.place.display()));
         }
+        fs::write(&inputs, self.inputs).with_context(|| format!("writing {}", inputs.display()))?;
         Ok(self.place)
     }
+}
+
+/// Returns the published book if nothing has changed since it was built. `site` is as in [`build`].
+pub fn unchanged(workspace: &Workspace, site: Option<&str>) -> Result<Option<PathBuf>> {
+    let place = workspace.root.join("target/book");
+    let built_from = fs::read_to_string(inputs_file(&place)).ok();
+    let is_current = place.join("index.html").is_file() && built_from == Some(inputs(workspace, site)?);
+    Ok(is_current.then_some(place))
+}
+
+/// Next to the book, because it isn't the readers'.
+fn inputs_file(place: &Path) -> PathBuf {
+    place.with_extension("inputs")
+}
+
+/// Returns a hash of what a book is made from: this program, the files' names, sizes and times, and the machine.
+fn inputs(workspace: &Workspace, site: Option<&str>) -> Result<String> {
+    let program = fs::metadata(env::current_exe()?)?;
+    let mut hasher = DefaultHasher::new();
+    (program.len(), program.modified()?, site, &workspace.repository, live::stamp(workspace)).hash(&mut hasher);
+    workspace.fingerprint()?.hash(&mut hasher);
+    Ok(format!("{:016x}\n", hasher.finish()))
 }
 
 /// Builds and checks the book. `site` replaces the path below which `book.toml` expects the book to be published. The error is
 /// [`Problems`] if the book is wrong.
 pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
+    // First, so that what changes meanwhile counts as changed.
+    let inputs = inputs(workspace, site)?;
     Problems::none_in(pending_snapshots(workspace)?)?;
     let mut config = Config::from_disk(workspace.root.join(SETTINGS)).context(SETTINGS)?;
     if let Some(site) = site {
@@ -67,7 +97,7 @@ pub fn build(workspace: &Workspace, site: Option<&str>) -> Result<Built> {
     fs::create_dir_all(&target).with_context(|| format!("creating {}", target.display()))?;
     // Next to its place, so that a rename moves it there.
     let directory = tempfile::Builder::new().prefix(".book-").tempdir_in(&target)?;
-    let built = Built { directory, place: target.join("book") };
+    let built = Built { directory, place: target.join("book"), inputs };
     config.build.build_dir = built.directory.path().join("new");
     // mdBook's own would insert nothing, without a warning, where they can't find something.
     config.build.use_default_preprocessors = false;

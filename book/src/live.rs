@@ -45,8 +45,8 @@ pub fn directory(workspace: &Workspace) -> PathBuf {
 /// # Errors
 /// When something is missing on this machine, which the script has explained.
 pub fn build(workspace: &Workspace, source: Option<&str>) -> Result<()> {
-    let (to, stamp) = (directory(workspace), format!("{}\n{}\n", hash(workspace)?, source.unwrap_or_default()));
-    if fs::read_to_string(to.join(STAMP)).is_ok_and(|old| old == stamp) {
+    let (to, inputs) = (directory(workspace), format!("{}\n{}\n", hash(workspace)?, source.unwrap_or_default()));
+    if stamp(workspace).is_some_and(|old| old == inputs) {
         eprintln!("book: {} is up to date", to.display());
         return Ok(());
     }
@@ -56,9 +56,14 @@ pub fn build(workspace: &Workspace, source: Option<&str>) -> Result<()> {
     let script = workspace.root.join(SOURCES).join("machine.sh");
     let status = Command::new("bash").arg(script).arg(&new).args(source).status().context("starting bash")?;
     ensure!(status.success(), "the machine in the pages can't be built here");
-    fs::write(new.join(STAMP), stamp)?;
+    fs::write(new.join(STAMP), inputs)?;
     let _ = fs::remove_dir_all(&to);
     fs::rename(&new, &to).with_context(|| format!("moving the machine to {}", to.display()))
+}
+
+/// Returns what the machine that is there was made of, if there is one.
+pub(crate) fn stamp(workspace: &Workspace) -> Option<String> {
+    fs::read_to_string(directory(workspace).join(STAMP)).ok()
 }
 
 /// Returns a hash of the files that the machine is made of.

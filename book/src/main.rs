@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
-use book::build::build;
+use book::build::{build, unchanged};
 use book::directives::container;
 use book::live;
 use book::serve;
@@ -106,8 +106,12 @@ fn run() -> Result<()> {
         eprintln!("book: http://{}/ (Ctrl-C ends it)", listener.local_addr()?);
         serve::run(&workspace, listener);
     }
-    let index = build(&workspace, None)?.publish()?.join("index.html");
-    eprintln!("book: {}", index.display());
+    let (place, note) = match unchanged(&workspace, None)? {
+        Some(place) => (place, ", unchanged"),
+        None => (build(&workspace, None)?.publish()?, ""),
+    };
+    let index = place.join("index.html");
+    eprintln!("book: {}{note}", index.display());
     if open {
         // The opener may become the browser itself, so don't wait for it.
         let mut opener = Command::new(if cfg!(target_os = "macos") { "open" } else { "xdg-open" });

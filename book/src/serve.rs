@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::build::{Built, build};
 use crate::check::decoded;
@@ -44,7 +44,7 @@ pub fn run(workspace: &Workspace, listener: TcpListener) -> ! {
     let mut built = Vec::new();
     loop {
         // A directory that is being replaced may be missing for a moment.
-        if let Ok(files) = fingerprint(workspace)
+        if let Ok(files) = workspace.fingerprint()
             && files != built
         {
             let result = build(workspace, Some("/"));
@@ -57,13 +57,6 @@ pub fn run(workspace: &Workspace, listener: TcpListener) -> ! {
         }
         thread::sleep(PAUSE);
     }
-}
-
-/// Returns the name, size and time of every file.
-fn fingerprint(workspace: &Workspace) -> io::Result<Vec<(PathBuf, u64, Option<SystemTime>)>> {
-    let files = workspace.files()?.into_iter();
-    // A file that has just been removed is missing the next time.
-    Ok(files.filter_map(|file| fs::metadata(&file).ok().map(|it| (file, it.len(), it.modified().ok()))).collect())
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
 use exercises::Exercise;
@@ -70,6 +71,13 @@ impl Workspace {
         walk(&self.root, &is_generated, &mut files)?;
         files.sort();
         Ok(files)
+    }
+
+    /// Returns the name, size and time of every file.
+    pub(crate) fn fingerprint(&self) -> io::Result<Vec<(PathBuf, u64, Option<SystemTime>)>> {
+        let files = self.files()?.into_iter();
+        // A file that has just been removed is missing the next time.
+        Ok(files.filter_map(|file| fs::metadata(&file).ok().map(|it| (file, it.len(), it.modified().ok()))).collect())
     }
 }
 

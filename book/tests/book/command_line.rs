@@ -38,6 +38,32 @@ fn a_wrong_book_exits_with_1_and_names_the_line_on_stderr() {
 }
 
 #[test]
+fn a_book_is_built_again_only_if_something_has_changed() {
+    let small = Small::new("# First\n");
+    let is_unchanged = || {
+        let output = book(&["--workspace", small.path().to_str().unwrap()]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && small.path().join("target/book/first.html").is_file(), "{stderr}");
+        stderr.ends_with("index.html, unchanged\n")
+    };
+    assert!(!is_unchanged());
+    assert!(is_unchanged());
+    small.write("book/text/first.md", "# First of all\n");
+    assert!(!is_unchanged());
+    assert!(is_unchanged());
+    // Its machine counts, too.
+    small.write("target/live/machine/stamp", "of another one\n");
+    assert!(!is_unchanged());
+    std::fs::remove_dir_all(small.path().join("target/book")).unwrap();
+    assert!(!is_unchanged());
+    // A wrong book is not one that was built.
+    small.write("book/text/first.md", "# First\n\n{{#listing nothing.rs}}\n");
+    for _ in 0..2 {
+        assert!(!book(&["--workspace", small.path().to_str().unwrap()]).status.success());
+    }
+}
+
+#[test]
 fn listening_for_others_takes_a_word_and_gets_a_warning() {
     let small = Small::new("# First\n");
     let first_line = |address: &str| {
