@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 64 << 20;
 pub struct Place {
     point: PathBuf,
     /// Its files when it was covered, each with a stamp that every change alters.
-    before: HashMap<PathBuf, Stamp>,
+    before: Vec<(PathBuf, Stamp)>,
 }
 
 /// The inode, size and time of the last change of a file. An overlay gives a file another inode when it is changed.
@@ -46,26 +46,35 @@ impl Place {
     /// Returns the paths that were written, made or removed since. A directory counts only if it is new or gone.
     pub fn written(&self) -> Vec<PathBuf> {
         let now = stamps(&self.point);
-        let changed = now.iter().filter(|(path, stamp)| self.before.get(*path) != Some(stamp)).map(|(path, _)| path);
-        let gone = self.before.keys().filter(|path| !now.contains_key(*path));
+        // Nearly always, and comparing in order is much quicker than making maps.
+        if now == self.before {
+            return Vec::new();
+        }
+        let (before, now): (HashMap<_, _>, HashMap<_, _>) =
+            (self.before.iter().cloned().collect(), now.into_iter().collect());
+        let changed = now.iter().filter(|(path, stamp)| before.get(*path) != Some(stamp)).map(|(path, _)| path);
+        let gone = before.keys().filter(|path| !now.contains_key(*path));
         let mut all: Vec<PathBuf> = changed.chain(gone).cloned().collect();
         all.sort();
         all
     }
 }
 
-/// Returns everything below a directory. Directories all have the same stamp, because a new file in one changes it.
-fn stamps(top: &Path) -> HashMap<PathBuf, Stamp> {
-    let mut stamps = HashMap::new();
+/// Returns everything below a directory, in the directories' own order. They all have the same stamp, because a new file in one
+/// changes it.
+fn stamps(top: &Path) -> Vec<(PathBuf, Stamp)> {
+    let mut stamps = Vec::new();
     let mut directories = vec![top.to_owned()];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let Ok(file) = entry.metadata() else { continue };
+            let path = entry.path();
+            let mut stamp = (file.ino(), file.len(), file.ctime(), file.ctime_nsec());
             if file.is_dir() {
-                directories.push(entry.path());
+                stamp = Stamp::default();
+                directories.push(path.clone());
             }
-            let stamp = (file.ino(), file.len(), file.ctime(), file.ctime_nsec());
-            stamps.insert(entry.path(), if file.is_dir() { Stamp::default() } else { stamp });
+            stamps.push((path, stamp));
         }
     }
     stamps
