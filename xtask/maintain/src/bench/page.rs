@@ -67,9 +67,9 @@ fn section(place: &str, found: &Measurements, book: bool) -> String {
         added = chart::render(&id("added"), &format!("What each step adds {place}"), &Axis::Ratio, &added_by(found));
     }
     format!(
-        "## Races {place}\n\nThe time of one run from start to end, and how many runs fit into a second, one after the other:\n\n{times}\n{}\n\
-         The time of each step, compared with that of the step before:\n\n{added}\n{}\n\
-         The time of `create`, `start` and `delete` with the [runtime](podman.md) of step 4, compared with another runtime:\n\n{runtimes}\n",
+        "## Races {place}\n\nHow long one run takes from start to end, and how many runs in succession fit into a second:\n\n{times}\n{}\n\
+         How long each step takes, compared with the step before:\n\n{added}\n{}\n\
+         How long `create`, `start` and `delete` take with the [runtime](podman.md) of step 4, compared with another runtime:\n\n{runtimes}\n",
         folded("All figures", &peers, book),
         folded("The figures of the steps", &steps, book)
     )
