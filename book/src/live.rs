@@ -169,8 +169,8 @@ pub(crate) fn publish(workspace: &Workspace, machine: &Machine, book: &Path) -> 
 
 /// `{{#without-machine}}`: a note in a book that was built without the machine.
 pub(crate) fn render_missing(workspace: &Workspace) -> String {
-    let note =
-        "> This copy of the book was built without the machine, so it has no **Run**. `cargo xtask book live` adds it.";
+    let note = "> This copy of the book was built without the machine, so its terminal blocks have no **Run** button.\n\
+        > `cargo xtask book live` adds it.";
     if workspace.machine.is_some() { String::new() } else { note.to_owned() }
 }
 

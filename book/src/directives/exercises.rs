@@ -28,7 +28,7 @@ pub fn render(workspace: &Workspace, chapter: &str) -> Result<String> {
         }
         let _ = write!(
             block,
-            "To check it: `cargo xtask check {id}`. To see the solution as a change: `cargo xtask hint {id} --all`.\n\n"
+            "Check it with `cargo xtask check {id}`. `cargo xtask hint {id} --all` shows the solution as a change.\n\n"
         );
     }
     ensure!(!block.is_empty(), "no exercise in {EXERCISES} belongs to the chapter `{chapter}`");
