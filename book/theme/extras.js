@@ -61,7 +61,9 @@
     // CSS can't keep a word with hyphens together, or break flags only between them.
     for (const code of document.querySelectorAll("main :not(pre) > code")) {
         code.innerHTML = code.innerHTML.replace(/(\S*-\S*)|[|,](?=\w)/g,
-            (part, word) => word ? `<span class="word">${part}</span>` : `${part}<wbr>`);
+            (part, word) => word ? `<span class="word">${part}</span>` : `${part}<wbr>`)
+            // The name of a test is as long as a sentence.
+            .replace(/\w{31,}/g, name => name.replaceAll("_", "_<wbr>"));
     }
 
     // The widths of a table's columns depend on what is in them: see book.css.
