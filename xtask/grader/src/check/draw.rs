@@ -93,11 +93,14 @@ impl Draw {
         known.chain(unknown).map(|name| (name, self.fill(self.pick(&["@", "/@/@", "@ @", "@=@:@"])))).collect()
     }
 
-    /// Returns a hostname of the given length, in bytes, with every kind of character that one may have.
+    /// Returns a hostname of the given length, in bytes. One of 64 bytes has every kind of character that a name may have.
     pub fn hostname(&self, length: usize) -> String {
+        let mut others = ["-", ".", "0", "7"];
+        self.shuffle(&mut others);
+        let mut others = others.into_iter().cycle();
         let mut name = self.word();
         while name.len() < length {
-            name.push_str(self.pick(&["-", ".", "0", "7", "x"]));
+            name.extend(others.next());
             name.push_str(&self.word());
         }
         name.truncate(length);
@@ -135,6 +138,7 @@ mod tests {
             assert!((12..=24).contains(&arguments.len()) && !arguments.iter().any(|it| it.contains(['\0', '@'])));
             let name = draw.hostname(64);
             assert!(name.len() == 64 && !name.ends_with(['-', '.']), "{name}");
+            assert!(["-", ".", "0", "7"].iter().all(|other| name.contains(other)), "{name}");
             assert!(!["0", "126", "127"].contains(&draw.status().to_string().as_str()));
         }
     }
