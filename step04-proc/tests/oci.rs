@@ -208,6 +208,14 @@ fn kill_takes_names_and_numbers_and_delete_insists_on_an_end() {
 }
 
 #[test]
+fn a_container_can_be_deleted_before_it_starts() {
+    let host = bundle_of(&["sleep", "100"]);
+    // Often, because it depends on the moment what a process that is being killed shows of itself.
+    let shown = host.prints("for n in $(seq 60); do oci create one && oci delete --force one; done; ls /mnt/oci");
+    assert_eq!(shown, "");
+}
+
+#[test]
 fn files_are_read_only_or_hidden_as_config_json_says() {
     let look = "for file in /x /tmp/x /proc/sys/kernel/hostname /data/x; do true 2>/dev/null >$file && echo $file; done
         cat /proc/version; ls /sys; echo; cat /data/y; ls -l /dev/null | cut -c 1-10; cat /dev/fd/0 </dev/zero | head -c 1 | wc -c";

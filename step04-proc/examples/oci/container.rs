@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -87,12 +87,19 @@ impl Container {
         match fs::read_link(&exe) {
             Ok(file) if file.to_string_lossy().starts_with(&format!("/memfd:{}", crate::NAME)) => Ok(Status::Created),
             Ok(_) => Ok(Status::Running),
-            // A zombie has no program.
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Status::Stopped),
+            // A process that has ended has no program. In a user namespace, the error may be EACCES instead of ENOENT.
+            Err(_) if is_ending(self.pid) => Ok(Status::Stopped),
             Err(error) => Err(error).with_context(|| format!("readlink({exe:?})")),
         }
     }
     // ANCHOR_END: status
+
+    /// Returns the state as the specification defines it.
+    pub fn state(&self, status: Status) -> Value {
+        let id = self.directory.file_name().map(|it| it.to_string_lossy());
+        let pid = if status == Status::Stopped { 0 } else { self.pid };
+        json!({"ociVersion": crate::SPEC, "id": id, "status": status.to_string(), "pid": pid, "bundle": self.bundle})
+    }
 
     /// Returns the processes that have the container's mount namespace.
     pub fn processes(&self) -> Vec<i32> {
@@ -203,11 +210,21 @@ pub fn has_cgroup2(path: &Path) -> bool {
     statfs(path).is_ok_and(|it| it.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
-/// Returns when a process started, in ticks since boot, from /proc/PID/stat: proc_pid_stat(5).
+/// Returns when a process started, in ticks since boot.
 pub fn start_time(pid: i32) -> Option<u64> {
+    stat(pid, 22)
+}
+
+/// True if a process is dead or dying: the flag PF_EXITING of the kernel.
+fn is_ending(pid: i32) -> bool {
+    stat(pid, 9).is_none_or(|flags| flags & 4 != 0)
+}
+
+/// Returns a field of /proc/PID/stat, counted as in proc_pid_stat(5).
+fn stat(pid: i32, field: usize) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses, and may contain some.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    // The name is in parentheses, and may contain some. The field after it is the third.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(field - 3)?.parse().ok()
 }
 
 /// Reads a JSON document.

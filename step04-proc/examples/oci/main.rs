@@ -114,11 +114,7 @@ fn start(line: &Line, id: &str) -> Result<u8> {
 /// Prints the state as JSON.
 fn state(line: &Line, id: &str) -> Result<u8> {
     let container = line.container(id)?;
-    let status = container.status()?;
-    let pid = if status == Status::Stopped { 0 } else { container.pid };
-    let state =
-        json!({"ociVersion": SPEC, "id": id, "status": status.to_string(), "pid": pid, "bundle": container.bundle});
-    print(&serde_json::to_string_pretty(&state)?)
+    print(&serde_json::to_string_pretty(&container.state(container.status()?))?)
 }
 
 /// Sends a signal, by number or name, to the container's process. If that is process 1 and dies, all others die with it.
