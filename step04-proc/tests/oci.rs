@@ -14,17 +14,22 @@ use serde_json::{Value, json};
 use testkit::host::{Host, example};
 use testkit::transcript::typed_to;
 
+#[path = "oci/exercises.rs"]
+mod exercises;
+
 /// A throwaway host with a bundle on a tmpfs, in which commands start: a config.json and a copy of the rootfs.
 struct Bundle {
     host: Host,
     config: Value,
+    /// The program that is `oci` there.
+    runtime: PathBuf,
 }
 
 /// A bundle with the config.json that the book shows.
 fn bundle() -> Bundle {
     let mut config: Value = serde_json::from_str(include_str!("../examples/oci/config.json")).unwrap();
     config["root"]["path"] = json!("rootfs");
-    Bundle { host: Host::new(), config }
+    Bundle { host: Host::new(), config, runtime: oci() }
 }
 
 /// The same with another command.
@@ -60,7 +65,7 @@ impl Bundle {
             printf %s {} >config.json
             run() {{ oci create one && oci start one && while oci state one | grep running >/dev/null; do sleep 0.01; done && oci delete one; }}
             {script}",
-            quoted(&oci().parent().unwrap().to_string_lossy()),
+            quoted(&self.runtime.parent().unwrap().to_string_lossy()),
             quoted(&self.config.to_string()),
         );
         self.host.sh(&set_up)

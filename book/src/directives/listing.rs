@@ -34,7 +34,7 @@ pub fn render(workspace: &Workspace, argument: &str) -> Result<String> {
     let language = match Path::new(path).extension().and_then(|extension| extension.to_str()) {
         Some("rs") => "rust",
         Some("yml") => "yaml",
-        Some(same @ ("toml" | "sh" | "yaml" | "json")) => same,
+        Some(same @ ("toml" | "sh" | "yaml" | "json" | "diff")) => same,
         _ => "text",
     };
     let mut caption = format!("<code>{}</code>", escape(path));

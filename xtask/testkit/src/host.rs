@@ -94,9 +94,29 @@ pub fn xtask() -> &'static Path {
 /// # Panics
 /// If it can't be built.
 pub fn example(package: &str, name: &str) -> PathBuf {
+    build(None, &["build", "--quiet", "--package", package, "--example", name], name)
+}
+
+/// Returns a program of another package than this workspace's, without a warning of clippy's. What it has in common with this
+/// workspace isn't built again.
+///
+/// # Panics
+/// If it can't be built, or there is a warning.
+pub fn program_of(manifest: &Path, name: &str) -> PathBuf {
+    let target = cargo::target_directory().unwrap_or_else(|error| panic!("{error:#}"));
+    let target = target.to_string_lossy();
+    let options =
+        |command: &str| [command.into(), "--quiet".into(), "--offline".into(), format!("--target-dir={target}")];
+    let lints = ["--", "--deny", "warnings"].map(String::from);
+    let checked = cargo::build(Some(manifest), &[&options("clippy")[..], &lints].concat());
+    checked.unwrap_or_else(|error| panic!("{error:#}")).unwrap_or_else(|| panic!("{name} has warnings, see above"));
+    build(Some(manifest), &options("build"), name)
+}
+
+fn build<S: AsRef<OsStr>>(manifest: Option<&Path>, args: &[S], name: &str) -> PathBuf {
     static BUILD: Mutex<()> = Mutex::new(());
     // One at a time, or all but one would report that they wait for cargo's lock.
     let _guard = BUILD.lock();
-    let built = cargo::build_program(None, &["build", "--quiet", "--package", package, "--example", name], name);
+    let built = cargo::build_program(manifest, args, name);
     built.unwrap_or_else(|error| panic!("{error:#}")).unwrap_or_else(|| panic!("can't build {name}"))
 }
