@@ -73,6 +73,12 @@ fn a_block_that_differs_says_why() {
     small.write("book/live/differences.txt", "# a comment\nstep02-b/tests/snapshots/two.snap: <a> is missing.\n");
     live::build(&small.workspace(), None).unwrap();
     assert!(small.page().contains("<p class=\"run-note\">With Run: &lt;a&gt; is missing.</p>"), "{}", small.page());
+
+    small.write("book/live/differences.txt", "# none\n");
+    live::build(&small.workspace(), None).unwrap();
+    small.write("target/live/machine/differences.txt", "step02-b/tests/snapshots/two.snap: this one has no Alpine.\n");
+    assert!(small.page().contains("With Run: this one has no Alpine."), "{}", small.page());
+
     small.write("book/live/differences.txt", "step02-b/tests/snapshots/three.snap: it was renamed\n");
     let error = book::build::build(&small.workspace(), None).unwrap_err();
     assert!(error.to_string().contains("there is no snapshot step02-b/tests/snapshots/three.snap"), "{error}");
