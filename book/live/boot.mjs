@@ -11,6 +11,8 @@ let screen = "";
 let ready;
 const waits = new Promise(done => { ready = done; });
 const machine = await start({
+    // A boot is long.
+    disable_jit: false,
     wasm_path: join(to, "v86.wasm"),
     bios: file("bios.bin"),
     vga_bios: file("vgabios-stdvga.bin"),

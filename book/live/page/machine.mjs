@@ -1,8 +1,9 @@
 // The machine: v86, with a terminal on its first serial line, and its process 1 on the second. The page and Node use this.
 import { V86 } from "./libv86.mjs";
 
-const FIXED = { memory_size: 80 << 20, vga_memory_size: 1 << 20, uart1: true, disable_keyboard: true, disable_mouse: true,
-    disable_speaker: true, autostart: true };
+// Commands are so short that compiling takes longer than interpreting, several times.
+const FIXED = { memory_size: 80 << 20, vga_memory_size: 1 << 20, uart1: true, disable_jit: true, disable_keyboard: true,
+    disable_mouse: true, disable_speaker: true, autostart: true };
 
 // What the screen ends with when the shell waits for a command. The shell asks for the cursor's position, and it draws its line again
 // when the terminal's width changes.
