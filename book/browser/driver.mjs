@@ -59,6 +59,8 @@ const profile = await mkdtemp(join(tmpdir(), "book-browser-"));
 const args = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", `--user-data-dir=${profile}`,
+  // Without a screen, Chromium has no mouse.
+  "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
 ];
 const { sessionId } = await send("POST", "/session", {
   capabilities: { alwaysMatch: { "goog:chromeOptions": { args }, "goog:loggingPrefs": { browser: "ALL" },

@@ -13,14 +13,15 @@ const PAGES = [
 const SECONDS = 120;
 
 const screen = () => run("return [...document.querySelectorAll('#live .xterm-rows > div')].map(it => it.textContent).join('\\n')");
+const heard = () => run("return document.querySelector('#live [aria-live=assertive]').textContent");
 const cdp = (cmd, params) => send("POST", `${session}/goog/cdp/execute`, { cmd, params });
 
 // Waits for the terminal to show something, and returns the milliseconds that it took.
-async function shows(pattern, where) {
+async function shows(pattern, where, read = screen) {
   const before = Date.now();
   let text;
   do {
-    text = await screen();
+    text = await read();
     if (pattern.test(text)) return Date.now() - before;
     await sleep(20);
   } while (Date.now() - before < SECONDS * 1000);
@@ -37,6 +38,8 @@ const button = async (name) => {
     if (Date.now() - before > SECONDS * 1000) return check(false, `${name} stays disabled`);
   }
 };
+
+const focused = () => run("return document.activeElement.ariaLabel");
 
 // Turns to a page by its link in the table of contents.
 async function turn(page) {
@@ -73,6 +76,9 @@ await test(async () => {
       await press(block);
       console.log(`${where}: ${first ? "loaded, and " : ""}the commands ran after ${await shows(expected, where)} ms`);
       await shows(PROMPT, where);
+      check(await focused() === "Terminal input", `${where}: Run leaves the focus on ${await focused()}`);
+      // Later, a screen reader may hear that there is too much.
+      if (first) await shows(expected, `${where}, for a screen reader`, heard);
       check(await loaded() > 0, `${where}: the machine came from nowhere`);
       const [scroll, client] =
         await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
@@ -112,6 +118,7 @@ await test(async () => {
     await picture(`live-scratch-${theme}-${width}`, width, false);
     await button("Close");
     check(await run("return document.querySelector('#live').getClientRects().length === 0"), `${where}: the panel doesn't close`);
+    check(await focused() === "Run sh mine.sh ps", `${where}: Close leaves the focus on ${await focused()}`);
     await open("step01.html");
     check(await run("return document.querySelector('#live') === null"), `${where}: a closed panel opens on the next page`);
     await noConsoleErrors(where);

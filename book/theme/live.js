@@ -41,14 +41,16 @@
                 note.textContent = "A browser doesn't load the machine from a file. Open the book from a web server: `cargo xtask book serve`.";
                 return;
             }
-            run.disabled = true;
+            // A button that is disabled would lose the focus.
+            if (run.ariaDisabled === "true") return;
+            run.ariaDisabled = "true";
             note.textContent = "";
             try {
                 await act(await panel());
             } catch (error) {
                 note.textContent = `It didn't run: ${error.message}`;
             }
-            run.disabled = false;
+            run.ariaDisabled = null;
         });
         return [run, note];
     };
@@ -56,7 +58,7 @@
     const boxes = document.querySelectorAll(".terminal-box[data-run]");
     for (const box of boxes) {
         const [run, note] = runs("Run the commands in this page", async machine => {
-            await machine.run([...box.querySelectorAll(".typed")].map(line => line.textContent), box);
+            await machine.run([...box.querySelectorAll(".typed")].map(line => line.textContent), run, box);
         });
         run.className = "run-typed";
         box.querySelector(".terminal-buttons").prepend(run);
@@ -79,7 +81,7 @@
             local.removeItem("live-mine");
         });
         const [run, note] = runs("Run sh mine.sh ps", async machine => {
-            await machine.run(["sh mine.sh ps"], run, { name: "mine.sh", text: text.value });
+            await machine.run(["sh mine.sh ps"], run, run, { name: "mine.sh", text: text.value });
         });
         pre.replaceWith(text);
         pad.append(run, again, note);

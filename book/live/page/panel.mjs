@@ -138,7 +138,12 @@ export async function open({ local, session }) {
         post("reset", { size: STATE, window: window() });
         forget();
     });
-    close.addEventListener("click", hide);
+    // Back to where the reader came from.
+    let opener;
+    close.addEventListener("click", () => {
+        hide();
+        opener?.focus();
+    });
     // The next page gets the machine as it is now, unless that takes too long.
     document.addEventListener("click", event => {
         const link = event.target.closest("a[href]");
@@ -160,8 +165,10 @@ export async function open({ local, session }) {
         throw error;
     }
 
-    // Types lines, each when the shell waits for one, and resolves when the last has run. A file is written before.
-    function run(lines, box, file) {
+    // Types lines, each when the shell waits for one, and resolves when the last has run. `button` was pressed, and `box` is to be
+    // seen. A file is written before.
+    function run(lines, button, box, file) {
+        opener = button;
         show();
         fit.fit();
         box.scrollIntoView({ block: "nearest" });
