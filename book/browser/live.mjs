@@ -118,6 +118,11 @@ await test(async () => {
     await picture(`live-scratch-${theme}-${width}`, width, false);
     await button("Close");
     check(await run("return document.querySelector('#live').getClientRects().length === 0"), `${where}: the panel doesn't close`);
+    await resize(width - 60);
+    await resize(width);
+    await sleep(200);
+    const height = Number(await run("return localStorage.getItem('live-height')"));
+    check(height === 360, `${where}: while it is closed, the panel's height becomes ${height}`);
     check(await focused() === "Run sh mine.sh ps", `${where}: Close leaves the focus on ${await focused()}`);
     await open("step01.html");
     check(await run("return document.querySelector('#live') === null"), `${where}: a closed panel opens on the next page`);

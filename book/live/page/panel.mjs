@@ -76,7 +76,10 @@ export async function open({ local, session }) {
             setHeight(height() + change);
         }
     });
-    addEventListener("resize", () => setHeight(height()));
+    // A closed panel has no height.
+    addEventListener("resize", () => height() && setHeight(height()));
+    // The status takes one line or two.
+    new ResizeObserver(() => height() && fit.fit()).observe(screen);
 
     // Keys in the panel are not the book's, which turns its pages with arrows. Shift+Tab leaves the terminal.
     panel.addEventListener("keydown", event => event.stopPropagation());
@@ -170,7 +173,7 @@ export async function open({ local, session }) {
     function run(lines, button, box, file) {
         opener = button;
         show();
-        fit.fit();
+        setHeight(height());
         box.scrollIntoView({ block: "nearest" });
         if (!byTouch.matches) terminal.focus();
         return new Promise(done => {
