@@ -92,8 +92,8 @@ await test(async () => {
     }
 
     const where = `${theme}, ${width} pixels`;
-    await type("touch kept; echo typed by $((40 + 2))");
-    await shows(/typed by 42/, where);
+    await type("touch kept; step04-proc run echo typed by $((40 + 2))");
+    console.log(`${where}: a container answers after ${await shows(/typed by 42/, where)} ms`);
     await turn("rootfs.html");
     await shows(/typed by 42/, `${where}, on another page`);
     await type("ls");
