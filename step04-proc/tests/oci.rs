@@ -245,6 +245,18 @@ fn files_are_read_only_or_hidden_as_config_json_says() {
 }
 
 #[test]
+fn a_read_only_dev_gets_its_devices_first_and_a_mount_has_the_source_of_config_json() {
+    let look =
+        "true 2>/dev/null >/dev/x || echo read-only; true >/dev/shm/x && echo writable; ls -l /dev/null | cut -c 1-10
+        awk '$5 == \"/dev\" { print substr($6, 1, 9), $(NF - 1) }' /proc/self/mountinfo";
+    let options = json!(["nosuid", "mode=755", "ro"]);
+    let bundle = bundle_of(&["sh", "-c", look])
+        .add("/mounts", json!({"destination": "/dev", "type": "tmpfs", "source": "a name", "options": options}))
+        .add("/mounts", json!({"destination": "/dev/shm", "type": "tmpfs"}));
+    assert_eq!(bundle.prints("run"), "read-only\nwritable\ncrw-rw-rw-\nro,nosuid a\\040name\n");
+}
+
+#[test]
 fn the_command_gets_the_limits_capabilities_and_environment_of_config_json() {
     let look = "ulimit -n; umask; cat /proc/self/oom_score_adj; echo $A; env | wc -l; grep -E '^(Cap|NoNew)' /proc/self/status; ls /proc/self/fd | wc -l";
     let bundle = bundle_of(&["sh", "-c", look])

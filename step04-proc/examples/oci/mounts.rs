@@ -107,6 +107,11 @@ fn is_bind(mount: &Value) -> bool {
     text(mount, "/type") == Some("bind") || list(mount, "/options").any(|it| it == "bind" || it == "rbind")
 }
 
+/// True for a read-only file system that is empty at first. Mount points and devices are made in it, as in podman's /dev for Pods.
+fn is_protected_later(mount: &Value) -> bool {
+    text(mount, "/type") == Some("tmpfs") && !is_bind(mount) && list(mount, "/options").any(|it| it == "ro")
+}
+
 /// Makes one of the mounts in config.json.
 pub fn attach(it: &Value, source: Option<PathBuf>) -> Result<()> {
     let to = Path::new(text(it, "/destination").context("a mount in config.json has no destination")?);
@@ -125,12 +130,13 @@ pub fn attach(it: &Value, source: Option<PathBuf>) -> Result<()> {
         bind(&source, to, flags)?;
     } else if kind == "cgroup" && !has_cgroup2(Path::new("sys/fs/cgroup")) {
         // The first version has a tree for each controller. An empty directory shows none of the host's.
-        mount_new("tmpfs", to, flags, "mode=755")?;
+        mount_new("tmpfs", "tmpfs", to, flags, "mode=755")?;
     } else if kind == "cgroup" {
         // An ordinary user may not, unless the cgroup namespace is new.
-        mount_new("cgroup2", to, flags, "").or_else(|_| bind(Path::new("sys/fs/cgroup"), to, flags))?;
+        mount_new("cgroup2", "cgroup2", to, flags, "").or_else(|_| bind(Path::new("sys/fs/cgroup"), to, flags))?;
     } else {
-        mount_new(kind, to, flags, &data.join(","))?;
+        let flags = if is_protected_later(it) { flags - MsFlags::MS_RDONLY } else { flags };
+        mount_new(text(it, "/source").unwrap_or(kind), kind, to, flags, &data.join(","))?;
     }
     for kind in propagation {
         let target = open_inside(to).with_context(|| format!("openat2({to:?})"))?;
@@ -140,11 +146,11 @@ pub fn attach(it: &Value, source: Option<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Mounts a new file system.
-fn mount_new(kind: &str, to: &Path, flags: MsFlags, data: &str) -> Result<()> {
+/// Mounts a new file system. Its source is only a name, which mountinfo shows.
+fn mount_new(source: &str, kind: &str, to: &Path, flags: MsFlags, data: &str) -> Result<()> {
     let target = make_inside(to, true)?;
-    mount(Some(kind), &by_descriptor(&target), Some(kind), flags, Some(data))
-        .with_context(|| format!("mount({kind:?}, {to:?}, {kind:?}, {flags:?}, {data:?})"))
+    mount(Some(source), &by_descriptor(&target), Some(kind), flags, Some(data))
+        .with_context(|| format!("mount({source:?}, {to:?}, {kind:?}, {flags:?}, {data:?})"))
 }
 
 /// Shows a file or directory of the host in the container.
@@ -196,9 +202,12 @@ pub fn attach_console(terminal: &File) -> Result<()> {
 
 /// Hides what config.json masks, and write-protects what should be read-only. What doesn't exist needs neither.
 pub fn protect(config: &Value) -> Result<()> {
+    for mount in list(config, "/mounts").filter(|it| is_protected_later(it)) {
+        remount(Path::new(text(mount, "/destination").unwrap_or("/")), MsFlags::MS_RDONLY)?;
+    }
     for path in list(config, "/linux/maskedPaths").filter_map(Value::as_str).map(Path::new) {
         match open_inside(path) {
-            Ok(file) if file.metadata()?.is_dir() => mount_new("tmpfs", path, MsFlags::MS_RDONLY, "")?,
+            Ok(file) if file.metadata()?.is_dir() => mount_new("tmpfs", "tmpfs", path, MsFlags::MS_RDONLY, "")?,
             // Read-only, because chmod would change the host's.
             Ok(_) => bind(Path::new("dev/null"), path, MsFlags::MS_RDONLY)?,
             Err(_) => {}
