@@ -4,13 +4,27 @@
 set -euo pipefail
 suite=$1 out=$2 packages=$3
 
+# udev's own script for the end of the initrd ends early if udevd doesn't answer, and then the machine has no /dev.
+mkdir -p "$out/init-bottom"
+cat >"$out/init-bottom/udev" <<'END'
+#!/bin/sh
+[ "$1" != prereqs ] || exit 0
+udevadm settle --timeout=60
+udevadm control --exit
+mount -n -o move /dev "$rootmnt/dev"
+nuke /dev
+ln -s "$rootmnt/dev" /dev
+END
+chmod +x "$out/init-bottom/udev"
+
 # The initrd has only what finds the disk, and the packages no documentation.
 mmdebstrap --quiet --variant=minbase --format=tar --include="$packages" \
     --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"' \
+    --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/etc/initramfs-tools/scripts"' \
     --essential-hook='printf "MODULES=list\nCOMPRESS=lz4\n" >"$1/etc/initramfs-tools/conf.d/machine"' \
     --essential-hook='printf "%s\n" virtio_pci virtio_blk ext4 >"$1/etc/initramfs-tools/modules"' \
+    --essential-hook="copy-in '$out/init-bottom' /etc/initramfs-tools/scripts" \
     "$suite" "$out/root.tar"
 
 ssh-keygen -q -t ed25519 -N '' -C machines -f "$out/key"
@@ -53,7 +67,8 @@ END
 ln -s ../eth0.service "$units/multi-user.target.wants/"
 # What takes long, and what would change the machine meanwhile.
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer e2scrub_reap.service \
-    systemd-pstore.service getty@tty1.service systemd-timesyncd.service; do
+    systemd-pstore.service getty@tty1.service systemd-timesyncd.service docker.service docker.socket containerd.service \
+    podman.socket podman-auto-update.timer podman-restart.service; do
     ln -sf /dev/null "$units/$unit"
 done
 # The user's own systemd starts with the machine.

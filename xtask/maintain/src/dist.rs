@@ -35,6 +35,9 @@ pub struct Options {
     /// Write the archive into this directory [default: target/dist]
     #[arg(long, value_name = "DIRECTORY")]
     pub to: Option<PathBuf>,
+    /// Put the maintainers' tools into it as well.
+    #[arg(skip)]
+    pub with_maintain: bool,
 }
 
 /// The directory in the archive.
@@ -48,7 +51,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         fs::remove_dir_all(&top).with_context(|| format!("removing {}", top.display()))?;
     }
     fs::create_dir_all(top.join("bin"))?;
-    build(&work.join("build"), &top)?;
+    build(&work.join("build"), &top, options.with_maintain.then_some("maintain"))?;
     data(&top)?;
     make_rootfs(options, &work, &top)?;
     if !options.without_book {
@@ -73,8 +76,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the front door, the grader and the steps, linked statically.
-fn build(target: &Path, top: &Path) -> Result<()> {
+/// Builds the front door, the grader, the steps and perhaps another program, linked statically.
+fn build(target: &Path, top: &Path, other: Option<&str>) -> Result<()> {
     let root = workspace::root().display().to_string();
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     // No path of this machine is left in the programs, not even in their messages about errors of ours.
@@ -90,15 +93,17 @@ fn build(target: &Path, top: &Path) -> Result<()> {
         "--features=lab/archive",
     ]);
     command.args(steps::all()?.iter().map(|step| format!("--package={}", step.name)));
+    command.args(other.map(|name| format!("--package={name}")));
     let triple = static_triple(&mut flags);
     command.arg("--target").arg(&triple).arg("--target-dir").arg(target).current_dir(&root);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     command.env("CARGO_PROFILE_RELEASE_STRIP", "true").env("CARGO_PROFILE_RELEASE_PANIC", "abort");
     succeed(&mut command)?;
     let built = target.join(triple).join("release");
-    let steps = steps::all()?.into_iter().map(|step| (step.name.clone(), step.name));
-    for (from, to) in [("xtask".into(), NAME.into()), ("grader".into(), "grader".into())].into_iter().chain(steps) {
-        fs::copy(built.join(&from), top.join("bin").join(&to)).with_context(|| format!("copying {from}"))?;
+    let steps = steps::all()?.into_iter().map(|step| step.name);
+    for from in ["xtask", "grader"].into_iter().chain(other).map(str::to_owned).chain(steps) {
+        let to = if from == "xtask" { NAME } else { &from };
+        fs::copy(built.join(&from), top.join("bin").join(to)).with_context(|| format!("copying {from}"))?;
     }
     symlink(Path::new("bin").join(NAME), top.join(NAME)).context("linking the front door")?;
     Ok(())

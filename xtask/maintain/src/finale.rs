@@ -1,4 +1,4 @@
-//! `cargo xtask finale`: podman, a Kubernetes Pod, containerd and buildah start containers with the runtime in
+//! `cargo xtask finale`: podman, a Kubernetes Pod, containerd, docker and buildah start containers with the runtime in
 //! `step04-proc/examples/oci`.
 //!
 //! The check runs each command twice: with our runtime, and with crun or runc. It has storage, sockets and settings of its own, in
@@ -7,8 +7,9 @@
 
 mod cases;
 mod engines;
+mod validation;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -16,7 +17,7 @@ use lab::process::on_path;
 use lab::{cargo, output, workspace};
 use nix::unistd::geteuid;
 
-use self::cases::CASES;
+pub use self::cases::CASES;
 use self::engines::{ENGINES, Engine, Machine};
 
 /// Let podman, a Kubernetes Pod, containerd and buildah start containers with your own runtime
@@ -25,6 +26,9 @@ pub struct Options {
     /// Run the commands, with our runtime and with crun or runc, and compare what they print
     #[arg(long)]
     check: bool,
+    /// Also run tests of opencontainers/runtime-tools, in a checkout of commit 260e151; they need Go and root
+    #[arg(long, value_name = "DIRECTORY", requires = "check")]
+    runtime_tools: Option<PathBuf>,
 }
 
 /// Builds the runtime, and prints the commands to try with each engine, or runs them.
@@ -32,19 +36,24 @@ pub struct Options {
 /// # Errors
 /// When something can't be built or prepared, or a command prints something else than it should.
 pub fn run(options: &Options) -> Result<ExitCode> {
+    // In an archive, which `machines` makes, it is built already.
     let build = ["build", "--package", "step04-proc", "--example", "oci"];
+    let runtime = match workspace::IS_ARCHIVE {
+        true => Some(workspace::programs()?.join("oci")),
+        false => cargo::build_program(None, &build, "oci")?,
+    };
     // Otherwise the compiler has explained why not.
-    let Some(runtime) = cargo::build_program(None, &build, "oci")? else { return Ok(ExitCode::FAILURE) };
+    let Some(runtime) = runtime else { return Ok(ExitCode::FAILURE) };
     if !options.check {
         output::write(&commands(&runtime))?;
         return Ok(ExitCode::SUCCESS);
     }
     let (ready, left_out): (Vec<_>, Vec<_>) = ENGINES.iter().partition(|engine| engine.obstacle().is_none());
-    let checked = if ready.is_empty() { Ok(0) } else { check(&runtime, &ready) };
+    let tools = options.runtime_tools.as_deref();
+    let checked = if ready.is_empty() && tools.is_none() { Ok(0) } else { check(&runtime, &ready, tools) };
     for engine in left_out {
         eprintln!("finale: left out: {}: {}", engine.name, engine.obstacle().unwrap_or_default());
     }
-    eprintln!("finale: left out: docker: its daemon reads its runtimes from its own configuration");
     let count = checked?;
     ensure!(count > 0, "no engine is installed that could start the runtime");
     eprintln!("finale: all {count} commands did what they should");
@@ -65,6 +74,7 @@ fn commands(runtime: &Path) -> String {
     mkdir volume && echo of the host >volume/file && cp $EXAMPLE/pod.yaml .
 
 For ctr, also: podman save $IMAGE | ctr image import -
+For docker, also: podman save $IMAGE | docker load, after a start of its daemon with --add-runtime oci=$RUNTIME
 ",
         runtime.display(),
         engines::example().display(),
@@ -78,14 +88,16 @@ For ctr, also: podman save $IMAGE | ctr image import -
                 .strip_prefix("script --quiet --return --command '")
                 .unwrap_or(line)
                 .trim_end_matches("' /dev/null");
-            text += &format!("    {}\n", line.replace("podman run", &format!("podman run{options}")));
+            let line = line.replace("podman run", &format!("podman run{options}"));
+            text += &format!("    {}\n", line.replace("docker run", "docker run --runtime=oci"));
         }
     }
     text
 }
 
-/// Runs every command of some engines with both runtimes, prints a table, and returns the number of commands.
-fn check(runtime: &Path, engines: &[&Engine]) -> Result<usize> {
+/// Runs every command of some engines with both runtimes, and the tests in a checkout of runtime-tools, prints a table, and returns
+/// the number of commands and tests.
+fn check(runtime: &Path, engines: &[&Engine], tools: Option<&Path>) -> Result<usize> {
     let machine = Machine::prepare(engines, runtime)?;
     let (mut count, mut wrong) = (0, Vec::new());
     for engine in engines {
@@ -95,12 +107,8 @@ fn check(runtime: &Path, engines: &[&Engine]) -> Result<usize> {
             count += 1;
             let ours = machine.answer(case, runtime)?;
             let is_right = ours == case.expected;
-            println!(
-                "  {} {}",
-                if is_right { "ok  " } else { "FAIL" },
-                case.command.lines().collect::<Vec<_>>().join("; ")
-            );
-            println!("       → {ours}");
+            println!("{}{}", if is_right { OK } else { FAIL }, case.command.lines().collect::<Vec<_>>().join("; "));
+            println!("{ANSWER}{ours}");
             if !is_right {
                 println!("       expected: {}", case.expected);
                 wrong.push(case.command);
@@ -118,8 +126,38 @@ fn check(runtime: &Path, engines: &[&Engine]) -> Result<usize> {
             }
         }
     }
+    if let Some(tools) = tools {
+        let (tests, failed) = validation::check(&machine, tools, runtime)?;
+        count += tests;
+        wrong.extend(failed);
+    } else {
+        eprintln!("finale: left out: the tests of runtime-tools; --runtime-tools DIRECTORY runs them");
+    }
     ensure!(wrong.is_empty(), "{} of {count} commands did something else than they should", wrong.len());
     Ok(count)
+}
+
+/// What comes before a command that did what it should, before one that didn't, and before what it did.
+const OK: &str = "  ok   ";
+const FAIL: &str = "  FAIL ";
+const ANSWER: &str = "       → ";
+
+/// Reads what `check` has printed: each command, what it did, and whether that is right.
+pub fn parse(text: &str) -> Vec<(String, String, bool)> {
+    let mut found: Vec<(String, String, bool)> = Vec::new();
+    for line in text.lines() {
+        match (line.strip_prefix(OK), line.strip_prefix(FAIL), found.last_mut()) {
+            (Some(command), ..) => found.push((command.to_owned(), String::new(), true)),
+            (_, Some(command), _) => found.push((command.to_owned(), String::new(), false)),
+            (.., Some((_, answer, _))) if answer.is_empty() && line.starts_with(ANSWER) => {
+                answer.push_str(&line[ANSWER.len()..]);
+            }
+            // It differs.
+            (.., Some((_, answer, _))) if line.starts_with("       under ") => *answer += &format!("; {}", line.trim()),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Runs a command to its end, with its output hidden.
@@ -143,6 +181,15 @@ mod tests {
         for Case { engine, command, .. } in CASES {
             assert!(ENGINES.iter().any(|it| it.name == *engine), "{command}");
         }
+    }
+
+    #[test]
+    fn the_output_of_a_check_can_be_read() {
+        let text = format!(
+            "\npodman\n{OK}a; b\n{ANSWER}1, status 0\n       the same under crun\n{FAIL}c\n{ANSWER}2\n       expected: 3\n       under runc: 3\n\nctr\n{OK}d\n{ANSWER}4\n"
+        );
+        let expected = [("a; b", "1, status 0", true), ("c", "2; under runc: 3", false), ("d", "4", true)];
+        assert_eq!(parse(&text), expected.map(|(command, answer, is_right)| (command.into(), answer.into(), is_right)));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use self::guest::{Guest, Who};
+use crate::finale;
 
 /// Boot a virtual machine with Debian, and log in, or check everything in it
 #[derive(clap::Args, Debug)]
@@ -35,9 +36,9 @@ pub struct Options {
     /// Check only the steps and the exercises with cgroups, on a smaller machine
     #[arg(long, requires = "check")]
     short: bool,
-    /// Run only what is under a heading with this text, such as restrictions
+    /// Run only what is under a heading with this text, such as restrictions; may be given several times
     #[arg(long, value_name = "TEXT", requires = "check", conflicts_with = "short")]
-    only: Option<String>,
+    only: Vec<String>,
     /// Write the table into the book, in book/text/proven.md
     #[arg(long, requires = "check", conflicts_with = "short")]
     write: bool,
@@ -52,11 +53,13 @@ pub struct Machine {
     title: &'static str,
     /// Debian's name for the release.
     suite: &'static str,
+    /// Packages that only this release has, for the complete check; each after a comma.
+    more: &'static str,
 }
 
 const MACHINES: [Machine; 2] = [
-    Machine { name: "debian13", title: "Debian 13", suite: "trixie" },
-    Machine { name: "debian12", title: "Debian 12", suite: "bookworm" },
+    Machine { name: "debian13", title: "Debian 13", suite: "trixie", more: ",docker-cli" },
+    Machine { name: "debian12", title: "Debian 12", suite: "bookworm", more: "" },
 ];
 
 /// The exit status if no machine can be built here: a program is missing, or the network. `check` uses it for the same.
@@ -119,11 +122,12 @@ struct Answer {
 }
 
 /// The headings, in the order in which the page has them. The solutions take the longest.
-const PARTS: [&str; 7] = [STEPS, TRANSCRIPTS, TERMINAL, RUNTIME, RESTRICTIONS, SOLUTIONS, AFTERWARDS];
+const PARTS: [&str; 8] = [STEPS, TRANSCRIPTS, TERMINAL, RUNTIME, FINALE, RESTRICTIONS, SOLUTIONS, AFTERWARDS];
 const STEPS: &str = "The steps";
 const TRANSCRIPTS: &str = "The book's transcripts";
 const TERMINAL: &str = "A shell at a terminal";
 const RUNTIME: &str = "Limits of the OCI runtime";
+const FINALE: &str = "The finale";
 const RESTRICTIONS: &str = "Restrictions";
 const SOLUTIONS: &str = "The solutions";
 const AFTERWARDS: &str = "Afterwards";
@@ -141,13 +145,18 @@ fn tasks(options: &Options) -> Result<Vec<Task>> {
         for (who, step) in [(Who::User, "step02"), (Who::User, "step04"), (Who::Root, "step04")] {
             tasks.push((TERMINAL, Box::new(move |guest| Ok(vec![terminal::check(guest, who, step)]))));
         }
+        for who in [Who::User, Who::Root] {
+            tasks.push((FINALE, Box::new(move |guest| engines(guest, who))));
+        }
         for restriction in restrictions::ALL {
             tasks.push((RESTRICTIONS, Box::new(move |guest| restrictions::check(guest, restriction))));
         }
     }
-    let text = options.only.as_deref().unwrap_or_default().to_lowercase();
-    tasks.retain(|(part, _)| part.to_lowercase().contains(&text));
-    ensure!(!tasks.is_empty(), "no heading has '{text}' in it: {}", PARTS.join(", "));
+    let has = |part: &str, text: &String| part.to_lowercase().contains(&text.to_lowercase());
+    for text in &options.only {
+        ensure!(tasks.iter().any(|(part, _)| has(part, text)), "no heading has '{text}' in it: {}", PARTS.join(", "));
+    }
+    tasks.retain(|(part, _)| options.only.is_empty() || options.only.iter().any(|text| has(part, text)));
     tasks.sort_by_key(|(part, _)| PARTS.iter().position(|it| it == part));
     Ok(tasks)
 }
@@ -178,17 +187,33 @@ fn check(machine: &Machine, guest: &Guest, options: &Options) -> Result<Vec<Answ
     let command = "its name, mounts, cgroups and processes".to_owned();
     answers.push(Answer { part: AFTERWARDS, who: "the machine", command, answer, is_right });
     eprintln!("machines: {}: {} commands in {} s", machine.title, answers.len(), start.elapsed().as_secs());
-    if options.short || options.only.is_some() {
+    if options.short || !options.only.is_empty() {
         eprintln!("machines: left out: {}; `cargo xtask machines --check` runs it", left_out(options));
+    }
+    Ok(answers)
+}
+
+/// Runs the finale in a machine, which has every engine; root leaves none out.
+fn engines(guest: &Guest, who: Who) -> Result<Vec<Answer>> {
+    let output = guest.run(who, "bin/maintain finale --check")?;
+    let new = |command, answer, is_right| Answer { part: FINALE, who: who.name(), command, answer, is_right };
+    let mut answers: Vec<Answer> = finale::parse(&output.text)
+        .into_iter()
+        .map(|(command, answer, is_right)| new(command, answer, is_right))
+        .collect();
+    // Root can run all of them.
+    let is_complete = output.is_success() && (who != Who::Root || answers.len() == finale::CASES.len());
+    if !is_complete && answers.iter().all(|it| it.is_right) {
+        answers.push(new("./mini-docker finale --check".into(), output.joined(), false));
     }
     Ok(answers)
 }
 
 /// Describes what a check leaves out.
 fn left_out(options: &Options) -> String {
-    match &options.only {
-        Some(text) => format!("everything without '{text}' in its heading"),
-        None => {
+    match options.only.join("' or '") {
+        texts if !options.short => format!("everything without '{texts}' in its heading"),
+        _ => {
             let parts = PARTS.iter().filter(|it| ![STEPS, SOLUTIONS, AFTERWARDS].contains(it));
             let parts = parts.copied().collect::<Vec<_>>().join(", ");
             format!("{parts}, the exercises that need no cgroup, Debian 12")

@@ -85,6 +85,23 @@ ctr container rm one",
         "containerd --config $EXAMPLE/containerd.toml config dump | grep -c runtimes.mini-docker.options",
         "1, status 0",
     ),
+    // Otherwise docker sets the network up in a hook, which our runtime refuses.
+    case("docker", "docker run --rm --network=host $IMAGE echo hi", "hi, status 0"),
+    case("docker", "docker run --rm --network=host $IMAGE sh -c 'exit 7'", "status 7"),
+    case("docker", "docker run --rm --network=host $IMAGE nosuch", "status 127"),
+    case(
+        "docker",
+        "script --quiet --return --command 'docker run --rm -it --network=host $IMAGE tty' /dev/null",
+        "/dev/pts/0, status 0",
+    ),
+    case(
+        "docker",
+        "docker run -d --name one --network=host $IMAGE sleep 100 >/dev/null
+docker exec one sh -c 'cat /proc/1/comm; exit 6'; echo $?
+docker stop -t 1 one
+docker rm one",
+        "sleep / 6 / one / one, status 0",
+    ),
     case(
         "buildah",
         "printf 'FROM %s\\nRUN echo built >/file && cat /file\\n' $IMAGE >Containerfile

@@ -42,14 +42,22 @@ pub const ENGINES: &[Engine] = &[
         for_root: true,
         peers: &["runc", "crun"],
     },
+    Engine { name: "docker", needs: DOCKER, for_root: true, peers: &["runc"] },
     Engine { name: "buildah", needs: &[("buildah", "buildah")], for_root: true, peers: &["crun", "runc"] },
 ];
+const DOCKER: &[(&str, &str)] = &[("dockerd", "docker.io"), ("docker", "docker.io"), ("containerd", "containerd")];
 const PODMAN: &[(&str, &str)] = &[("podman", "podman"), ("conmon", "conmon"), ("script", "bsdutils")];
 const KUBE: &[(&str, &str)] = &[("podman", "podman"), ("conmon", "conmon"), ("catatonit", "catatonit")];
 
 impl Engine {
     /// Returns why it can't be used on this machine.
     pub fn obstacle(&self) -> Option<String> {
+        // Its daemon changes the machine's network and cgroups, so a second one needs a machine that nobody else uses.
+        if self.name == "docker" && !workspace::IS_ARCHIVE {
+            return Some(
+                "the check starts its daemon only in a virtual machine: `cargo xtask machines --check`".into(),
+            );
+        }
         if let Some((program, package)) = self.needs.iter().find(|(program, _)| !is_installed(program)) {
             return Some(format!("{program} is missing: `sudo apt install {package}`"));
         }
@@ -76,8 +84,11 @@ pub fn example() -> PathBuf {
 pub struct Machine {
     directory: PathBuf,
     runtime: PathBuf,
-    containerd: Option<Child>,
+    daemons: Vec<Child>,
 }
+
+/// How long a daemon may take to start, and a command to end, in an emulated machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The image's name.
 const IMAGE: &str = "localhost/mini-docker";
@@ -93,7 +104,7 @@ impl Machine {
         for name in ["bin", "image", "volume", "tmp"] {
             fs::create_dir_all(directory.join(name)).with_context(|| format!("mkdir({directory:?})"))?;
         }
-        let mut machine = Machine { directory, runtime: runtime.to_owned(), containerd: None };
+        let mut machine = Machine { directory, runtime: runtime.to_owned(), daemons: Vec::new() };
         if geteuid().is_root() {
             copy_mount_namespace()?;
             // crun refuses to work where both versions of cgroups have controllers. So hide the second, if there is one.
@@ -115,9 +126,21 @@ impl Machine {
             succeeds(&mut machine.shell(load)).context("loading the image")?;
         }
         if has("ctr") {
-            machine.start_containerd()?;
+            let config = format!("--config {}/containerd.toml", machine.directory.display());
+            machine.start_daemon("containerd", &config, "ctr version")?;
             succeeds(&mut machine.shell("ctr image import --snapshotter native image.tar"))
                 .context("loading the image")?;
+        }
+        if has("docker") {
+            let here = machine.directory.display();
+            let places = format!("--data-root={here}/docker --exec-root={here}/docker-run --pidfile={here}/docker.pid");
+            let runtime = runtime.display();
+            let options = format!(
+                "{places} --host=unix://{here}/docker.sock --storage-driver=vfs --add-runtime=oci={runtime} \
+                 --exec-opt=native.cgroupdriver=cgroupfs --bridge=none --iptables=false --ip6tables=false --ip-forward=false"
+            );
+            machine.start_daemon("dockerd", &options, "docker version")?;
+            succeeds(&mut machine.shell("docker load --input image.tar")).context("loading the image")?;
         }
         Ok(machine)
     }
@@ -138,6 +161,13 @@ impl Machine {
             ),
             ("buildah", format!("exec PROGRAM {storage} \"$@\"")),
             ("ctr", format!("exec PROGRAM --address {here}/containerd.sock \"$@\"")),
+            (
+                "docker",
+                format!(
+                    "[ \"$1\" != run ] || {{ shift; set -- run --runtime \"${{RUNTIME##*/}}\" \"$@\"; }}\n\
+                     exec PROGRAM --host unix://{here}/docker.sock \"$@\""
+                ),
+            ),
         ];
         for (name, script) in programs {
             let Some(program) = on_path(name) else { continue };
@@ -194,27 +224,35 @@ impl Machine {
         )
     }
 
-    fn start_containerd(&mut self) -> Result<()> {
-        let log = fs::File::create(self.directory.join("containerd.log"))?;
-        let mut containerd = Command::new(on_path("containerd").context("containerd")?);
-        containerd.arg("--config").arg(self.directory.join("containerd.toml")).stdin(Stdio::null());
-        self.containerd = Some(containerd.stdout(log.try_clone()?).stderr(log).spawn().context("starting containerd")?);
+    /// Starts a daemon, and waits until a command that asks it succeeds.
+    fn start_daemon(&mut self, name: &str, options: &str, question: &str) -> Result<()> {
+        let path = self.directory.join(name).with_extension("log");
+        let log = fs::File::create(&path)?;
+        let mut daemon = Command::new(on_path(name).with_context(|| format!("{name} is missing"))?);
+        daemon.args(options.split_whitespace()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.daemons.push(daemon.spawn().with_context(|| format!("starting {name}"))?);
         let start = Instant::now();
-        while succeeds(&mut self.shell("ctr version")).is_err() {
-            if start.elapsed() > Duration::from_secs(30) {
-                bail!("containerd doesn't answer: {}", fs::read_to_string(self.directory.join("containerd.log"))?);
+        while succeeds(&mut self.shell(question)).is_err() {
+            if start.elapsed() > PATIENCE {
+                bail!("{name} doesn't answer: {}", fs::read_to_string(path)?);
             }
             sleep(Duration::from_millis(100));
         }
         Ok(())
     }
 
+    /// Returns the place.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Returns a shell in the place, with the wrappers first on its PATH.
-    fn shell(&self, script: &str) -> Command {
+    pub fn shell(&self, script: &str) -> Command {
         let mut shell = Command::new("timeout");
         let path = format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.directory.display());
         shell
-            .args(["120", "sh", "-c", script])
+            .arg(PATIENCE.as_secs().to_string())
+            .args(["sh", "-c", script])
             .current_dir(&self.directory)
             .env("PATH", path)
             .env("IMAGE", IMAGE)
@@ -246,14 +284,20 @@ impl Machine {
         if self.directory.join("storage").exists() && on_path("podman").is_some() {
             succeeds(&mut self.shell("podman pod rm --all --force; podman rm --all --force --time 0"))?;
         }
-        if let Some(mut containerd) = self.containerd.take() {
+        for mut daemon in self.daemons.drain(..) {
             // SIGTERM, so that it ends its shims.
-            succeeds(Command::new("kill").arg(containerd.id().to_string()))?;
-            containerd.wait()?;
+            succeeds(Command::new("kill").arg(daemon.id().to_string()))?;
+            daemon.wait()?;
+        }
+        if geteuid().is_root() {
+            // In our own mount namespace. docker leaves its network namespaces mounted.
+            let mounts = "cut -d' ' -f5 /proc/self/mountinfo | grep \"^$PWD/\" | sort -r | xargs -r umount --lazy";
+            succeeds(&mut self.shell(mounts))?;
         }
         // The engines leave the cgroups in which they make those of their containers. In use, one can't be removed.
-        for cgroup in ["libpod_parent", "default"] {
-            let _ = self.shell(&format!("rmdir /sys/fs/cgroup/{cgroup} /sys/fs/cgroup/*/{cgroup}")).output();
+        for cgroup in ["libpod_parent", "default", "docker"] {
+            let all = format!("/sys/fs/cgroup/{cgroup} /sys/fs/cgroup/*/{cgroup}");
+            let _ = self.shell(&format!("for it in {all}; do rmdir $it/* $it; done")).output();
         }
         // An ordinary user's storage has files of other users of the user namespace, which a process keeps alive.
         if !geteuid().is_root() && on_path("podman").is_some() {

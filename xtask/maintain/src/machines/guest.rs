@@ -14,8 +14,8 @@ use testkit::transcript::redact;
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long KVM may take until the kernel prints something.
 const PATIENCE_WITH_KVM: Duration = Duration::from_secs(15);
-/// How long a command may take, in seconds.
-const LIMIT: &str = "600";
+/// How long a command may take, in seconds. The finale takes the longest.
+const LIMIT: &str = "2400";
 /// Everything happens in this directory of the machine.
 pub const TOP: &str = "/opt/mini-docker";
 

@@ -16,8 +16,9 @@ const SCRIPT: &str = include_str!("../../machines/image.sh");
 /// What every machine has: a login session with its own systemd, sudo, ssh, and the tools of the steps and the exercises.
 const PACKAGES: &str = "systemd-sysv,libpam-systemd,dbus-user-session,sudo,procps,openssh-server,linux-image-cloud-amd64,\
     initramfs-tools,lz4,hostname,kmod,udev,iproute2";
-/// What the complete check needs in addition.
-const MORE: &str = "podman,crun,systemd-container,python3-minimal";
+/// What the complete check needs in addition: the engines of the finale, what they need, and the runtimes to compare ours with.
+const MORE: &str =
+    "podman,conmon,catatonit,uidmap,buildah,containerd,docker.io,crun,runc,systemd-container,python3-minimal";
 
 /// The programs that are needed here, and the package of each.
 const NEEDS: [(&str, &str); 5] = [
@@ -50,7 +51,7 @@ pub fn needs() -> Result<()> {
 /// # Errors
 /// If it can't be built.
 pub fn ensure(machine: &Machine, short: bool) -> Result<PathBuf> {
-    let packages = if short { PACKAGES.to_owned() } else { format!("{PACKAGES},{MORE}") };
+    let packages = if short { PACKAGES.to_owned() } else { format!("{PACKAGES},{MORE}{}", machine.more) };
     let mut hasher = DefaultHasher::new();
     (SCRIPT, machine.suite, &packages).hash(&mut hasher);
     let all = cargo::target_directory()?.join("machines");

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use lab::workspace;
 
-use super::{Answer, Machine, PARTS};
+use super::{Answer, FINALE, Machine, PARTS};
 
 const PAGE: &str = "book/text/proven.md";
 
@@ -67,7 +67,7 @@ fn table(answers: &[&Answer]) -> String {
             (Some(it), _) => cell(it.answer.strip_suffix(", status 0").unwrap_or(&it.answer)),
         });
         // A command, or a name.
-        let is_command = row.starts_with("./") || row.starts_with("podman ");
+        let is_command = row.starts_with("./") || row.starts_with("podman ") || first.part == FINALE;
         let row = if is_command { format!("`{}`", row.replace('|', "\\|")) } else { cell(row) };
         text += &format!("\n| {row} | {} |", cells.collect::<Vec<_>>().join(" | "));
     }
@@ -92,7 +92,7 @@ mod tests {
             answer: answer.into(),
             is_right,
         };
-        let machine = Machine { name: "m", title: "M", suite: "s" };
+        let machine = Machine { name: "m", title: "M", suite: "s", more: "" };
         let steps = [
             answer("The steps", "user", "./a | b", "1, status 0", true),
             answer("The steps", "root", "./a | b", "2 < 3", false),

@@ -19,7 +19,12 @@ use crate::dist::{self, NAME, succeed};
 pub fn make(short: bool) -> Result<PathBuf> {
     let work = cargo::target_directory()?.join("machines");
     fs::create_dir_all(&work)?;
-    dist::run(&dist::Options { source: Some(Source::Busybox), without_book: true, to: Some(work.clone()) })?;
+    dist::run(&dist::Options {
+        source: Some(Source::Busybox),
+        without_book: true,
+        to: Some(work.clone()),
+        with_maintain: !short,
+    })?;
     let top = work.with_file_name("dist").join(NAME);
     let solutions = top.join("solutions");
     fs::create_dir_all(&solutions)?;
@@ -71,13 +76,19 @@ fn make_solutions(work: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds the OCI runtime.
+/// Builds the OCI runtime, and copies what the finale reads.
 fn runtime(top: &Path) -> Result<()> {
     let mut args = vec!["build", "--package", "step04-proc", "--example", "oci"];
     let target = cargo::static_target();
     args.extend(target.iter().flat_map(|it| ["--target", it.as_str()]));
     let program = cargo::build_program(None, &args, "oci")?.context("the runtime can't be built")?;
     fs::copy(program, top.join("bin/oci")).context("copying the runtime")?;
+    let example = "step04-proc/examples/oci";
+    fs::create_dir_all(top.join(example))?;
+    for name in ["pod.yaml", "containerd.toml"] {
+        let file = Path::new(example).join(name);
+        fs::copy(workspace::root().join(&file), top.join(&file)).with_context(|| format!("copying {name}"))?;
+    }
     let link = top.join("bin/mini-docker-oci");
     if !link.is_symlink() {
         symlink("oci", link)?;
