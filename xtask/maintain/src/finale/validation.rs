@@ -13,7 +13,7 @@ use super::engines::Machine;
 use super::succeeds;
 
 /// The commit for which the lists below are right.
-pub const COMMIT: &str = "260e151";
+const COMMIT: &str = "260e151";
 
 /// The tests that must pass. They pass under runc and crun as well, and fail under a runtime that can't start a container.
 const TESTS: [&str; 15] = [
@@ -81,7 +81,7 @@ pub fn check(machine: &Machine, checkout: &Path, runtime: &Path) -> Result<(usiz
     let name = if cfg!(target_arch = "x86_64") { "rootfs-amd64.tar.gz" } else { "rootfs-arm64.tar.gz" };
     symlink(checkout.join(name), work.join(name)).with_context(|| format!("linking {name}"))?;
 
-    println!("\nthe tests of runtime-tools, {COMMIT}");
+    println!("\nthe tests of runtime-tools in {}; the list is for commit {COMMIT}", checkout.display());
     let peers: Vec<_> = ["runc", "crun"].iter().filter_map(|name| Some((*name, on_path(name)?))).collect();
     let mut wrong = Vec::new();
     for name in TESTS {
