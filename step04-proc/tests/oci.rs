@@ -130,6 +130,8 @@ fn create_reports_a_command_that_cannot_be_started() {
     ] {
         assert_refused(&bundle_of(&[program]), status, &format!("execve({program:?}): {errno}"));
     }
+    let log = bundle_of(&["no-such"]).prints("oci --log log create one 2>/dev/null; cat log");
+    assert_eq!(log, "error: execve(\"no-such\"): ENOENT: no such file or directory\n");
     // The control.
     assert_eq!(bundle_of(&["true"]).prints("oci create one; echo $?"), "0\n");
 }

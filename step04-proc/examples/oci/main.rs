@@ -253,7 +253,8 @@ impl Line {
 
     /// Reports the reason on stderr and in the log, where containerd and docker look for it. Returns the exit status.
     fn fail(&self, reason: &str) -> u8 {
-        self.log("error", reason);
+        // docker finds out why by Go's spelling of an errno, which has no capitals.
+        self.log("error", &reason.replace("No such", "no such").replace("Permission", "permission"));
         let is_not_started = reason.starts_with("execve(");
         fail(
             if !is_not_started {

@@ -125,7 +125,7 @@ impl Machine {
             };
             succeeds(&mut machine.shell(load)).context("loading the image")?;
         }
-        if has("ctr") {
+        if has("ctr") || has("docker") {
             let config = format!("--config {}/containerd.toml", machine.directory.display());
             machine.start_daemon("containerd", &config, "ctr version")?;
             succeeds(&mut machine.shell("ctr image import --snapshotter native image.tar"))
@@ -136,8 +136,8 @@ impl Machine {
             let places = format!("--data-root={here}/docker --exec-root={here}/docker-run --pidfile={here}/docker.pid");
             let runtime = runtime.display();
             let options = format!(
-                "{places} --host=unix://{here}/docker.sock --storage-driver=vfs --add-runtime=oci={runtime} \
-                 --exec-opt=native.cgroupdriver=cgroupfs --bridge=none --iptables=false --ip6tables=false --ip-forward=false"
+                "{places} --host=unix://{here}/docker.sock --containerd={here}/containerd.sock --storage-driver=vfs \
+                 --add-runtime=oci={runtime} --exec-opt=native.cgroupdriver=cgroupfs --bridge=none --iptables=false --ip6tables=false --ip-forward=false"
             );
             machine.start_daemon("dockerd", &options, "docker version")?;
             succeeds(&mut machine.shell("docker load --input image.tar")).context("loading the image")?;
@@ -284,7 +284,8 @@ impl Machine {
         if self.directory.join("storage").exists() && on_path("podman").is_some() {
             succeeds(&mut self.shell("podman pod rm --all --force; podman rm --all --force --time 0"))?;
         }
-        for mut daemon in self.daemons.drain(..) {
+        // The last first, because docker uses containerd.
+        for mut daemon in self.daemons.drain(..).rev() {
             // SIGTERM, so that it ends its shims.
             succeeds(Command::new("kill").arg(daemon.id().to_string()))?;
             daemon.wait()?;

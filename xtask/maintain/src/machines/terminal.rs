@@ -35,6 +35,8 @@ pub fn check(guest: &Guest, who: Who, step: &str) -> Answer {
         terminal.wait_for("# ");
         terminal.type_keys("echo interrupted: $?; exit 7\n");
         terminal.wait_for("interrupted: 130");
+        // sudo reads what is typed before its command ends.
+        terminal.wait_for("$ ");
         terminal.type_keys("echo exited: $?\n");
         terminal.wait_for("exited: 7");
         Ok(())
