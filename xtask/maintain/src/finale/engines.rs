@@ -175,8 +175,9 @@ impl Machine {
             fs::write(&file, format!("#!/bin/sh\n{}\n", script.replace("PROGRAM", &program.to_string_lossy())))?;
             fs::set_permissions(&file, Permissions::from_mode(0o755))?;
         }
+        // With an empty /run the journal is out of reach, so the logs are files.
         let containers = format!(
-            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\npids_limit = 0\n\
+            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\npids_limit = 0\nlog_driver = \"k8s-file\"\n\
              [engine]\nruntime_supports_nocgroup = [\"oci\", \"crun\"]\nevents_logger = \"none\"\ntmp_dir = \"{here}/tmp\"\n"
         );
         let containerd = format!(
