@@ -42,9 +42,11 @@ impl Case {
     }
 }
 
-/// Prints the machine's own state, in which no command may leave a trace: its name, mounts, cgroups of the checks, and processes.
+/// Prints the machine's own state, in which no command may leave a trace: its name, mounts, cgroups of the checks and of the
+/// engines, and processes.
 pub const STATE: &str = "hostname; cut -d' ' -f5,6,9- /proc/1/mountinfo | sort; find /sys/fs/cgroup -name '*mini-docker*'; \
-    ps -e -o comm= | grep -c -e step0 -e mini-docker -e grader -e sleep";
+    ls -d /sys/fs/cgroup/libpod_parent /sys/fs/cgroup/default /sys/fs/cgroup/docker 2>/dev/null; \
+    ps -e -o comm= | grep -c -e step0 -e mini-docker -e grader -e sleep -e conmon -e containerd -e dockerd -e catatonit";
 
 /// The steps, each with the script, in which `RUN` is `./mini-docker run` and so on, and the answer.
 const STEPS: [(&str, &str); 8] = [
