@@ -161,10 +161,11 @@ impl Machine {
             ),
             ("buildah", format!("exec PROGRAM {storage} \"$@\"")),
             ("ctr", format!("exec PROGRAM --address {here}/containerd.sock \"$@\"")),
+            // docker can't load its profile on a machine without AppArmor's tools, and our runtime ignores profiles.
             (
                 "docker",
                 format!(
-                    "[ \"$1\" != run ] || {{ shift; set -- run --runtime \"${{RUNTIME##*/}}\" \"$@\"; }}\n\
+                    "[ \"$1\" != run ] || {{ shift; set -- run --security-opt apparmor=unconfined --runtime \"${{RUNTIME##*/}}\" \"$@\"; }}\n\
                      exec PROGRAM --host unix://{here}/docker.sock \"$@\""
                 ),
             ),
