@@ -11,7 +11,7 @@ const WIDTHS = [390, 800, 1440];
 const THEMES = ["light", "navy"];
 // The pages with colours of our own are tried in all themes.
 const ALL_THEMES = [...THEMES, "rust", "coal", "ayu"];
-const COLOURED = ["introduction.html", "step04.html", "measured.html"];
+const COLOURED = ["introduction.html", "step04.html", "podman.html", "measured.html"];
 
 await test(async () => {
   await resize(1440);
