@@ -53,7 +53,7 @@ pub struct Machine {
     title: &'static str,
     /// Debian's name for the release.
     suite: &'static str,
-    /// Packages that only this release has, for the complete check; each after a comma.
+    /// Further packages for the complete check, each with a comma before it.
     more: &'static str,
 }
 
