@@ -1,11 +1,9 @@
 //! Exercise `overlay`: what one run writes is gone before the next.
 
-use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{OFlag, open, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -32,6 +30,7 @@ pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
     let rootfs = sandbox.directory.join("rootfs");
     let name = sandbox.draw.word();
     let (file, directory) = victims(&rootfs)?;
+    a_tmpfs_keeps_the_marks(sandbox, &directory)?;
     let (evidence, tried) = observe_more(sandbox, &Invocation::default(), |command| {
         let root = sandbox.host.file(command.pid(), "root")?;
         let refused = write_and_delete(&root, &rootfs, &name, &file, &directory);
@@ -113,17 +112,21 @@ fn write_and_delete(
     if let Err(errno) = unlinkat(root, file, UnlinkatFlags::NoRemoveDir) {
         return refused(Diagnosis::DeletedFilesReturn, "deleting", file, errno);
     }
-    let names = fs::read_dir(rootfs.join(directory)).into_iter().flatten().flatten();
-    let made = names
-        .map(|entry| unlinkat(root, &directory.join(entry.file_name()), UnlinkatFlags::NoRemoveDir))
-        .collect::<nix::Result<Vec<()>>>()
-        .and_then(|_| unlinkat(root, directory, UnlinkatFlags::RemoveDir))
-        .and_then(|()| mkdirat(root, directory, Mode::from_bits_truncate(0o755)));
-    if let Err(errno) = made {
+    if let Err(errno) = delete_and_recreate(root, rootfs, directory) {
         return refused(Diagnosis::DeletedFilesReturn, "deleting and recreating the directory", directory, errno);
     }
     let is_back = openat(root, file, OFlag::O_PATH, Mode::empty()).is_ok();
     is_back.then(|| (Diagnosis::DeletedFilesReturn, format!("/{} was deleted, but still exists", file.display())))
+}
+
+/// Deletes a directory that contains only files, and makes it anew. For the second, an overlay must mark the new directory, so
+/// that it hides the one below.
+fn delete_and_recreate(root: &OwnedFd, rootfs: &Path, directory: &Path) -> nix::Result<()> {
+    for entry in fs::read_dir(rootfs.join(directory)).into_iter().flatten().flatten() {
+        unlinkat(root, &directory.join(entry.file_name()), UnlinkatFlags::NoRemoveDir)?;
+    }
+    unlinkat(root, directory, UnlinkatFlags::RemoveDir)?;
+    mkdirat(root, directory, Mode::from_bits_truncate(0o755))
 }
 
 /// Returns a file of the rootfs, and a directory elsewhere that contains only a few files.
@@ -168,20 +171,41 @@ fn layers<'a>(mounts: &'a [Mount], option: &'static str) -> impl Iterator<Item =
 
 /// Checks that the kernel mounts an overlay on ./rootfs.
 pub fn the_kernel_has_overlays(sandbox: &Sandbox) -> Checked {
-    let scratch = sandbox.scratch()?;
-    let [upper, work, merged] = ["upper", "work", "merged"].map(|name| scratch.path.join(name));
-    for directory in [&upper, &work, &merged] {
-        fs::create_dir(directory).context("mkdir on the throwaway host")?;
-    }
-    let layers = format!("lowerdir=rootfs,upperdir={},workdir={}", upper.display(), work.display());
-    let try_it = |data: &str| {
-        mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(OsStr::from_bytes(data.as_bytes())))
-    };
     let cure = "In a user namespace this needs Linux 5.11: use root, or a newer kernel.";
-    std::env::set_current_dir(&sandbox.directory).context("chdir")?;
-    let result = try_it(&format!("{layers},userxattr")).or_else(|_| try_it(&layers));
-    std::env::set_current_dir("/").context("chdir")?;
-    result.map_err(|errno| cannot_run(format!("the kernel refuses an overlay: {errno}"), cure))?;
-    umount2(&merged, MntFlags::MNT_DETACH).context("umount2")?;
-    Ok(())
+    try_overlay(sandbox, |_| Ok(()))?
+        .map_err(|errno| cannot_run(format!("the kernel refuses an overlay: {errno}"), cure))
+}
+
+/// Checks that a directory can be deleted and recreated in an overlay on ./rootfs whose upper layer is a tmpfs.
+fn a_tmpfs_keeps_the_marks(sandbox: &Sandbox, directory: &Path) -> Checked {
+    let rootfs = sandbox.directory.join("rootfs");
+    let cure = "In a user namespace this needs Linux 6.6: use root, or a newer kernel.";
+    try_overlay(sandbox, |root| delete_and_recreate(root, &rootfs, directory))?
+        .map_err(|errno| cannot_run(format!("an overlay can't replace a directory: {errno}"), cure))
+}
+
+/// Mounts an overlay on ./rootfs with each kind of mark, the upper layer on a tmpfs, until `action` succeeds in it. Returns the
+/// last error.
+fn try_overlay(sandbox: &Sandbox, action: impl Fn(&OwnedFd) -> nix::Result<()>) -> Result<nix::Result<()>> {
+    let mut result = Ok(());
+    for option in ["", ",userxattr"] {
+        let scratch = sandbox.scratch()?;
+        let [upper, work, merged] = ["upper", "work", "merged"].map(|name| scratch.path.join(name));
+        for directory in [&upper, &work, &merged] {
+            fs::create_dir(directory).context("mkdir on the throwaway host")?;
+        }
+        let data = format!("lowerdir=rootfs,upperdir={},workdir={}{option}", upper.display(), work.display());
+        std::env::set_current_dir(&sandbox.directory).context("chdir")?;
+        let mounted = mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(data.as_str()));
+        std::env::set_current_dir("/").context("chdir")?;
+        result = mounted.and_then(|()| {
+            let result = open(&merged, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).and_then(|root| action(&root));
+            umount2(&merged, MntFlags::MNT_DETACH)?;
+            result
+        });
+        if result.is_ok() {
+            break;
+        }
+    }
+    Ok(result)
 }
