@@ -7,8 +7,8 @@ use exercises::Kind;
 use lab::{steps, workspace};
 use testkit::transcript::script;
 
-use super::Answer;
 use super::guest::{Guest, Output, Who};
+use super::{Answer, CANNOT_RUN, Machine};
 
 /// A command in the machine.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ const STEPS: [(&str, &str); 8] = [
 ///
 /// # Errors
 /// If the exercises can't be read.
-pub fn all(short: bool) -> Result<Vec<Case>> {
+pub fn all(machine: &Machine, short: bool) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     let mut case = |part, who, command: &str, script: String, expected: &str| {
         cases.push(Case { part, who, command: command.to_owned(), script, expected: expected.to_owned() });
@@ -123,8 +123,8 @@ pub fn all(short: bool) -> Result<Vec<Case>> {
             // Otherwise root's would be graded in a user namespace as well.
             let check =
                 if who == Who::Root && exercise.kind == Kind::Container { check + " --privilege root" } else { check };
-            // An ordinary user's namespace has no other users, so that exercise can't be graded there.
-            let status = if who == Who::Delegated && exercise.id == "user" { 77 } else { 0 };
+            let cannot_run = who == Who::Delegated && machine.need_root.contains(&&*exercise.id);
+            let status = if cannot_run { CANNOT_RUN } else { 0 };
             // Of a report, the verdict; and of one that isn't the right one, what was wrong.
             let script = format!(
                 "{check} >/tmp/report-$$ 2>&1; status=$?; [ $status = {status} ] || tail -n 12 /tmp/report-$$; rm /tmp/report-$$; exit $status"
@@ -176,12 +176,13 @@ const NEED_CGROUPS: [&str; 2] = ["limits", "memory"];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machines::MACHINES;
 
     #[test]
     fn the_complete_check_has_every_exercise_for_a_user_and_for_root() {
         let count = exercises::all(workspace::root()).unwrap().len();
         let of_exercises =
-            |short| all(short).unwrap().iter().filter(|it| it.part == crate::machines::SOLUTIONS).count();
+            |short| all(&MACHINES[0], short).unwrap().iter().filter(|it| it.part == crate::machines::SOLUTIONS).count();
         assert_eq!(of_exercises(false), 2 * count);
         assert_eq!(of_exercises(true), 2 * NEED_CGROUPS.len());
     }

@@ -29,11 +29,12 @@ const NEEDS: [(&str, &str); 5] = [
     ("ssh-keygen", "openssh-client"),
 ];
 
-/// Checks that this machine can build and boot another.
+/// Checks that this machine can build and boot another: that it has the programs, and that Debian's packages can be fetched unless
+/// the disk is there already.
 ///
 /// # Errors
 /// One line, which says what to install.
-pub fn needs() -> Result<()> {
+pub fn needs(machine: &Machine, short: bool) -> Result<()> {
     ensure!(cfg!(target_arch = "x86_64"), "the machines are for x86-64, and the programs here aren't");
     let is_missing = |name: &str| on_path(name).is_none() && !Path::new("/usr/sbin").join(name).exists();
     let mut missing: Vec<&str> =
@@ -43,7 +44,25 @@ pub fn needs() -> Result<()> {
     }
     missing.dedup();
     ensure!(missing.is_empty(), "on Debian or Ubuntu, `sudo apt install {}`", missing.join(" "));
+    if !directory(machine, short)?.is_dir() {
+        // With this variant it does no more than fetch the list of packages.
+        let mut lists = Command::new("mmdebstrap");
+        lists.args(["--quiet", "--variant=custom", "--simulate", machine.suite, "/dev/null"]).stdin(Stdio::null());
+        ensure!(lists.status().context("starting mmdebstrap")?.success(), "Debian's packages can't be fetched here");
+    }
     Ok(())
+}
+
+/// Returns the packages of a machine.
+fn packages(machine: &Machine, short: bool) -> String {
+    if short { PACKAGES.to_owned() } else { format!("{PACKAGES},{MORE}{}", machine.more) }
+}
+
+/// Returns where a machine's disk is, or will be.
+fn directory(machine: &Machine, short: bool) -> Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    (SCRIPT, machine.suite, &packages(machine, short)).hash(&mut hasher);
+    Ok(cargo::target_directory()?.join(format!("machines/{}-{:016x}", machine.name, hasher.finish())))
 }
 
 /// Returns the directory of a machine's disk, kernel, initrd and key, built unless its inputs are the same as before.
@@ -51,24 +70,20 @@ pub fn needs() -> Result<()> {
 /// # Errors
 /// If it can't be built.
 pub fn ensure(machine: &Machine, short: bool) -> Result<PathBuf> {
-    let packages = if short { PACKAGES.to_owned() } else { format!("{PACKAGES},{MORE}{}", machine.more) };
-    let mut hasher = DefaultHasher::new();
-    (SCRIPT, machine.suite, &packages).hash(&mut hasher);
-    let all = cargo::target_directory()?.join("machines");
-    let directory = all.join(format!("{}-{:016x}", machine.name, hasher.finish()));
+    let directory = directory(machine, short)?;
     if directory.is_dir() {
         return Ok(directory);
     }
     eprintln!("machines: building {} of Debian's packages, which takes minutes", machine.title);
-    let new = all.join(format!("{}-new", machine.name));
+    let new = directory.with_file_name(format!("{}-new", machine.name));
     if new.exists() {
         fs::remove_dir_all(&new).with_context(|| format!("removing {}", new.display()))?;
     }
     fs::create_dir_all(&new).with_context(|| format!("mkdir({new:?})"))?;
-    let script = all.join("image.sh");
+    let script = directory.with_file_name("image.sh");
     fs::write(&script, SCRIPT).with_context(|| format!("writing {}", script.display()))?;
     let mut build = Command::new("bash");
-    build.arg(&script).args([machine.suite, &new.to_string_lossy(), &packages]);
+    build.arg(&script).args([machine.suite, &new.to_string_lossy(), &packages(machine, short)]);
     let status = build.stdin(Stdio::null()).status().context("starting the build")?;
     ensure!(status.success(), "{} can't be built here", machine.title);
     fs::rename(&new, &directory).with_context(|| format!("moving {}", new.display()))?;

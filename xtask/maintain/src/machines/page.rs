@@ -92,7 +92,7 @@ mod tests {
             answer: answer.into(),
             is_right,
         };
-        let machine = Machine { name: "m", title: "M", suite: "s", more: "" };
+        let machine = Machine { name: "m", title: "M", suite: "s", more: "", need_root: &[] };
         let steps = [
             answer("The steps", "user", "./a | b", "1, status 0", true),
             answer("The steps", "root", "./a | b", "2 < 3", false),
