@@ -54,7 +54,7 @@ const PID_MAX: &str = "400";
 /// namespace, and `prepare` is called in the namespaces before anything is started there. This process must have one thread.
 /// An error names the call that the kernel refused.
 pub fn build(user: bool, guests: Guests, prepare: impl FnOnce() -> Result<()>) -> Result<Child> {
-    process::handle_ignored_signals()?;
+    process::reset_signals()?;
     if geteuid().is_root() {
         hide_other_procs()?;
     }

@@ -35,13 +35,15 @@ pub fn die_with_parent() -> Result<()> {
     set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG, SIGKILL)")
 }
 
-/// Lets the programs that this process starts have the default action of each signal that this process ignores, as under nohup(1)
-/// or in a shell's background job. An ignored signal stays ignored over execve(2), but one with a handler becomes default, so each
-/// gets a handler that does nothing. The exceptions are SIGILL, SIGFPE and SIGSEGV, for which no safe handler is possible.
+/// Lets the programs that this process starts have the default action of each signal, and none blocked, whatever this process
+/// was started with: nohup(1), for example, ignores one. An ignored signal stays ignored over execve(2), but one with a handler
+/// becomes default, so each gets a handler that does nothing. The exceptions are SIGILL, SIGFPE and SIGSEGV, for which no safe
+/// handler is possible. This process must have one thread.
 ///
 /// # Errors
 /// If /proc/self/status can't be read.
-pub fn handle_ignored_signals() -> Result<()> {
+pub fn reset_signals() -> Result<()> {
+    SigSet::empty().thread_set_mask().context("rt_sigprocmask(SIG_SETMASK, [])")?;
     let status = Status::new(&fs::read("/proc/self/status").context("/proc/self/status")?);
     let ignored = status.set("SigIgn").context("/proc/self/status has no SigIgn")?;
     let is_ignored = |signal: &i32| ignored >> (signal - 1) & 1 == 1;

@@ -38,11 +38,12 @@ fn the_host_passes_the_status_of_its_command_on() {
 }
 
 #[test]
-fn a_command_on_the_host_ignores_no_signal_that_its_caller_ignores() {
-    let mut host = Command::new("sh");
-    host.args(["-c", r#"trap '' HUP INT USR1 && "$0" host --die-with-parent grep SigIgn /proc/self/status"#, XTASK]);
+fn a_command_on_the_host_ignores_and_blocks_no_signal_that_its_caller_does() {
+    const CALLER: &str = r#"trap '' HUP INT USR1 && env --block-signal "$0" host --die-with-parent \
+        grep -E '^Sig(Blk|Ign)' /proc/self/status"#;
+    let output = Command::new("sh").args(["-c", CALLER, XTASK]).output().unwrap();
     // glibc's posix_spawn(3) leaves its own two ignored.
-    assert_eq!(text(&host.output().unwrap().stdout), "SigIgn:\t0000000180000000\n");
+    assert_eq!(text(&output.stdout), "SigBlk:\t0000000000000000\nSigIgn:\t0000000180000000\n");
 }
 
 #[test]
