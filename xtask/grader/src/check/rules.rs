@@ -152,7 +152,7 @@ const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// Waits for a process with exactly these words.
 fn wait_for(sandbox: &Sandbox, run: &mut Run<'_>, line: &[&str]) -> Checked<Process> {
-    let found = run.poll(START_PATIENCE, |_| Ok(sandbox.guests()?.into_iter().find(|it| it.has_line(line))))?;
+    let found = run.poll(START_PATIENCE, |_| Ok(sandbox.guest_with(line)?))?;
     found.ok_or_else(|| {
         let seen = format!("there is no process `{}`; on stderr: {}", line.join(" "), shorten(&run.stderr()));
         let meaning = run.status().and_then(|_| Stderr::new(&run.stderr()).meaning());
@@ -172,10 +172,9 @@ fn in_another_container<T>(
     let command = run.poll(START_PATIENCE, |run| {
         // Once it has written, its root no longer changes.
         let is_ready = run.stdout().contains(&probe.ready);
-        let found = if is_ready { sandbox.guests()?.into_iter().find(|it| it.has_line(&words)) } else { None };
-        Ok(found.map(Some).or(run.status().is_some().then_some(None)))
+        Ok(if is_ready { sandbox.guest_with(&words)? } else { None })
     })?;
-    let observed = command.flatten().map(|it| observe(&it)).transpose()?;
+    let observed = command.map(|it| observe(&it)).transpose()?;
     // Without a word, the probe waits before it ends.
     run.type_line(&format!("{} {}", probe.typed, probe.told));
     run.end_input();

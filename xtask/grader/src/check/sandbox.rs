@@ -173,6 +173,17 @@ impl Sandbox {
 
     /// Returns the processes that the program has started, and the program's own.
     pub fn guests(&self) -> nix::Result<Vec<Process>> {
+        self.guests_among(|_| true)
+    }
+
+    /// Returns the first of them with exactly these words. Of the others only the command line is read.
+    pub fn guest_with(&self, words: &[&str]) -> nix::Result<Option<Process>> {
+        let line: Vec<u8> = words.iter().flat_map(|word| word.bytes().chain([0])).collect();
+        let has_line = |pid| self.host.read(pid, "cmdline").is_ok_and(|it| it == line);
+        Ok(self.guests_among(has_line)?.into_iter().find(|it| it.has_line(words)))
+    }
+
+    fn guests_among(&self, is_wanted: impl Fn(Pid) -> bool) -> nix::Result<Vec<Process>> {
         // Reading a command line waits for a process that is forking. With hundreds of them this takes seconds, and the limit
         // must apply first.
         const AT_ONCE: usize = 20;
@@ -183,7 +194,7 @@ impl Sandbox {
             if at > 0 && self.count_guests()? > MOST_PROCESSES {
                 break;
             }
-            guests.extend(pids.iter().filter_map(|pid| self.host.process(*pid)));
+            guests.extend(pids.iter().filter(|pid| is_wanted(**pid)).filter_map(|pid| self.host.process(*pid)));
         }
         Ok(guests)
     }

@@ -39,7 +39,7 @@ pub fn the_command_receives_term(sandbox: &Sandbox) -> Checked {
     }
     sandbox.signal(run.pid()?, Signal::SIGTERM)?;
     let handler_line = ["sleep", &handler];
-    let find = |line: &[&str]| Ok::<_, Error>(sandbox.guests()?.into_iter().find(|it| it.has_line(line)));
+    let find = |line: &[&str]| Ok::<_, Error>(sandbox.guest_with(line)?);
     let expected = "SIGTERM passed to the command, and `run` waiting for it to end";
     let Some(handler) =
         run.poll(PATIENCE, |run| Ok(if run.status().is_some() { None } else { find(&handler_line)? }))?

@@ -100,6 +100,7 @@ impl Sandbox {
                 .process_group(0)
                 .spawn()
         };
+        let others = self.host.pids()?;
         let start = || if invocation.all_cpus { Ok(start()) } else { on_all_but_one_cpu(start) };
         let started = self.cgroups.at_start(start)??;
         let child =
@@ -111,6 +112,7 @@ impl Sandbox {
             given,
             variables,
             before,
+            others,
             observation: None,
             out: Capture::new(stdout)?,
             err: stderr.map(Capture::new).transpose()?,
@@ -154,6 +156,8 @@ pub struct Run<'a> {
     pub variables: Vec<(String, String)>,
     /// The host before it started.
     pub before: Snapshot,
+    /// The processes that were there before it started.
+    others: Vec<Pid>,
     /// The container, once it was observed.
     observation: Option<Observation>,
     out: Capture,
@@ -225,8 +229,8 @@ impl Run<'_> {
         self.setgroups.as_ref().map(SetgroupsWatch::was_written)
     }
 
-    /// Waits until `observe` returns something. Returns `None` when the program and all its processes have ended, or `patience`
-    /// is over.
+    /// Waits until `observe` returns something. Returns `None` when the program and all its processes have ended, even if another
+    /// run's are still there, or `patience` is over.
     pub fn poll<T>(
         &mut self,
         patience: Duration,
@@ -242,7 +246,7 @@ impl Run<'_> {
             // First, because observing thousands of processes takes long.
             self.sandbox.enforce_limits()?;
             // Before the observation, so that it doesn't miss what happened just before the end.
-            let ended = self.status().is_some() && self.sandbox.guests()?.is_empty();
+            let ended = self.status().is_some() && self.sandbox.host.pids()?.iter().all(|it| self.others.contains(it));
             if let Some(observed) = observe(self)? {
                 return Ok(Some(observed));
             }
