@@ -7,12 +7,16 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::unistd::geteuid;
 use serde_json::{Value, json};
 use testkit::host::{Host, example};
 use testkit::transcript::typed_to;
+
+/// The runtime.
+static OCI: LazyLock<PathBuf> = LazyLock::new(|| example("step04-proc", "oci"));
 
 #[path = "oci/exercises.rs"]
 mod exercises;
@@ -29,7 +33,7 @@ struct Bundle {
 fn bundle() -> Bundle {
     let mut config: Value = serde_json::from_str(include_str!("../examples/oci/config.json")).unwrap();
     config["root"]["path"] = json!("rootfs");
-    Bundle { host: Host::new(), config, runtime: oci() }
+    Bundle { host: Host::new(), config, runtime: OCI.clone() }
 }
 
 /// The same with another command.
@@ -85,10 +89,6 @@ impl Bundle {
 /// Quotes a word for the shell. The environment of a throwaway host is always the same, so nothing can be passed in it.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-fn oci() -> PathBuf {
-    example("step04-proc", "oci")
 }
 
 /// Asserts that `create` refuses a bundle with this status and line, and leaves nothing behind.
