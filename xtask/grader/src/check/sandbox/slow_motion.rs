@@ -26,28 +26,32 @@ const PAUSE: Duration = Duration::from_millis(8);
 /// How long slow motion may last. After that they run as usual.
 const LONGEST: Duration = Duration::from_millis(1500);
 
-/// The processes that are stopped: `run`, and process 1 if it is there.
+/// A process, by its numbers on the throwaway host and outside.
+type Both = (Pid, OuterPid);
+
+/// The program's group, and those of its processes that are stopped: `run`, and process 1 if it is there.
 #[derive(Debug)]
-pub struct Slowed(Vec<OuterPid>);
+pub struct Slowed(OuterPid, Vec<Both>);
 
 impl Slowed {
-    /// Lets them run.
-    fn go_on(&self) {
-        for pid in &self.0 {
-            // A process that has ended needs no signal.
-            let _ = kill(*pid, Signal::SIGCONT);
-        }
-    }
-
     /// Lets everything in the program's group run as usual.
     pub fn end(&self) {
-        let _ = killpg(self.0[0], Signal::SIGCONT);
-        self.go_on();
+        let _ = killpg(self.0, Signal::SIGCONT);
+        go_on(&self.1);
+    }
+}
+
+/// Lets processes run.
+fn go_on(processes: &[Both]) {
+    for (_, outer) in processes {
+        // A process that has ended needs no signal.
+        let _ = kill(*outer, Signal::SIGCONT);
     }
 }
 
 impl Run<'_> {
-    /// Lets a program that was started stopped go on slowly, until the command is there. Then it is stopped.
+    /// Lets a program that was started stopped go on slowly, until the command is there. Then it is stopped, except for a process
+    /// that has become the command.
     pub fn slow_down(&mut self, is_command: impl Fn(&Process) -> bool) -> Checked<Slowed> {
         let all_cpus = sched_getaffinity(OUR_OWN)?;
         let cpus: Vec<usize> = (0..CpuSet::count()).filter(|cpu| all_cpus.is_set(*cpu) == Ok(true)).collect();
@@ -64,36 +68,35 @@ impl Run<'_> {
 
     fn go_slowly(&mut self, is_command: impl Fn(&Process) -> bool) -> Checked<Slowed> {
         let sandbox = self.sandbox;
+        let is_command = |(pid, _): &Both| sandbox.host.process(*pid).is_some_and(|it| is_command(&it));
         let mut known = sandbox.host.pids()?;
         known.push(self.pid()?);
-        let mut slowed = Slowed(vec![self.outer_pid()]);
-        // The program's other processes, with both of their numbers.
-        let mut others: Vec<(Pid, OuterPid)> = Vec::new();
+        let mut slowed = Slowed(self.outer_pid(), vec![(self.pid()?, self.outer_pid())]);
+        // The program's other processes.
+        let mut others: Vec<Both> = Vec::new();
         let start = Instant::now();
         while start.elapsed() < LONGEST && self.status().is_none() {
-            slowed.go_on();
+            go_on(&slowed.1);
             sleep(STEP);
             // The complete group, so that a new process gets no time of its own.
-            let _ = killpg(self.outer_pid(), Signal::SIGSTOP);
+            let _ = killpg(slowed.0, Signal::SIGSTOP);
             let born: Vec<Pid> = sandbox.host.pids()?.into_iter().filter(|pid| !known.contains(pid)).collect();
             for pid in &born {
                 known.push(*pid);
                 let (Some(process), Ok(outer)) = (sandbox.host.process(*pid), sandbox.outer_pid(*pid)) else {
                     continue;
                 };
-                if process.numbers.len() > 1 && process.inner_pid() == 1 {
-                    slowed.0.push(outer);
-                } else {
-                    others.push((*pid, outer));
-                }
+                let is_first = process.numbers.len() > 1 && process.inner_pid() == 1;
+                if is_first { &mut slowed.1 } else { &mut others }.push((*pid, outer));
             }
-            for (_, outer) in &others {
-                let _ = kill(*outer, Signal::SIGCONT);
+            go_on(&others);
+            if let Some(at) = slowed.1.iter().position(is_command) {
+                go_on(&[slowed.1.remove(at)]);
+                return Ok(slowed);
             }
             let pause = Instant::now();
             while !others.is_empty() {
-                let mut processes = others.iter().filter_map(|(pid, _)| sandbox.host.process(*pid));
-                if processes.any(|it| is_command(&it)) {
+                if others.iter().any(is_command) {
                     return Ok(slowed);
                 }
                 if born.is_empty() || pause.elapsed() > PAUSE {
