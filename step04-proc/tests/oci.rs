@@ -429,12 +429,13 @@ fn what_is_not_supported_is_refused() {
 #[test]
 fn a_wrong_command_line_gets_one_line() {
     let shown = bundle_of(&["true"]).prints(
-        "oci --systemd-cgroup create one; oci create; oci checkpoint one; oci create ../one; oci create --bundle /no one
+        "oci --systemd-cgroup --log why create one; cat why; oci --cgroup-manager systemd create one; oci create; oci checkpoint one; oci create ../one; oci create --bundle /no one
          oci create --bundle; oci create one; oci --log log create one; cat log; echo x >config.json; oci create two; oci --version",
     );
     let usage = "oci: usage: oci create|start|state|kill|delete|exec|ps [OPTION...] ID [ARG...]\n";
     let expected = format!(
-        "oci: there is no option --systemd-cgroup\n{usage}{usage}\
+        "oci: there is no option --systemd-cgroup\nerror: there is no option --systemd-cgroup\n\
+         oci: --cgroup-manager takes cgroupfs or disabled\n{usage}{usage}\
          oci: an ID is the name of a directory, not \"../one\"\n\
          oci: realpath(\"/no\"): No such file or directory (os error 2)\n\
          oci: --bundle takes a value\n\

@@ -3,8 +3,7 @@
 //! New since step 4: a file describes the container, and it starts in two phases. `create` reads config.json and builds
 //! everything up to execve(2), and `start` lets that happen. The OCI runtime specification defines the file and the commands.
 //!
-//!     cargo build --package step04-proc --example oci
-//!     podman --runtime $PWD/target/debug/examples/oci run --rm alpine echo hi
+//!     cargo xtask finale
 
 mod child;
 mod container;
@@ -19,7 +18,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -35,13 +34,14 @@ const SPEC: &str = "1.0.2";
 /// The options that take a value, and those that don't.
 const OPTIONS: &str = "--root --log --log-format --cgroup-manager --bundle --pid-file --console-socket --preserve-fds \
                        --process --format";
-const FLAGS: &str = "--force --detach --tty --all --debug --version";
+const FLAGS: &str = "--force --detach --tty --all --debug --help --version";
 
 fn main() -> ExitCode {
-    let line = match Line::parse(env::args().skip(1)) {
-        Ok(line) => line,
-        Err(error) => return ExitCode::from(fail(2, &format!("{error:#}"))),
-    };
+    let line = Line::parse(env::args().skip(1));
+    if let Some(error) = &line.error {
+        line.log("error", error);
+        return ExitCode::from(fail(2, error));
+    }
     let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["create", id] => create(&line, id),
@@ -199,12 +199,14 @@ fn spawn(line: &Line, container: &Container, mode: &str, args: &[&str]) -> Resul
 struct Line {
     options: HashMap<String, String>,
     words: Vec<String>,
+    /// What is wrong with it, because an option that says where to report that may come later.
+    error: Option<String>,
 }
 
 impl Line {
     /// Options stand before or after the command. What follows the ID belongs to the command inside.
-    fn parse(mut args: impl Iterator<Item = String>) -> Result<Line> {
-        let mut line = Line { options: HashMap::new(), words: Vec::new() };
+    fn parse(mut args: impl Iterator<Item = String>) -> Line {
+        let mut line = Line { options: HashMap::new(), words: Vec::new(), error: None };
         while let Some(arg) = args.next() {
             let (name, value) =
                 arg.split_once('=').map_or((&*arg, None), |(name, value)| (name, Some(value.to_owned())));
@@ -212,15 +214,18 @@ impl Line {
                 line.words.push(arg);
             } else if FLAGS.split(' ').any(|flag| flag == arg) {
                 line.options.insert(arg, String::new());
-            } else if OPTIONS.split(' ').any(|option| option == name) {
-                let value = value.or_else(|| args.next()).with_context(|| format!("{name} takes a value"))?;
+            } else if !OPTIONS.split(' ').any(|option| option == name) {
+                line.error.get_or_insert(format!("there is no option {name}"));
+            } else if let Some(value) = value.or_else(|| args.next()) {
                 line.options.insert(name.to_owned(), value);
             } else {
-                bail!("there is no option {name}");
+                line.error.get_or_insert(format!("{name} takes a value"));
             }
         }
-        ensure!(line.get("--cgroup-manager") != Some("systemd"), "--cgroup-manager takes cgroupfs or disabled");
-        Ok(line)
+        if line.get("--cgroup-manager") == Some("systemd") {
+            line.error.get_or_insert("--cgroup-manager takes cgroupfs or disabled".to_owned());
+        }
+        line
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -279,8 +284,8 @@ impl Line {
 }
 
 fn print(text: &str) -> Result<u8> {
-    writeln!(io::stdout(), "{text}").context("write(1)")?;
-    Ok(0)
+    // In one write, because a reader of several lines may stop at the first.
+    io::stdout().write_all(format!("{text}\n").as_bytes()).context("write(1)").map(|()| 0)
 }
 
 /// Converts to a shell's exit status: the command's own, or 128 + n if signal n killed it.
