@@ -62,22 +62,27 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
 /// Returns what to type, for every engine.
 fn commands(runtime: &Path) -> String {
-    // As root, podman asks for a limit, which the runtime can set only with version 2 of cgroups.
-    let options = if engines::has_cgroup2() || !geteuid().is_root() { "" } else { " --pids-limit=0" };
     let mut text = format!(
         "Type these first, as root or as yourself:
 
+    cd $(mktemp -d)
     RUNTIME={} IMAGE=localhost/mini-docker
     EXAMPLE={}
+    printf '%s\\n' {} >containers.conf
+    export CONTAINERS_CONF=$PWD/containers.conf
     podman() {{ command podman --cgroup-manager=cgroupfs --runtime $RUNTIME \"$@\"; }}
     tar -C {} -c . | podman import - $IMAGE
     mkdir volume && echo of the host >volume/file && cp $EXAMPLE/pod.yaml .
 
-For ctr, also: podman save $IMAGE | ctr image import -
-For docker, also: podman save $IMAGE | docker load, after a start of its daemon with --add-runtime oci=$RUNTIME
+containers.conf asks for limits that every machine allows, and for none that needs a cgroup.
+For ctr, also, as root: start `containerd`, and podman save $IMAGE | ctr image import -
+For docker, also: podman save $IMAGE | docker load, after a start of its daemon with
+    dockerd --exec-opt native.cgroupdriver=cgroupfs --add-runtime oci=$RUNTIME
+Afterwards: podman rmi $IMAGE
 ",
         runtime.display(),
         engines::example().display(),
+        engines::CONTAINERS.lines().map(|line| format!("'{line}'")).collect::<Vec<_>>().join(" "),
         workspace::rootfs().display(),
     );
     for engine in ENGINES {
@@ -88,7 +93,6 @@ For docker, also: podman save $IMAGE | docker load, after a start of its daemon 
                 .strip_prefix("script --quiet --return --command '")
                 .unwrap_or(line)
                 .trim_end_matches("' /dev/null");
-            let line = line.replace("podman run", &format!("podman run{options}"));
             text += &format!("    {}\n", line.replace("docker run", "docker run --runtime=oci"));
         }
     }

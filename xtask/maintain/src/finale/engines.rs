@@ -71,7 +71,7 @@ fn is_installed(program: &str) -> bool {
 }
 
 /// True if this machine has version 2 of cgroups, and only that.
-pub fn has_cgroup2() -> bool {
+fn has_cgroup2() -> bool {
     statfs("/sys/fs/cgroup").is_ok_and(|it| it.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
@@ -92,6 +92,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The image's name.
 const IMAGE: &str = "localhost/mini-docker";
+
+/// podman's settings for what containers share with the machine: limits that every machine allows, and none that needs a cgroup.
+pub const CONTAINERS: &str =
+    "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\npids_limit = 0\n";
 
 /// A Pod with two containers.
 const POD: &str = include_str!("../../../../step04-proc/examples/oci/pod.yaml");
@@ -178,7 +182,7 @@ impl Machine {
         }
         // With an empty /run the journal is out of reach, so the logs are files.
         let containers = format!(
-            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\npids_limit = 0\nlog_driver = \"k8s-file\"\n\
+            "{CONTAINERS}log_driver = \"k8s-file\"\n\
              [engine]\nruntime_supports_nocgroup = [\"oci\", \"crun\"]\nevents_logger = \"none\"\ntmp_dir = \"{here}/tmp\"\n"
         );
         let containerd = format!(
