@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,9 +13,6 @@ use crate::checker::{Outcome, must_fail, some_at_a_time, tally};
 use grader::check::diagnosis::Diagnosis::{self, *};
 use grader::check::{Candidate, WALL_LIMIT};
 use lab::{mountinfo, workspace};
-
-/// A fork bomb takes all the CPU time that it can get, so the tests of this file take turns.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// These run one at a time, because they slow down everything else.
 const ALONE: [(&str, &str, Diagnosis); 2] =
@@ -93,7 +89,7 @@ fn wait_for_no_process(room: &Path) -> Result<(), String> {
 #[test]
 #[ignore = "slow: waits for time limits"]
 fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = super::turn();
     let before = Machine::snapshot();
     let room = crate::checker::own_room("hostile");
     let folder = crate::checker::file("hostile");
@@ -123,7 +119,7 @@ fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
 #[test]
 #[ignore = "slow: waits for time limits"]
 fn sixty_four_checks_at_once_pass() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = super::turn();
     let exercise = crate::checker::exercise("proc");
     let room = crate::checker::own_room("many");
     let source = crate::checker::solution(exercise);
