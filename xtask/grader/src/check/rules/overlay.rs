@@ -188,7 +188,7 @@ fn a_tmpfs_keeps_the_marks(sandbox: &Sandbox, directory: &Path) -> Checked {
 /// last error.
 fn try_overlay(sandbox: &Sandbox, action: impl Fn(&OwnedFd) -> nix::Result<()>) -> Result<nix::Result<()>> {
     let mut result = Ok(());
-    for option in ["", ",userxattr"] {
+    for option in [",userxattr", ""] {
         let scratch = sandbox.scratch()?;
         let [upper, work, merged] = ["upper", "work", "merged"].map(|name| scratch.path.join(name));
         for directory in [&upper, &work, &merged] {
