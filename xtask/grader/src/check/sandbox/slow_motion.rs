@@ -26,18 +26,25 @@ const PAUSE: Duration = Duration::from_millis(8);
 /// How long slow motion may last. After that they run as usual.
 const LONGEST: Duration = Duration::from_millis(1500);
 
+/// How often to look whether one of them has become the command. Looking at each step would make the steps longer for the program.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+
 /// A process, by its numbers on the throwaway host and outside.
 type Both = (Pid, OuterPid);
 
-/// The program's group, and those of its processes that are stopped: `run`, and process 1 if it is there.
+/// A program in slow motion.
 #[derive(Debug)]
-pub struct Slowed(OuterPid, Vec<Both>);
+pub struct Slowed {
+    group: OuterPid,
+    /// `run`, and process 1 if it is there.
+    stopped: Vec<Both>,
+}
 
 impl Slowed {
     /// Lets everything in the program's group run as usual.
     pub fn end(&self) {
-        let _ = killpg(self.0, Signal::SIGCONT);
-        go_on(&self.1);
+        let _ = killpg(self.group, Signal::SIGCONT);
+        go_on(&self.stopped);
     }
 }
 
@@ -71,15 +78,16 @@ impl Run<'_> {
         let is_command = |(pid, _): &Both| sandbox.host.process(*pid).is_some_and(|it| is_command(&it));
         let mut known = sandbox.host.pids()?;
         known.push(self.pid()?);
-        let mut slowed = Slowed(self.outer_pid(), vec![(self.pid()?, self.outer_pid())]);
+        let mut slowed = Slowed { group: self.outer_pid(), stopped: vec![(self.pid()?, self.outer_pid())] };
         // The program's other processes.
         let mut others: Vec<Both> = Vec::new();
         let start = Instant::now();
+        let mut looked = start;
         while start.elapsed() < LONGEST && self.status().is_none() {
-            go_on(&slowed.1);
+            go_on(&slowed.stopped);
             sleep(STEP);
             // The complete group, so that a new process gets no time of its own.
-            let _ = killpg(slowed.0, Signal::SIGSTOP);
+            let _ = killpg(slowed.group, Signal::SIGSTOP);
             let born: Vec<Pid> = sandbox.host.pids()?.into_iter().filter(|pid| !known.contains(pid)).collect();
             for pid in &born {
                 known.push(*pid);
@@ -87,12 +95,15 @@ impl Run<'_> {
                     continue;
                 };
                 let is_first = process.numbers.len() > 1 && process.inner_pid() == 1;
-                if is_first { &mut slowed.1 } else { &mut others }.push((*pid, outer));
+                if is_first { &mut slowed.stopped } else { &mut others }.push((*pid, outer));
             }
             go_on(&others);
-            if let Some(at) = slowed.1.iter().position(is_command) {
-                go_on(&[slowed.1.remove(at)]);
-                return Ok(slowed);
+            if looked.elapsed() > BETWEEN_LOOKS {
+                looked = Instant::now();
+                if let Some(at) = slowed.stopped.iter().position(is_command) {
+                    go_on(&[slowed.stopped.remove(at)]);
+                    return Ok(slowed);
+                }
             }
             let pause = Instant::now();
             while !others.is_empty() {
