@@ -77,8 +77,9 @@ impl Run<'_> {
         let sandbox = self.sandbox;
         let is_command = |(pid, _): &Both| sandbox.host.process(*pid).is_some_and(|it| is_command(&it));
         let mut known = sandbox.host.pids()?;
-        known.push(self.pid()?);
-        let mut slowed = Slowed { group: self.outer_pid(), stopped: vec![(self.pid()?, self.outer_pid())] };
+        let (pid, outer) = (self.pid()?, self.outer_pid());
+        known.push(pid);
+        let mut slowed = Slowed { group: outer, stopped: vec![(pid, outer)] };
         // The program's other processes.
         let mut others: Vec<Both> = Vec::new();
         let start = Instant::now();
