@@ -119,8 +119,8 @@ fn write_and_delete(
     is_back.then(|| (Diagnosis::DeletedFilesReturn, format!("/{} was deleted, but still exists", file.display())))
 }
 
-/// Deletes a directory that contains only files, and makes it anew. For the second, an overlay must mark the new directory, so
-/// that it hides the one below.
+/// Deletes a directory that contains only files, and creates it again. An overlay has to mark the new one, or the files of the
+/// layer below would show in it.
 fn delete_and_recreate(root: &OwnedFd, rootfs: &Path, directory: &Path) -> nix::Result<()> {
     for entry in fs::read_dir(rootfs.join(directory)).into_iter().flatten().flatten() {
         unlinkat(root, &directory.join(entry.file_name()), UnlinkatFlags::NoRemoveDir)?;
