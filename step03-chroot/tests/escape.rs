@@ -15,26 +15,23 @@ fn root_climbs_out_of_the_chroot() {
     insta::assert_snapshot!("chroot", transcript(&escape::host(), &[&escape::SET_UP[..], &attack].concat()));
 }
 
-/// Returns the attack's status and output after the shell line `enter`, which changes the root and runs `$attack`.
-fn attack_in(enter: &str) -> (Option<i32>, String) {
-    // The directory `hole` proves that the attack got that far.
-    let attack = "attack='cd /; /tmp/escape ls /mnt; ls /tmp'; export attack";
-    // pivot_root(2) needs a mount point that is not shared, and umount(8) reads /proc.
-    let unshare = "unshare --mount --propagation private sh -c";
-    let prepare = "mount --rbind rootfs rootfs && mount --rbind /proc rootfs/proc && cd rootfs";
-    let script = format!("{}; {attack}; {unshare} '{prepare} && {enter}'", escape::SET_UP.join(" && "));
-    let output = escape::host().sh(&script).output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
-}
-
 #[test]
 fn pivot_root_leaves_nothing_to_climb_to() {
-    let pivot = r#"mkdir tmp/old && pivot_root . tmp/old && umount -l /tmp/old && rmdir /tmp/old && eval "$attack""#;
-    assert_eq!(attack_in(pivot), (Some(0), "escape\nhole\n".into()));
-    // The control: the same with chroot.
-    let chroot = r#"chroot . sh -c "$attack""#;
-    assert_eq!(attack_in(chroot), (Some(0), "secret\nescape\nhole\n".into()));
+    // pivot_root(2) needs a mount point that is not shared, and umount(8) reads /proc.
+    let prepare = "mount --rbind rootfs rootfs && mount --rbind /proc rootfs/proc && cd rootfs";
+    // The directory `hole` proves that the attack got that far.
+    let attack = "attack='cd /; /tmp/escape ls /mnt; ls /tmp; rmdir /tmp/hole'; export attack";
+    let lines = [
+        r#"mkdir tmp/old && pivot_root . tmp/old && umount -l /tmp/old && rmdir /tmp/old && eval "$attack""#,
+        // The control: the same with chroot.
+        r#"chroot . sh -c "$attack""#,
+    ];
+    let lines = lines.map(|line| format!("unshare --mount --propagation private sh -c '{prepare} && {line}'"));
+    let script = format!("{} && {attack} || exit\n{}", escape::SET_UP.join(" && "), lines.join("; echo $?\n"));
+    let output = escape::host().sh(&script).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&text), "escape\nhole\n0\nsecret\nescape\nhole\n");
+    assert!(output.status.success());
 }
 
 mod as_root {

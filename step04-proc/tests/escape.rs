@@ -23,18 +23,19 @@ fn root_climbs_out_to_the_hosts_files_and_proc() {
 
 #[test]
 fn an_escaped_root_enters_the_hosts_namespaces_except_the_pid_namespace() {
-    let inside = |command: &str| {
-        let script = format!("{} && step04-proc run {command}", escape::SET_UP.join(" && "));
-        let output = escape::host().sh(&script).output().unwrap();
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
-    };
-    // By the files of the host's /proc. From util-linux 2.41 on, `--target 1` means the container's own process 1.
-    let [shown, why] = inside("/tmp/escape nsenter --uts=/proc/1/ns/uts --mount=/proc/1/ns/mnt hostname");
-    assert_eq!(shown, "host\n", "{why}");
-    let [shown, why] = inside("/tmp/escape nsenter --pid=/proc/1/ns/pid hostname");
-    assert!(shown.is_empty() && why.contains("Invalid argument"), "{why}");
-    // The control: without nsenter, the hostname is still the container's.
-    assert_eq!(inside("/tmp/escape hostname")[0], "mini-docker\n");
+    let escaped = |command: &str| format!("step04-proc run /tmp/escape {command}; echo $?");
+    let lines = [
+        // By the files of the host's /proc. From util-linux 2.41 on, `--target 1` means the container's own process 1.
+        escaped("nsenter --uts=/proc/1/ns/uts --mount=/proc/1/ns/mnt hostname"),
+        escaped("nsenter --pid=/proc/1/ns/pid hostname"),
+        // The control: without nsenter, the hostname is still the container's.
+        escaped("hostname"),
+    ];
+    let set_up = escape::SET_UP.join(" && ");
+    let output = escape::host().sh(&format!("{set_up} || exit\n{}", lines.join("\n"))).output().unwrap();
+    let [shown, why] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(shown, "host\n0\n1\nmini-docker\n0\n", "{why}");
+    assert!(why.contains("Invalid argument"), "{why}");
 }
 
 #[test]

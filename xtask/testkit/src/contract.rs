@@ -3,7 +3,7 @@
 //! They run on throwaway hosts, so that a step that breaks a promise breaks nothing else.
 
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::thread;
 use std::time::Duration;
 
@@ -27,18 +27,8 @@ macro_rules! contract {
     };
 }
 
-fn run(host: &Host, step: &str, args: &[&str]) -> Output {
-    host.command(step).arg("run").args(args).stdin(Stdio::null()).output().expect("the host starts")
-}
-
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Returns the status, and the single line on stderr.
-#[track_caller]
-fn assert_line(output: &Output, status: i32, line: &str) {
-    assert_eq!((output.status.code(), stderr(output).as_str()), (Some(status), format!("{line}\n").as_str()));
 }
 
 /// Returns what a script prints on a throwaway host.
@@ -48,11 +38,14 @@ fn assert_prints(host: &Host, script: &str, expected: &str) {
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{script}: {}", stderr(&output));
 }
 
+/// A shell function that prints the exit status and the output of a command.
+const TRY: &str = "try() { printed=$(\"$@\" 2>&1); echo \"$? $printed\"; }\n";
+
 /// The exit status is the command's own, 128 + n after signal n, or 127 or 126 if the command did not start.
 pub fn the_exit_status_is_what_a_shell_would_report(step: &str) {
-    let host = Host::new();
+    let (mut script, mut expected) = (TRY.to_owned(), String::new());
     // Signal 40 is a real-time signal, which nix can't decode.
-    for (script, status) in [
+    for (command, status) in [
         ("exit 0", 0),
         ("exit 3", 3),
         ("exit 255", 255),
@@ -60,9 +53,8 @@ pub fn the_exit_status_is_what_a_shell_would_report(step: &str) {
         ("kill -KILL $$", 137),
         ("kill -40 $$", 168),
     ] {
-        let output = run(&host, step, &["sh", "-c", script]);
-        assert_eq!(output.status.code(), Some(status), "{script}: {}", stderr(&output));
-        assert_eq!(stderr(&output), "", "{script}");
+        script += &format!("try {step} run sh -c '{command}'\n");
+        expected += &format!("{status} \n");
     }
     let long = format!("/{}", "x".repeat(5000));
     for (program, status, errno) in [
@@ -73,8 +65,10 @@ pub fn the_exit_status_is_what_a_shell_would_report(step: &str) {
         ("/etc", 126, Errno::EACCES),
         (long.as_str(), 126, Errno::ENAMETOOLONG),
     ] {
-        assert_line(&run(&host, step, &[program]), status, &format!("{step}: execve({program:?}): {errno}"));
+        script += &format!("try {step} run '{program}'\n");
+        expected += &format!("{status} {step}: execve({program:?}): {errno}\n");
     }
+    assert_prints(&Host::new(), &script, &expected);
 }
 
 /// The command gets our stdin, stdout and stderr, and arguments of any bytes.
@@ -99,15 +93,16 @@ pub fn input_output_and_arguments_pass_through(step: &str) {
 
 /// Bad input gets one line on stderr, and the right status.
 pub fn bad_input_gets_one_line(step: &str) {
-    let host = Host::new();
-    let usage = format!("{step}: usage: {step} run COMMAND [ARG...]");
-    for args in [&[][..], &["run"], &["child"], &["rnu", "sh"], &["--help"]] {
-        assert_line(&host.command(step).args(args).output().unwrap(), 2, &usage);
+    let (mut script, mut expected) = (TRY.to_owned(), String::new());
+    for args in ["", "run", "child", "rnu sh", "--help"] {
+        script += &format!("try {step} {args}\n");
+        expected += &format!("2 {step}: usage: {step} run COMMAND [ARG...]\n");
     }
     // Root without the capability is refused what an ordinary user is refused.
-    let output = host.command("setpriv").args(["--bounding-set=-sys_admin", step, "run", "true"]).output().unwrap();
+    script += &format!("try setpriv --bounding-set=-sys_admin {step} run true\n");
     let flags = if step.starts_with("step01") { "CLONE_NEWUTS" } else { "CLONE_NEWUTS|CLONE_NEWPID|CLONE_NEWNS" };
-    assert_line(&output, 125, &format!("{step}: unshare({flags}): {}", Errno::EPERM));
+    expected += &format!("125 {step}: unshare({flags}): {}\n", Errno::EPERM);
+    assert_prints(&Host::new(), &script, &expected);
 }
 
 /// The hostname inside is mini-docker, and the host keeps its own.
@@ -117,16 +112,14 @@ pub fn the_hostname_is_the_containers_own(step: &str) {
 
 /// From step 2 on, a `child` that was started by hand refuses to work: as root it would rename the host, and do more damage.
 pub fn child_by_hand_changes_nothing(step: &str) {
-    let output = Host::new().sh(&format!("{step} child true; echo $?; hostname")).output().unwrap();
-    assert_line(&output, 0, &format!("{step}: `child` is started by `run`; use `run`"));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "125\nhost\n");
+    let expected = format!("125 {step}: `child` is started by `run`; use `run`\nhost\n");
+    assert_prints(&Host::new(), &format!("{TRY}try {step} child true; hostname"), &expected);
 }
 
 /// From step 3 on, a bad rootfs gets one line that names the call.
 pub fn a_bad_rootfs_gets_one_line(step: &str) {
     let script = format!(
-        r#"mount -t tmpfs tmpfs /mnt; cd /mnt; exec 2>&1
-        try() {{ "$@"; echo $?; }}
+        r#"{TRY}mount -t tmpfs tmpfs /mnt; cd /mnt
         try {step} run true
         echo >rootfs; try {step} run true
         rm rootfs; mkdir -m 0 rootfs
@@ -136,20 +129,24 @@ pub fn a_bad_rootfs_gets_one_line(step: &str) {
     );
     let mut expected = String::new();
     for errno in [Errno::ENOENT, Errno::ENOTDIR, Errno::EACCES] {
-        expected += &format!("{step}: chroot(\"./rootfs\"): {errno}\n125\n");
+        expected += &format!("125 {step}: chroot(\"./rootfs\"): {errno}\n");
     }
     // Step 4 needs a /proc to mount on. Step 3 gets as far as the command, which doesn't exist.
     let mount = "mount(\"proc\", \"/proc\", \"proc\", MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL)";
     let (call, status) = if step.starts_with("step03") { ("execve(\"true\")", 127) } else { (mount, 125) };
-    assert_prints(&Host::new(), &script, &format!("{expected}{step}: {call}: {}\n{status}\n", Errno::ENOENT));
+    assert_prints(&Host::new(), &script, &format!("{expected}{status} {step}: {call}: {}\n", Errno::ENOENT));
 }
 
 /// Shell functions for scripts on the throwaway host. Its /proc lists all of its processes.
 const FUNCTIONS: &str = r#"
-    # The PIDs of the processes whose command line is $1.
-    pids() { for p in /proc/[0-9]*; do
-        [ "$(tr '\0' ' ' 2>/dev/null <$p/cmdline)" = "$1 " ] && echo ${p#/proc/}
-    done; }
+    # The PIDs of the processes whose command line is $1. `read` leaves out the NULs, so blanks don't count.
+    pids() (
+        set -- $1; IFS=
+        for p in /proc/[0-9]*; do
+            words=; read -r words 2>/dev/null <$p/cmdline
+            [ "$words" = "$*" ] && echo ${p#/proc/}
+        done
+    )
     # Tries $1 until it succeeds, for 5 seconds at most.
     until_true() { n=0; until eval "$1"; do n=$((n+1)); [ $n -gt 500 ] && echo "never: $1" && exit 1; sleep 0.01; done; }
     until_some() { until_true "[ -n \"\$(pids '$1')\" ]"; }
