@@ -186,7 +186,7 @@ fn the_state_is_what_the_kernel_says() {
          while [ ! -s zombie ]; do sleep 0.01; done
          pid=$(cat zombie); set -- $(cat /proc/$pid/stat); shift 21
          echo \"{\\\"pid\\\": $pid, \\\"startTime\\\": $1}\" >/mnt/oci/one/state.json; state
-         while ! grep -q 'State:.Z' /proc/$pid/status; do sleep 0.01; done; state",
+         while ! grep -q 'State:.Z' /proc/$pid/status; do sleep 0.1; done; state",
     );
     let states = ["created", "running", "stopped", "running", "running", "stopped"];
     let expected: String = states.map(|it| format!("  \"status\": \"{it}\"\n")).concat();
@@ -212,14 +212,6 @@ fn kill_takes_names_and_numbers_and_delete_insists_on_an_end() {
         oci: the container one is stopped: no such process\n125\n0\n\
         oci: there is no container one: open(\"/mnt/oci/one/state.json\"): No such file or directory (os error 2)\n0\n";
     assert_eq!(shown, expected);
-}
-
-#[test]
-fn a_container_can_be_deleted_before_it_starts() {
-    let host = bundle_of(&["sleep", "100"]);
-    // Often, because it depends on the moment what a process that is being killed shows of itself.
-    let shown = host.prints("for n in $(seq 60); do oci create one && oci delete --force one; done; ls /mnt/oci");
-    assert_eq!(shown, "");
 }
 
 #[test]
@@ -335,54 +327,6 @@ fn a_container_joins_the_namespaces_of_another_by_their_paths() {
 }
 
 #[test]
-fn an_image_cannot_send_a_mount_or_a_file_outside() {
-    for mount in [
-        json!({"destination": "/link", "type": "bind", "source": "data"}),
-        json!({"destination": "/link/new/directory", "type": "bind", "source": "data"}),
-        json!({"destination": "/link/file", "type": "bind", "source": "config.json"}),
-        json!({"destination": "/link/dev", "type": "tmpfs"}),
-    ] {
-        let bundle = bundle_of(&["true"]).add("/mounts", mount.clone());
-        let attempt = |link: &str| {
-            bundle.prints(&format!(
-                "mkdir data rootfs/tmp/inside /mnt/outside; echo secret >/mnt/outside/secret; ln -s {link} rootfs/link
-                 oci create one 2>/dev/null && oci start one; find /mnt/outside; grep -c outside /proc/mounts
-                 find rootfs/tmp/inside | grep -c ."
-            ))
-        };
-        // The control: a link that stays inside is followed.
-        let made = mount["destination"].as_str().unwrap().matches('/').count();
-        assert!(attempt("/tmp/inside").ends_with(&format!("{made}\n")), "{mount}");
-        // Each of these leads to a directory of the host, if it is followed there.
-        for link in ["/mnt/outside", "/proc/self/cwd/mnt/outside", "../../outside", "/proc/1/cwd/mnt/outside"] {
-            assert_eq!(attempt(link), "/mnt/outside\n/mnt/outside/secret\n0\n1\n", "{link}: {mount}");
-        }
-    }
-}
-
-#[test]
-fn an_image_cannot_make_the_host_its_working_directory() {
-    for fd in 3..12 {
-        let bundle = bundle_of(&["ls", "secret"]).set("/process", "cwd", json!(format!("/proc/self/fd/{fd}")));
-        let shown = bundle
-            .prints("echo >/mnt/secret; echo >/mnt/oci; rm /mnt/oci; mkdir -p /mnt/oci; echo >/mnt/oci/secret; run");
-        assert!(shown.starts_with(&format!("oci: openat2(\"/proc/self/fd/{fd}\"): E")), "{shown}");
-    }
-}
-
-#[test]
-fn an_image_cannot_start_a_program_of_the_host() {
-    // Our process has a directory of the host open as one of these, until it starts the command.
-    for fd in 3..12 {
-        let program = format!("/proc/self/fd/{fd}/../../tool");
-        let shown = bundle_of(&[&program]).prints(
-            "printf '#!/bin/sh\\necho escaped\\n' >/mnt/tool; chmod +x /mnt/tool; oci create one && oci start one",
-        );
-        assert!(shown.starts_with(&format!("oci: execve({program:?}): ENO")), "{shown}");
-    }
-}
-
-#[test]
 fn what_is_not_supported_is_refused() {
     let plain = || bundle_of(&["true"]);
     assert_refused(
@@ -477,6 +421,71 @@ fn a_pod_is_namespaces_joined_by_their_paths() {
         "oci create --bundle two two; oci start two; sleep 1",
     ];
     insta::assert_snapshot!("pod", typed_to(&mut bundle_of(&["sleep", "100"]).shell(&set_up), &lines).unwrap());
+}
+
+mod slow {
+    use super::*;
+
+    #[test]
+    #[ignore = "slow: makes many containers"]
+    fn a_container_can_be_deleted_before_it_starts() {
+        let host = bundle_of(&["sleep", "100"]);
+        // Often, because it depends on the moment what a process that is being killed shows of itself.
+        let shown = host.prints("for n in $(seq 60); do oci create one && oci delete --force one; done; ls /mnt/oci");
+        assert_eq!(shown, "");
+    }
+
+    #[test]
+    #[ignore = "slow: makes many bundles"]
+    fn an_image_cannot_send_a_mount_or_a_file_outside() {
+        for mount in [
+            json!({"destination": "/link", "type": "bind", "source": "data"}),
+            json!({"destination": "/link/new/directory", "type": "bind", "source": "data"}),
+            json!({"destination": "/link/file", "type": "bind", "source": "config.json"}),
+            json!({"destination": "/link/dev", "type": "tmpfs"}),
+        ] {
+            let bundle = bundle_of(&["true"]).add("/mounts", mount.clone());
+            let attempt = |link: &str| {
+                bundle.prints(&format!(
+                    "mkdir data rootfs/tmp/inside /mnt/outside; echo secret >/mnt/outside/secret; ln -s {link} rootfs/link
+                     oci create one 2>/dev/null && oci start one; find /mnt/outside; grep -c outside /proc/mounts
+                     find rootfs/tmp/inside | grep -c ."
+                ))
+            };
+            // The control: a link that stays inside is followed.
+            let made = mount["destination"].as_str().unwrap().matches('/').count();
+            assert!(attempt("/tmp/inside").ends_with(&format!("{made}\n")), "{mount}");
+            // Each of these leads to a directory of the host, if it is followed there.
+            for link in ["/mnt/outside", "/proc/self/cwd/mnt/outside", "../../outside", "/proc/1/cwd/mnt/outside"] {
+                assert_eq!(attempt(link), "/mnt/outside\n/mnt/outside/secret\n0\n1\n", "{link}: {mount}");
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "slow: makes many bundles"]
+    fn an_image_cannot_make_the_host_its_working_directory() {
+        for fd in 3..12 {
+            let bundle = bundle_of(&["ls", "secret"]).set("/process", "cwd", json!(format!("/proc/self/fd/{fd}")));
+            let shown = bundle.prints(
+                "echo >/mnt/secret; echo >/mnt/oci; rm /mnt/oci; mkdir -p /mnt/oci; echo >/mnt/oci/secret; run",
+            );
+            assert!(shown.starts_with(&format!("oci: openat2(\"/proc/self/fd/{fd}\"): E")), "{shown}");
+        }
+    }
+
+    #[test]
+    #[ignore = "slow: makes many bundles"]
+    fn an_image_cannot_start_a_program_of_the_host() {
+        // Our process has a directory of the host open as one of these, until it starts the command.
+        for fd in 3..12 {
+            let program = format!("/proc/self/fd/{fd}/../../tool");
+            let shown = bundle_of(&[&program]).prints(
+                "printf '#!/bin/sh\\necho escaped\\n' >/mnt/tool; chmod +x /mnt/tool; oci create one && oci start one",
+            );
+            assert!(shown.starts_with(&format!("oci: execve({program:?}): ENO")), "{shown}");
+        }
+    }
 }
 
 mod with_podman {
