@@ -87,19 +87,20 @@ impl Process {
     }
 }
 
-/// The text of a `status`: proc_pid_status(5).
+/// The text of a `status`, after a line's end: proc_pid_status(5).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status(String);
 
 impl Status {
     /// Wraps the bytes of the file.
     pub fn new(bytes: &[u8]) -> Status {
-        Status(String::from_utf8_lossy(bytes).into_owned())
+        Status(format!("\n{}", String::from_utf8_lossy(bytes)))
     }
 
     /// Returns the value of a field, without its name and blanks.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        let (_, rest) = self.0.split_once(&format!("\n{name}:"))?;
+        rest.lines().next().map(str::trim)
     }
 
     /// Returns a hexadecimal set: of signals, such as `SigBlk`, where bit n - 1 is signal n, or of capabilities, such as `CapEff`.
