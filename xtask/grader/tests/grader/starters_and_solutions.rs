@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::checker::{build_static, edit, in_user_namespace, solution, some_at_a_time};
@@ -219,14 +220,35 @@ mod as_root {
         graded(&solution(exercise), exercise, false, By::All)
     }
 
+    /// Returns a directory in which root may make a cgroup.
+    fn place_for_a_cgroup() -> Option<&'static Path> {
+        let places = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].map(Path::new);
+        let trial = |place: &&Path| place.join("mini-docker-trial");
+        let found =
+            places.into_iter().find(|it| fs::create_dir(trial(it)).and_then(|()| fs::remove_dir(trial(it))).is_ok());
+        if found.is_none() {
+            io::stderr().write_all(b"CANNOT RUN HERE: root may make no cgroup\n").unwrap();
+        }
+        found
+    }
+
+    #[test]
+    #[ignore = "needs root, for a cgroup"]
+    fn the_cgroup_of_a_check_that_was_killed_is_removed_by_the_next() {
+        let Some(place) = place_for_a_cgroup() else { return };
+        let mut ended = Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let left = place.join(format!("mini-docker-check-{}", ended.id()));
+        fs::create_dir_all(left.join("start")).unwrap();
+        graded(&solution(crate::checker::exercise("uts")), crate::checker::exercise("uts"), true, By::Itself);
+        assert!(!left.exists(), "{left:?}");
+    }
+
     #[test]
     #[ignore = "needs root, for a cgroup"]
     fn a_program_that_begins_with_a_cgroup_passes_and_leaves_none_on_the_machine() {
         let before = cgroups();
-        let places = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].map(|it| Path::new(it).join("mini-docker-trial"));
-        let may_make_one = |it: &PathBuf| fs::create_dir(it).and_then(|()| fs::remove_dir(it)).is_ok();
-        if !places.iter().any(may_make_one) {
-            io::stderr().write_all(b"CANNOT RUN HERE: root may make no cgroup\n").unwrap();
+        if place_for_a_cgroup().is_none() {
             return;
         }
         let exercise = crate::checker::exercise("uts");

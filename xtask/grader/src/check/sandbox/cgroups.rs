@@ -63,7 +63,6 @@ impl Cgroup {
     }
 
     fn make_at(site: &Site, place: &Path) -> Result<Cgroup> {
-        remove_stale(place);
         let path = place.join(name_of(std::process::id()));
         fs::create_dir(&path).with_context(|| format!("mkdir({path:?})"))?;
         let enter = || {
@@ -331,14 +330,16 @@ pub fn remove_those_of(sandbox: u32) {
     }
 }
 
-/// Removes what was left when a sandbox and its parent were killed.
-fn remove_stale(place: &Path) {
-    let Ok(parent) = File::open(place) else { return };
+/// Removes what was left when sandboxes and their parents were killed.
+pub fn remove_stale() {
     let Ok(proc) = Proc::open(Path::new("/proc")) else { return };
-    for name in directories(&parent).unwrap_or_default() {
-        let owner = name.strip_prefix(PREFIX).and_then(|pid| pid.parse().ok());
-        if owner.is_some_and(|pid| proc.process(pid).is_none_or(|it| it.state == 'Z')) {
-            let _ = remove(&parent, &name, MOST_LEVELS);
+    for place in own_sites().iter().flat_map(|site| &site.places) {
+        let Ok(parent) = File::open(place) else { continue };
+        for name in directories(&parent).unwrap_or_default() {
+            let owner = name.strip_prefix(PREFIX).and_then(|pid| pid.parse().ok());
+            if owner.is_some_and(|pid| proc.process(pid).is_none_or(|it| it.state == 'Z')) {
+                let _ = remove(&parent, &name, MOST_LEVELS);
+            }
         }
     }
 }

@@ -221,7 +221,8 @@ impl Run<'_> {
 
     /// True if the program is in that state: `S` is asleep, `T` stopped.
     pub fn is_in_state(&self, state: char) -> bool {
-        self.sandbox.machine.process(self.child.id()).is_some_and(|it| it.state == state)
+        let status = self.sandbox.machine.status(self.child.id());
+        status.is_ok_and(|it| it.field("State").is_some_and(|it| it.starts_with(state)))
     }
 
     /// True if the program wrote to its own /proc/self/setgroups; `None` if that wasn't watched.
