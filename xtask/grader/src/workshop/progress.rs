@@ -128,12 +128,8 @@ impl Progress {
 
     /// Returns the exercise that failed in the last check, and the id of the diagnosis.
     pub(crate) fn failed(&self) -> Option<(&str, &str)> {
-        self.lines[self.range(self.section.as_deref())].iter().find_map(|line| {
-            match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-                ["failed", exercise, diagnosis] => Some((*exercise, *diagnosis)),
-                _ => None,
-            }
-        })
+        let lines = &self.lines[self.range(self.section.as_deref())];
+        lines.iter().find_map(|line| line.strip_prefix("failed ")?.split_once(' '))
     }
 
     /// Notes which exercise failed in this check, and why.
@@ -185,13 +181,10 @@ impl Progress {
         }
     }
 
-    /// Returns the last word of the line that begins with `key` and `id`.
+    /// Returns the rest of the line that begins with `key` and `id`.
     pub(super) fn value(&self, key: &str, id: &str) -> Option<&str> {
         let lines = &self.lines[self.range(self.section.as_deref())];
-        lines.iter().find_map(|line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-            [it, of, value] if *it == key && *of == id => Some(*value),
-            _ => None,
-        })
+        lines.iter().find_map(|line| rest_of(line, key, id))
     }
 
     pub(super) fn set(&mut self, key: &str, id: &str, value: &str) {
@@ -202,7 +195,7 @@ impl Progress {
         }
         let range = self.range(self.section.as_deref());
         let line = format!("{key} {id} {value}");
-        match self.lines[range.clone()].iter_mut().find(|it| is_about(it, key, id)) {
+        match self.lines[range.clone()].iter_mut().find(|it| rest_of(it, key, id).is_some()) {
             Some(old) => *old = line,
             None => self.lines.insert(range.end, line),
         }
@@ -210,7 +203,7 @@ impl Progress {
 
     fn remove(&mut self, key: &str, id: &str) {
         for at in self.range(self.section.as_deref()).rev() {
-            if is_about(&self.lines[at], key, id) {
+            if rest_of(&self.lines[at], key, id).is_some() {
                 self.lines.remove(at);
             }
         }
@@ -231,8 +224,8 @@ impl Progress {
     }
 }
 
-fn is_about(line: &str, key: &str, id: &str) -> bool {
-    line.split_whitespace().take(2).eq([key, id])
+fn rest_of<'a>(line: &'a str, key: &str, id: &str) -> Option<&'a str> {
+    line.strip_prefix(key)?.strip_prefix(' ')?.strip_prefix(id)?.strip_prefix(' ')
 }
 
 /// Reports a file that this version can't read in full, once for each command.

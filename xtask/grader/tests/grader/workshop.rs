@@ -471,7 +471,7 @@ fn a_class_is_sorted_by_who_needs_help_and_a_missing_path_is_an_error() {
         fs::create_dir_all(workshop.path(learner)).unwrap();
     }
     std::os::unix::fs::symlink("/proc/self/mem", workshop.path("closed/progress.txt")).unwrap();
-    let long = format!("failed uts {}\n", "x".repeat(100_000)) + &"\n".repeat(2 << 20) + "skipped pid 1\n";
+    let long = format!("failed uts {}\n", "x".repeat(100_000)) + &"x".repeat(2 << 20) + "\nskipped pid 1\n";
     workshop.write("long/progress.txt", &long);
     let (status, shown, why) = workshop.run(&format!("class {folder} --csv"));
     assert!(status == Some(0) && shown.contains("\ndan,") && !shown.contains("closed"), "{shown}{why}");
