@@ -1,7 +1,7 @@
-//! Climbs out of a chroot: chroot(2) calls itself no security boundary, and this is why.
+//! Climbs out of a chroot. This is why chroot(2) is not a security boundary.
 //!
-//! `..` ends at the root, and nowhere else. So be where the root is not above you: move it, with a second chroot, into a
-//! folder of your own, and stay outside. It takes a root, which the one in a container is.
+//! Only the root directory stops `..`. So a second chroot moves the root into a directory of our own while we stay outside
+//! it, and nothing above us stops `..` any more. This needs root, which the command in a container is.
 //!
 //!     escape COMMAND [ARG...]
 
@@ -19,9 +19,9 @@ fn main() -> io::Result<()> {
     };
     env::set_current_dir("/tmp")?;
     fs::create_dir_all("hole")?;
-    // No chdir: our working directory is now outside of our root, and `..` does not meet it on the way up.
+    // Without chdir(2), our working directory is now outside of the root, so `..` doesn't meet the root on its way up.
     chroot("hole")?;
-    // Where there is nothing above, `..` stays; so too many do no harm.
+    // At the top, `..` leads to itself, so more of them do no harm.
     for _ in 0..64 {
         env::set_current_dir("..")?;
     }

@@ -29,12 +29,12 @@ pub fn starters_and_solutions(root: &Path) -> Result<Vec<(String, String)>> {
     Ok(programs.into_values().collect())
 }
 
-/// Writes a package into `folder`. `level` is the lint level of its warnings, such as `deny`, and each of `programs` a name and
+/// Writes a package into `directory`. `level` is the lint level of its warnings, such as `deny`, and each of `programs` a name and
 /// a source. A file that is the same already stays, so that cargo finds it fresh.
 ///
 /// # Errors
 /// If a file can't be written, or two programs have the same name.
-pub fn write(folder: &Path, manifest: &str, level: &str, programs: &[(String, String)]) -> Result<()> {
+pub fn write(directory: &Path, manifest: &str, level: &str, programs: &[(String, String)]) -> Result<()> {
     let mut main = format!("#![{level}(warnings)]\n\nuse std::process::{{ExitCode, Termination}};\n\n");
     let mut arms = String::new();
     let mut files = BTreeMap::new();
@@ -50,7 +50,7 @@ pub fn write(folder: &Path, manifest: &str, level: &str, programs: &[(String, St
          match program.file_name().unwrap().to_str().unwrap() {{\n{arms}        _ => unreachable!(),\n    }}\n}}\n"
     );
     files.insert("main.rs".to_owned(), main);
-    let src = folder.join("src");
+    let src = directory.join("src");
     let written = || -> std::io::Result<()> {
         fs::create_dir_all(&src)?;
         for entry in fs::read_dir(&src)? {
@@ -59,10 +59,10 @@ pub fn write(folder: &Path, manifest: &str, level: &str, programs: &[(String, St
                 fs::remove_file(entry.path())?;
             }
         }
-        write_if_new(&folder.join("Cargo.toml"), manifest)?;
+        write_if_new(&directory.join("Cargo.toml"), manifest)?;
         files.iter().try_for_each(|(name, source)| write_if_new(&src.join(name), source))
     };
-    written().with_context(|| format!("writing the package {}", folder.display()))
+    written().with_context(|| format!("writing the package {}", directory.display()))
 }
 
 fn write_if_new(path: &Path, text: &str) -> std::io::Result<()> {

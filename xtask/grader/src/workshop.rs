@@ -56,21 +56,21 @@ pub(crate) fn source_of(exercise: &Exercise) -> String {
 }
 
 fn there() -> Result<PathBuf> {
-    let folder = workspace::workshop();
-    ensure!(folder.join("Cargo.toml").exists(), "there is no workshop/ yet: `cargo xtask workshop start` makes it");
-    Ok(folder)
+    let directory = workspace::workshop();
+    ensure!(directory.join("Cargo.toml").exists(), "there is no workshop/ yet: `cargo xtask workshop start` makes it");
+    Ok(directory)
 }
 
 /// Returns the path of the learner's Rust program for an exercise, or how to get it back.
 fn source(exercise: &Exercise) -> Result<PathBuf> {
-    let (folder, file) = (there()?, source_of(exercise));
-    let kept = if folder.join("kept").is_dir() { "; copies that were kept are in workshop/kept/" } else { "" };
+    let (directory, file) = (there()?, source_of(exercise));
+    let kept = if directory.join("kept").is_dir() { "; copies that were kept are in workshop/kept/" } else { "" };
     let id = &exercise.id;
     ensure!(
-        folder.join(&file).exists(),
+        directory.join(&file).exists(),
         "workshop/{file} is missing: `cargo xtask reset {id}` makes it again, as exercise {id} starts{kept}"
     );
-    Ok(folder.join(file))
+    Ok(directory.join(file))
 }
 
 /// Builds the learner's program for an exercise; `None` if the compiler has explained why not.

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_alpines_folders_are_shown() {
+    fn only_alpines_directories_are_shown() {
         assert_eq!(redact("lib\nlib64\nmedia\n/lib /lib64 /media\n"), "lib\nmedia\n/lib /media\n");
     }
 

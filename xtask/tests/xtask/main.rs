@@ -1,4 +1,4 @@
-//! What a person meets who types `cargo xtask` and something.
+//! What the commands of `cargo xtask` print and return.
 #![cfg(target_os = "linux")]
 
 mod command_line;

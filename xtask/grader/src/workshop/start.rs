@@ -87,19 +87,19 @@ fn elsewhere(error: Error) -> Error {
 /// Makes the Rust package. Returns the program that commands mean, and whether the package is new.
 fn make_package() -> Result<(Program, bool)> {
     ensure!(!workspace::IS_ARCHIVE, "{}", workspace::NO_RUST);
-    let folder = workspace::workshop();
-    let is_new = !folder.join("Cargo.toml").exists();
+    let directory = workspace::workshop();
+    let is_new = !directory.join("Cargo.toml").exists();
     if is_new {
-        fs::create_dir_all(folder.join("src/bin")).with_context(|| format!("making {}", folder.display()))?;
-        write(&folder.join("Cargo.toml"), &manifest(NAME))?;
+        fs::create_dir_all(directory.join("src/bin")).with_context(|| format!("making {}", directory.display()))?;
+        write(&directory.join("Cargo.toml"), &manifest(NAME))?;
         // The very versions that are here already, so that nothing is downloaded.
-        fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
+        fs::copy(workspace::root().join("Cargo.lock"), directory.join("Cargo.lock")).context("copying Cargo.lock")?;
     }
     // Even if it exists, because the repository may have moved.
-    write(&folder.join(".cargo/config.toml"), &config()?)?;
+    write(&directory.join(".cargo/config.toml"), &config()?)?;
     // An update may have brought one with a program of its own.
     for exercise in catalog::exercises()? {
-        let file = folder.join(source_of(exercise));
+        let file = directory.join(source_of(exercise));
         if !file.exists() {
             write(&file, &exercise.starter(workspace::root())?)?;
         }

@@ -1,7 +1,6 @@
-//! What the tests of the checker share: many small programs in one build, and a verdict in short.
+//! What the grader's tests share: they build many programs in one go, and grade them.
 use std::env;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,9 +9,8 @@ use std::sync::Mutex;
 use std::thread;
 
 use exercises::{Exercise, edits, package};
-use grader::check::diagnosis::Diagnosis;
 use grader::check::verdict::Verdict;
-use grader::check::{Candidate, Graded, grade};
+use grader::check::{Candidate, grade};
 use grader::{catalog, workshop};
 use lab::workspace;
 use testkit::host::{self, Host};
@@ -20,14 +18,14 @@ use testkit::host::{self, Host};
 /// Builds Rust programs, pairs of a name and a source, and returns the directory they are in. `level` is the lint level of their
 /// warnings. See [`package`] for how they become one binary.
 pub fn build(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
-    let folder = write_package(set, level, programs);
+    let directory = write_package(set, level, programs);
     let target = lab::cargo::target_directory().unwrap();
     let args = ["build", "--quiet", "--offline", "--target-dir"].map(OsString::from);
     let args: Vec<OsString> = args.into_iter().chain([target.into()]).collect();
-    let built = lab::cargo::build(Some(&folder.join("Cargo.toml")), &args).unwrap();
-    let built = built.unwrap_or_else(|| panic!("{} can't be built, see above", folder.display()));
+    let built = lab::cargo::build(Some(&directory.join("Cargo.toml")), &args).unwrap();
+    let built = built.unwrap_or_else(|| panic!("{} can't be built, see above", directory.display()));
     let (_, program) = built.into_iter().next().unwrap();
-    let links = folder.join("bin");
+    let links = directory.join("bin");
     let _ = fs::remove_dir_all(&links);
     fs::create_dir_all(&links).unwrap();
     for (name, _) in programs {
@@ -38,22 +36,26 @@ pub fn build(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
 
 /// Writes a package of programs, which is built with the workspace's libraries, and returns its directory.
 pub fn write_package(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
-    let folder = lab::cargo::target_directory().unwrap().join("test-programs").join(set);
+    let directory = lab::cargo::target_directory().unwrap().join("test-programs").join(set);
     let manifest = workshop::manifest(&format!("test-programs-{set}"));
-    package::write(&folder, &manifest, level, programs).unwrap_or_else(|error| panic!("{error:#}"));
-    fs::copy(workspace::root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    folder
+    package::write(&directory, &manifest, level, programs).unwrap_or_else(|error| panic!("{error:#}"));
+    fs::copy(workspace::root().join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
+    directory
 }
 
 /// Runs cargo in a package of programs, with the workspace's target directory.
-pub fn cargo<'a>(folder: &Path, words: impl IntoIterator<Item = &'a str>, last: &[&str]) {
+pub fn cargo<'a>(directory: &Path, words: impl IntoIterator<Item = &'a str>, last: &[&str]) {
     let mut cargo = Command::new(lab::cargo::program());
     cargo
         .args(words)
         .args(["--quiet", "--offline", "--target-dir"])
         .arg(lab::cargo::target_directory().unwrap())
         .args(last);
-    assert!(cargo.current_dir(folder).status().unwrap().success(), "{} can't be built, see above", folder.display());
+    assert!(
+        cargo.current_dir(directory).status().unwrap().success(),
+        "{} can't be built, see above",
+        directory.display()
+    );
 }
 
 /// Finds an exercise.
@@ -72,11 +74,10 @@ pub fn edit(source: &str, diff: &str) -> String {
     edits.and_then(|edits| edits::apply(source, &edits)).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Builds a program that is to run in any rootfs: linked statically, and with no library but std.
+/// Builds a program that runs in any rootfs: it is linked statically, and uses only std.
 pub fn build_static(set: &str, name: &str, source: &str) -> PathBuf {
-    let folder = lab::cargo::target_directory().unwrap().join("test-programs").join(set);
-    fs::create_dir_all(&folder).unwrap();
-    let (file, program) = (folder.join(format!("{name}.rs")), folder.join(name));
+    let directory = test_programs(set);
+    let (file, program) = (directory.join(format!("{name}.rs")), directory.join(name));
     fs::write(&file, source).unwrap();
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--edition", "2024", "--allow", "warnings", "-C", "target-feature=+crt-static", "-o"]);
@@ -101,21 +102,21 @@ pub fn compile_c(name: &str, sources: &[&Path], link: &str) -> PathBuf {
     program
 }
 
-/// A file beside the tests.
+/// Returns the path of a file next to the tests.
 pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/grader").join(name)
 }
 
-/// A folder with a rootfs that is like the tests', and that programs of ill will may do anything to.
-pub fn own_room(name: &str) -> PathBuf {
-    let room = lab::cargo::target_directory().unwrap().join("test-programs").join(name).join("room");
-    let _ = fs::remove_dir_all(&room);
-    fs::create_dir_all(&room).unwrap();
-    // It builds the steps as well, into one of which an attack is put.
+/// Makes a directory with a copy of the tests' rootfs, to which programs may do any harm.
+pub fn own_directory(name: &str) -> PathBuf {
+    let directory = test_programs(name).join("directory");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    // This also builds the steps, which attacks are put into.
     let tests = Host::new();
-    let copied = Command::new("cp").arg("-a").arg(tests.directory().join("rootfs")).arg(&room).status().unwrap();
+    let copied = Command::new("cp").arg("-a").arg(tests.directory().join("rootfs")).arg(&directory).status().unwrap();
     assert!(copied.success(), "cp -a {} failed", tests.directory().display());
-    room
+    directory
 }
 
 /// True unless `cargo xtask test --privilege root` asks for hosts without a user namespace.
@@ -123,109 +124,32 @@ pub fn in_user_namespace() -> bool {
     env::var_os(host::PRIVILEGE).is_none_or(|it| it != "root")
 }
 
-/// A program to be graded in `room`, with the rights that `cargo xtask test --privilege` asks for.
-pub fn candidate(program: impl Into<OsString>, room: &Path) -> Candidate {
-    Candidate::new(vec![program.into()], room.to_owned(), in_user_namespace())
+/// Returns a program to be graded in `directory`, with the privilege that `cargo xtask test --privilege` asks for.
+pub fn candidate(program: impl Into<OsString>, directory: &Path) -> Candidate {
+    Candidate::new(vec![program.into()], directory.to_owned(), in_user_namespace())
 }
 
-/// The first check that a program did not pass.
-#[derive(Debug)]
-pub struct NotPassed {
-    /// The exercise's id.
-    pub exercise: &'static str,
-    /// What it came to.
-    pub verdict: Verdict,
-}
-
-impl NotPassed {
-    /// The misconception, if it failed.
-    pub fn diagnosis(&self) -> Option<Diagnosis> {
-        match &self.verdict {
-            Verdict::Fail(failure) => Some(failure.diagnosis),
-            _ => None,
-        }
+/// Grades a program, and returns `passes`, the id of the first diagnosis, or why there is no verdict.
+pub fn verdict(candidate: &Candidate, exercise: &'static Exercise) -> String {
+    let graded = match grade(candidate, exercise) {
+        Ok(graded) => graded,
+        Err(error) => return format!("the grader failed: {error:#}"),
+    };
+    match graded.into_iter().flat_map(|it| it.verdicts).find(|it| *it != Some(Verdict::Pass)) {
+        None => "passes".to_owned(),
+        Some(Some(Verdict::Fail(failure))) => failure.diagnosis.id(),
+        Some(Some(Verdict::CannotRun { why, .. })) => format!("cannot run: {why}"),
+        Some(verdict) => format!("{verdict:?}"),
     }
 }
 
-/// Grades, and gives the first check that the program did not pass.
-///
-/// # Errors
-/// When the grader itself failed.
-pub fn first_not_passed(candidate: &Candidate, exercise: &'static Exercise) -> Result<Option<NotPassed>, String> {
-    let graded = grade(candidate, exercise).map_err(|error| format!("the grader failed: {error:#}"))?;
-    for Graded { exercise: Exercise { id, checks, .. }, verdicts } in graded {
-        for (check, verdict) in checks.iter().zip(verdicts) {
-            match verdict {
-                Some(Verdict::Pass) => {}
-                Some(verdict) => return Ok(Some(NotPassed { exercise: id, verdict })),
-                None => return Err(format!("{id}: {}: not looked at, and nothing before it failed", check.sentence)),
-            }
-        }
-    }
-    Ok(None)
+/// Prints a line even if the test passes, in contrast to the macros.
+pub fn print(line: &str) {
+    io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// What came of a test's program.
-pub type Outcome = Result<Told, String>;
-
-/// Is it known that the checker is right about a program?
-pub enum Told {
-    /// It said what it should.
-    Right,
-    /// This machine can't tell, and why.
-    CannotRun(String),
-}
-
-fn cannot_run(found: &NotPassed, graded: &Exercise) -> Option<Outcome> {
-    match &found.verdict {
-        Verdict::CannotRun { why, .. } if graded.needs.is_some() || exercise(found.exercise).needs.is_some() => {
-            Some(Ok(Told::CannotRun(format!("{}: {why}", found.exercise))))
-        }
-        _ => None,
-    }
-}
-
-/// Must it be told by that name?
-pub fn must_fail(candidate: &Candidate, exercise: &'static Exercise, expected: Diagnosis) -> Outcome {
-    let found = first_not_passed(candidate, exercise)?;
-    match found.as_ref().and_then(NotPassed::diagnosis) {
-        Some(seen) if seen == expected => Ok(Told::Right),
-        _ => found
-            .as_ref()
-            .and_then(|found| cannot_run(found, exercise))
-            .unwrap_or_else(|| Err(format!("should be {}, and is {found:?}", expected.id()))),
-    }
-}
-
-/// Must it pass all?
-pub fn must_pass(candidate: &Candidate, exercise: &'static Exercise) -> Outcome {
-    let Some(found) = first_not_passed(candidate, exercise)? else { return Ok(Told::Right) };
-    cannot_run(&found, exercise).unwrap_or_else(|| Err(format!("should pass, and is {found:?}")))
-}
-
-/// Counts, and says the count; fails with all that went wrong.
-pub fn tally(what: &str, results: &[(&str, Outcome)]) {
-    let mut lines = String::new();
-    let (mut right, mut cannot, mut wrong) = (0, 0, Vec::new());
-    for (name, result) in results {
-        match result {
-            Ok(Told::Right) => right += 1,
-            Ok(Told::CannotRun(why)) => {
-                cannot += 1;
-                let _ = writeln!(lines, "CANNOT RUN HERE: {name}: {why}");
-            }
-            Err(error) => wrong.push(format!("{name}: {error}")),
-        }
-    }
-    let _ = write!(lines, "{what}: {right} of {}", results.len() - cannot);
-    let _ = writeln!(lines, "{}", if cannot > 0 { format!(", and {cannot} cannot run here") } else { String::new() });
-    // Not by a macro: what those print, a test that passes keeps to itself.
-    io::stderr().write_all(lines.as_bytes()).unwrap();
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// Does something with each, a few at a time, and gives the results in their order. Most of a check is waiting.
-pub fn some_at_a_time<'a, T: Sync, R: Send>(items: &'a [T], does: impl Fn(&'a T) -> R + Sync) -> Vec<R> {
+/// Calls a function with each item, a few at a time because a check mostly waits, and returns the results in order.
+pub fn some_at_a_time<'a, T: Sync, R: Send>(items: &'a [T], call: impl Fn(&'a T) -> R + Sync) -> Vec<R> {
     const AT_A_TIME: usize = 6;
     let next = Mutex::new(0);
     let results = Mutex::new(Vec::new());
@@ -239,7 +163,7 @@ pub fn some_at_a_time<'a, T: Sync, R: Send>(items: &'a [T], does: impl Fn(&'a T)
                         *next - 1
                     };
                     let Some(item) = items.get(index) else { return };
-                    let result = does(item);
+                    let result = call(item);
                     results.lock().unwrap().push((index, result));
                 }
             });

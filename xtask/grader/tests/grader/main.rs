@@ -1,4 +1,4 @@
-//! The grader is tested: by wrong programs, by right ones of every shape, and by what a learner meets.
+//! The grader gives wrong and right programs of every shape a fitting verdict, and its commands do what the help says.
 #![cfg(target_os = "linux")]
 
 mod checker;

@@ -1,13 +1,12 @@
-//! The exercises: each starter fails at its own, and passes those before; each solution passes all.
+//! Each exercise's starter passes the exercises that it builds on and fails its own; its solution passes all of them.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::checker::{build_static, edit, in_user_namespace, solution, some_at_a_time};
+use crate::checker::{self, build_static, edit, in_user_namespace, solution, some_at_a_time};
 use exercises::{Exercise, Kind, package, without_header};
 use grader::catalog;
 use grader::check::diagnosis::Diagnosis;
@@ -16,12 +15,12 @@ use grader::check::{Candidate, Graded, grade, grade_alone};
 use lab::workspace;
 use testkit::host::Host;
 
-/// The program of each source without its header, all built in one go.
+/// Builds the starters and solutions in one go, and returns each program by its source without the header.
 fn programs() -> &'static BTreeMap<String, PathBuf> {
     static PROGRAMS: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         let programs = package::starters_and_solutions(workspace::root()).unwrap();
-        let links = crate::checker::build("exercises", "deny", &programs);
+        let links = checker::build("exercises", "deny", &programs);
         let mut programs: BTreeMap<_, _> =
             programs.into_iter().map(|(name, source)| (without_header(&source).to_owned(), links.join(name))).collect();
         for exercise in catalog::exercises().unwrap().iter().filter(|it| it.kind == Kind::Attack) {
@@ -60,9 +59,8 @@ fn graded(source: &str, exercise: &'static Exercise, in_user_namespace: bool, by
         for (check, verdict) in it.exercise.checks.iter().zip(&it.verdicts) {
             if let Some(Verdict::CannotRun { why, .. }) = verdict {
                 let mode = if in_user_namespace { "user" } else { "root" };
-                // Not by a macro: what those print, a test that passes keeps to itself.
-                let line = format!("CANNOT RUN HERE ({mode}): {}: {}: {why}\n", it.exercise.id, check.sentence);
-                io::stderr().write_all(line.as_bytes()).unwrap();
+                let line = format!("CANNOT RUN HERE ({mode}): {}: {}: {why}", it.exercise.id, check.sentence);
+                checker::print(&line);
                 assert!(it.exercise.needs.is_some() || exercise.needs.is_some(), "{line}");
             }
         }
@@ -119,9 +117,9 @@ fn each_starter_is_red_and_each_solution_green() {
 
 #[test]
 fn an_attack_that_needs_a_loader_is_told_so() {
-    let exercise = crate::checker::exercise("escape");
+    let exercise = checker::exercise("escape");
     let source = solution(exercise);
-    let program = crate::checker::build("dynamic", "deny", &[("escape".into(), source)]).join("escape");
+    let program = checker::build("dynamic", "deny", &[("escape".into(), source)]).join("escape");
     let graded = grade(&candidate(&program, true), exercise).unwrap();
     let verdict = graded[0].verdicts[0].as_ref().unwrap();
     match verdict {
@@ -156,7 +154,7 @@ fn cgroups() -> Vec<PathBuf> {
     found
 }
 
-/// Requires that there are no cgroups except those of before: a killed check of another session may have left some.
+/// Asserts that there are only the cgroups of before. A check that was killed may have left some.
 fn none_is_left(before: &[PathBuf]) {
     let mut found = cgroups();
     found.retain(|it| !before.contains(it));
@@ -170,7 +168,7 @@ mod as_root {
     #[ignore = "needs root, for a cgroup"]
     fn no_cgroup_of_a_program_stays_on_the_machine() {
         let before = cgroups();
-        let exercise = crate::checker::exercise("limits");
+        let exercise = checker::exercise("limits");
         let source = solution(exercise);
         // It makes some below, some at the top, and removes none.
         let mess = r#"
@@ -182,12 +180,12 @@ mod as_root {
 @@
 -        let _ = fs::remove_dir(&self.new);
 "#;
-        let program = crate::checker::build("messy", "deny", &[("limits".into(), edit(&source, mess))]).join("limits");
+        let program = checker::build("messy", "deny", &[("limits".into(), edit(&source, mess))]).join("limits");
         let graded = grade(&candidate(&program, false), exercise).unwrap();
         let verdict = graded.last().unwrap().verdicts[0].as_ref().unwrap();
         let Verdict::Fail(failure) = verdict else {
-            let line = format!("CANNOT RUN HERE: {verdict:?}\n");
-            io::stderr().write_all(line.as_bytes()).unwrap();
+            let line = format!("CANNOT RUN HERE: {verdict:?}");
+            checker::print(&line);
             assert!(matches!(verdict, Verdict::CannotRun { .. }), "{line}");
             return;
         };
@@ -198,20 +196,20 @@ mod as_root {
     #[test]
     #[ignore = "needs root, for a cgroup"]
     fn a_second_command_outside_of_the_containers_cgroup_is_found() {
-        let exercise = crate::checker::exercise("enter");
+        let exercise = checker::exercise("enter");
         let change = r#"
 @@
 -    join_cgroups(&fs::read_to_string(theirs.join("cgroup")).unwrap_or_default());
 "#;
         let source = edit(&solution(exercise), change);
-        let program = crate::checker::build("outside", "allow", &[("enter".into(), source)]).join("enter");
+        let program = checker::build("outside", "allow", &[("enter".into(), source)]).join("enter");
         let graded = grade(&candidate(&program, false), exercise).unwrap();
         let failure = graded.last().unwrap().verdicts.iter().flatten().find_map(|it| match it {
             Verdict::Fail(failure) => Some(failure.diagnosis),
             _ => None,
         });
         // Where no cgroup can be made, the check holds for every program.
-        let limits = crate::checker::exercise("limits");
+        let limits = checker::exercise("limits");
         let can_tell = !cannot_run(&graded_as_root(limits));
         assert_eq!(failure, can_tell.then_some(Diagnosis::CgroupNotJoined), "{graded:?}");
     }
@@ -227,7 +225,7 @@ mod as_root {
         let found =
             places.into_iter().find(|it| fs::create_dir(trial(it)).and_then(|()| fs::remove_dir(trial(it))).is_ok());
         if found.is_none() {
-            io::stderr().write_all(b"CANNOT RUN HERE: root may make no cgroup\n").unwrap();
+            checker::print("CANNOT RUN HERE: root may make no cgroup");
         }
         found
     }
@@ -240,7 +238,7 @@ mod as_root {
         ended.wait().unwrap();
         let left = place.join(format!("mini-docker-check-{}", ended.id()));
         fs::create_dir_all(left.join("start")).unwrap();
-        graded(&solution(crate::checker::exercise("uts")), crate::checker::exercise("uts"), true, By::Itself);
+        graded(&solution(checker::exercise("uts")), checker::exercise("uts"), true, By::Itself);
         assert!(!left.exists(), "{left:?}");
     }
 
@@ -251,7 +249,7 @@ mod as_root {
         if place_for_a_cgroup().is_none() {
             return;
         }
-        let exercise = crate::checker::exercise("uts");
+        let exercise = checker::exercise("uts");
         let source = solution(exercise);
         let mess = r#"
 @@
@@ -261,7 +259,7 @@ mod as_root {
 +    let entered = made.filter(|it| std::fs::write(format!("{it}/cgroup.procs"), "0").is_ok()).count();
 +    anyhow::ensure!(entered > 0, "there is no cgroup to enter");
 "#;
-        let program = crate::checker::build("cgroup", "deny", &[("uts".into(), edit(&source, mess))]).join("uts");
+        let program = checker::build("cgroup", "deny", &[("uts".into(), edit(&source, mess))]).join("uts");
         for in_user_namespace in [true, false] {
             let graded = grade(&candidate(&program, in_user_namespace), exercise).unwrap();
             assert!(graded.iter().flat_map(|it| &it.verdicts).all(|it| *it == Some(Verdict::Pass)), "{graded:?}");
@@ -283,10 +281,6 @@ mod slow {
     #[ignore = "slow: compiles every program again"]
     fn no_starter_and_no_solution_has_a_clippy_warning() {
         let programs = package::starters_and_solutions(workspace::root()).unwrap();
-        crate::checker::cargo(
-            &crate::checker::write_package("exercises", "deny", &programs),
-            ["clippy"],
-            &["--", "-D", "warnings"],
-        );
+        checker::cargo(&checker::write_package("exercises", "deny", &programs), ["clippy"], &["--", "-D", "warnings"]);
     }
 }

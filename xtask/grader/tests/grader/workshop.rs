@@ -1,4 +1,4 @@
-//! What a learner meets in the workshop: the commands, on a folder of each test's own.
+//! The workshop's commands, as a learner types them. Each test has a workshop of its own.
 
 use std::env;
 use std::fs;
@@ -20,47 +20,47 @@ use testkit::host::Host;
 
 const GRADER: &str = env!("CARGO_BIN_EXE_grader");
 
-/// Longer than any command takes on a busy machine. A command that waits for somebody to type never ends.
+/// Longer than any command takes on a busy machine. A command that waits for input never ends.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A folder for a workshop. There is one at a time, for all are built to the same place.
+/// The directory of a workshop. There is one at a time, because all of them are built in the same target directory.
 struct Workshop {
-    folder: PathBuf,
+    directory: PathBuf,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Workshop {
-    /// A folder that is not there yet.
+    /// Returns a workshop whose directory doesn't exist yet.
     fn none(name: &str) -> Workshop {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         BEFORE.get_or_init(changes);
-        let folder = lab::cargo::target_directory().unwrap().join("test-workshops").join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).unwrap();
+        let directory = lab::cargo::target_directory().unwrap().join("test-workshops").join(name);
+        if directory.exists() {
+            fs::remove_dir_all(&directory).unwrap();
         }
-        fs::create_dir_all(folder.parent().unwrap()).unwrap();
-        Workshop { folder, _turn: turn }
+        fs::create_dir_all(directory.parent().unwrap()).unwrap();
+        Workshop { directory, _turn: turn }
     }
 
-    /// A workshop as `start` makes it.
+    /// Returns a workshop as `start` makes it.
     fn new(name: &str) -> Workshop {
         let workshop = Workshop::none(name);
         workshop.says("workshop start");
         workshop
     }
 
-    /// A command as a script would call it: nobody can type, and there is no network for cargo.
+    /// Returns a command without input, for which cargo has no network.
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(GRADER);
         command.args(line.split_whitespace()).current_dir(workspace::root());
-        command.env(workspace::WORKSHOP, &self.folder).env("CARGO_NET_OFFLINE", "true").env_remove("RUST_BACKTRACE");
+        command.env(workspace::WORKSHOP, &self.directory).env("CARGO_NET_OFFLINE", "true").env_remove("RUST_BACKTRACE");
         command.env("COLUMNS", "80");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    /// Its status, and what it said: a command that does not end fails the test.
+    /// Returns a command's exit status, stdout and stderr. A command that doesn't end fails the test.
     #[track_caller]
     fn run(&self, line: &str) -> (Option<i32>, String, String) {
         self.run_with(line, &[])
@@ -71,7 +71,7 @@ impl Workshop {
         self.end(self.command(line).envs(variables.iter().copied()), line)
     }
 
-    /// The same for words with blanks in them.
+    /// The same for words that contain blanks.
     #[track_caller]
     fn run_words(&self, words: &[&str]) -> (Option<i32>, String, String) {
         self.end(self.command("").args(words), &words.join(" "))
@@ -88,7 +88,7 @@ impl Workshop {
         (status, stdout, stderr)
     }
 
-    /// What a command says that must succeed.
+    /// Returns what a command prints, which must succeed.
     #[track_caller]
     fn says(&self, line: &str) -> String {
         let (status, stdout, stderr) = self.run(line);
@@ -96,24 +96,24 @@ impl Workshop {
         stdout
     }
 
-    /// What a terminal shows of it.
+    /// Returns the commands and their output as a terminal would show them.
     #[track_caller]
     fn transcript(&self, lines: &[&str]) -> String {
         let shown = lines.iter().map(|line| format!("$ cargo xtask {line}\n{}", self.run(line).1));
         processes_redacted(&shown.collect::<String>())
     }
 
-    /// A script next to the workshop, which is a program to be checked.
+    /// Writes a script next to the workshop, as a program to be checked.
     fn script(&self, name: &str, text: &str) -> PathBuf {
-        let folder = self.folder.with_file_name("scripts");
-        fs::create_dir_all(&folder).unwrap();
-        let path = folder.join(name);
+        let directory = self.directory.with_file_name("scripts");
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 
-    /// A rootfs for `--source`.
+    /// Copies the tests' rootfs, for `--source`.
     fn copy_of_a_rootfs(&self) -> PathBuf {
         let copy = self.path("rootfs-of-mine");
         let rootfs = rootfs::test_directory().unwrap().join("rootfs");
@@ -122,7 +122,7 @@ impl Workshop {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.directory.join(name)
     }
 
     #[track_caller]
@@ -138,7 +138,7 @@ impl Workshop {
 /// The changes of tracked files before the first command of a test.
 static BEFORE: OnceLock<String> = OnceLock::new();
 
-/// What git calls changed. Snapshots aside: who updates them does so in this very moment.
+/// Returns the tracked files that git reports as changed, without snapshots, which a developer may be updating.
 fn changes() -> String {
     let mut git = Command::new("git");
     git.args(["-c", "safe.directory=*", "diff", "HEAD", "--", ".", ":!*.snap"]).current_dir(workspace::root());
@@ -168,7 +168,7 @@ fn end_of(child: &mut Child, line: &str) -> Option<i32> {
     }
 }
 
-/// Process numbers depend on what the program started before.
+/// Replaces PIDs, which depend on what the program started before.
 fn processes_redacted(text: &str) -> String {
     let mut parts = text.split("/proc/");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -190,7 +190,7 @@ fn solution(id: &str) -> String {
     exercise(id).solution(workspace::root()).unwrap()
 }
 
-/// The first program, with one edit.
+/// Returns the first program with an edit.
 fn first_with(old: &str, new: &str) -> String {
     let first = starter("run");
     assert_eq!(first.matches(old).count(), 1, "{old}");
@@ -198,7 +198,7 @@ fn first_with(old: &str, new: &str) -> String {
 }
 
 #[test]
-fn start_makes_a_folder_and_leaves_one_alone_that_is_there() {
+fn start_makes_a_directory_and_leaves_an_existing_one_alone() {
     let workshop = Workshop::none("start");
     let said = workshop.says("workshop start");
     assert!(said.starts_with("workshop/ is ready.") && said.contains("Next is exercise 0 (run)"), "{said}");
@@ -219,7 +219,7 @@ fn the_first_exercise_is_green_on_arrival_and_the_second_is_red_and_kind() {
     assert!(report.contains("(isolated-nothing)") && report.contains("This is expected"), "{report}");
     insta::assert_snapshot!("red", workshop.transcript(&["check --seed 7"]));
     insta::assert_snapshot!("status", workshop.transcript(&["status"]));
-    // Who has begun is told no longer that nothing was to be expected.
+    // Once the learner has changed the program, a failure is no longer expected.
     workshop.write("src/main.rs", &first_with("\"execve\"", "\"execve(2)\""));
     let report = workshop.run("check").1;
     assert!(report.contains("(isolated-nothing)") && !report.contains("This is expected"), "{report}");
@@ -248,7 +248,7 @@ fn hints_come_one_by_one() {
     assert!(count(&last) == 1 && last.contains("There are no more hints. `cargo xtask catch-up pid`"), "{last}");
     assert_eq!(count(&workshop.says("hint pid")), 0, "each exercise has its own count");
     assert_eq!(count(&workshop.says("hint pid --all")), 6);
-    assert_eq!(count(&workshop.says("hint pid")), 1, "and who looked at all has not read them one by one");
+    assert_eq!(count(&workshop.says("hint pid")), 1, "showing all hints doesn't count as reading them one by one");
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn every_hint_says_something() {
             assert!(hints.len() >= 5, "{}: the words, the function and all of it: {}", exercise.id, hints.len());
         }
     }
-    assert!(!workshop.folder.exists(), "there is nothing to note it in");
+    assert!(!workshop.directory.exists(), "there is no file to note it in");
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn reset_keeps_what_it_replaces() {
         ("mine\n".into(), "mine, too\n".into())
     );
     let files = fs::read_dir(workshop.path("src")).unwrap().count();
-    assert_eq!(files, 2, "main.rs and bin, and nothing left beside them");
+    assert_eq!(files, 2, "only main.rs and bin");
 }
 
 #[test]
@@ -328,13 +328,13 @@ fn diff_without_a_name_does_not_give_the_next_solution_away() {
     let (status, stdout, stderr) = workshop.run("diff");
     assert_eq!((status, stdout.as_str()), (Some(0), "Your program and the solution are the same.\n"));
     assert!(stderr.contains("exercise 0 (run)") && stderr.contains("cargo xtask hint uts --all"), "{stderr}");
-    // Who has begun one means that one.
+    // After `reset uts`, a bare `diff` is about uts.
     workshop.says("reset uts");
     let (_, stdout, stderr) = workshop.run("diff");
     assert!(stdout.contains("+++ the solution of uts") && stderr.is_empty(), "{stdout}{stderr}");
 }
 
-/// Where the kernel refuses a throwaway host, nothing was wrong with the program.
+/// If the kernel refuses a throwaway host, the program isn't at fault.
 #[test]
 fn a_machine_that_can_not_tell_says_so() {
     let workshop = Workshop::none("cannot");
@@ -347,7 +347,7 @@ fn a_machine_that_can_not_tell_says_so() {
     for name in ["HOME", "PATH"] {
         shell.arg(format!("{name}={}", env::var(name).unwrap_or_default()));
     }
-    shell.arg(format!("{}={}", workspace::WORKSHOP, workshop.folder.display()));
+    shell.arg(format!("{}={}", workspace::WORKSHOP, workshop.directory.display()));
     let Output { stdout, stderr, .. } = shell.args(["sh", "-c", &script]).output().unwrap();
     let (said, why) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     let (report, json) = said.split_once("\n77\n").unwrap_or_else(|| panic!("{said}{why}"));
@@ -391,7 +391,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_ok()
 }
 
-/// A program that is named, and fails exercise 1.
+/// A program that is named by `--cmd`, and fails exercise 1.
 const OTHER: &str = "#!/bin/sh\nshift\nexec \"$@\"\n";
 
 #[test]
@@ -423,7 +423,7 @@ fn a_program_in_another_language_gets_the_solution_in_rust() {
     assert!(status == Some(1) && why.contains("there is no program for exercise uts in the language of"), "{why}");
 }
 
-/// The solution of an exercise in the shell, as a program that can be named.
+/// Writes the solution of an exercise in the shell, as a program for `--cmd`.
 fn in_shell(workshop: &Workshop, name: &str, id: &str) -> PathBuf {
     let all = catalog::exercises().unwrap();
     let source = exercise(id).solution_in(workspace::root(), all, exercises::Language::Shell).unwrap().unwrap();
@@ -443,7 +443,7 @@ fn a_survey_records_nothing_and_a_failed_check_records_what_passed() {
     assert!(workshop.says("status").contains("The container, 145 minutes: 4 of 5 passed"));
     let progress = workshop.read("progress.txt");
     assert!(progress.contains("\nfailed proc proc-not-mounted\n"), "{progress}");
-    let class = parse(&workshop.says(&format!("class --json {}", workshop.folder.display())));
+    let class = parse(&workshop.says(&format!("class --json {}", workshop.directory.display())));
     let learner = &class["learners"][0];
     assert_eq!((&learner["own"], &learner["at"]), (&4.into(), &"proc".into()), "{class}");
     assert_eq!(learner["diagnosis"], "proc-not-mounted", "{class}");
@@ -461,26 +461,26 @@ fn a_class_is_sorted_by_who_needs_help_and_a_missing_path_is_an_error() {
         fs::create_dir_all(workshop.path(learner)).unwrap();
         workshop.write(&format!("{learner}/progress.txt"), progress);
     }
-    let folder = workshop.folder.display().to_string();
-    let shown = workshop.says(&format!("class {folder}"));
+    let directory = workshop.directory.display().to_string();
+    let shown = workshop.says(&format!("class {directory}"));
     let first: Vec<&str> = shown.lines().skip(1).take(4).filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(first, ["bo", "anna", "dan", "cleo"], "{shown}");
     assert!(shown.contains("\n2 of 4 have `isolated-nothing`: step01#"), "{shown}");
-    // Nobody can read from there, not even root; and nobody's progress is that long.
+    // Not even root can read the first, and the second is longer than any progress.
     for learner in ["closed", "long"] {
         fs::create_dir_all(workshop.path(learner)).unwrap();
     }
     std::os::unix::fs::symlink("/proc/self/mem", workshop.path("closed/progress.txt")).unwrap();
     let long = format!("failed uts {}\n", "x".repeat(100_000)) + &"x".repeat(2 << 20) + "\nskipped pid 1\n";
     workshop.write("long/progress.txt", &long);
-    let (status, shown, why) = workshop.run(&format!("class {folder} --csv"));
+    let (status, shown, why) = workshop.run(&format!("class {directory} --csv"));
     assert!(status == Some(0) && shown.contains("\ndan,") && !shown.contains("closed"), "{shown}{why}");
     assert_eq!(why, "xtask: left out, because the files can't be read: closed\n");
     let long = format!("\nlong,main.rs,0,0,0,uts,{},0,", "x".repeat(40));
     assert!(shown.replace("\r\n", "\n").contains(&long), "{shown}");
-    let (status, _, why) = workshop.run(&format!("class {folder} {folder}/nobody"));
+    let (status, _, why) = workshop.run(&format!("class {directory} {directory}/nobody"));
     assert!(status == Some(2) && why.contains("there is no "), "{why}");
-    let (status, _, why) = workshop.run(&format!("class {folder}/anna/progress.txt/x"));
+    let (status, _, why) = workshop.run(&format!("class {directory}/anna/progress.txt/x"));
     assert!(status == Some(2), "{why}");
 }
 
@@ -501,7 +501,7 @@ fn a_class_is_served_as_a_page_and_nothing_else_is() {
         fs::create_dir_all(workshop.path(learner)).unwrap();
         workshop.write(&format!("{learner}/progress.txt"), "failed uts isolated-nothing\n");
     }
-    let line = format!("class {} --serve", workshop.folder.display());
+    let line = format!("class {} --serve", workshop.directory.display());
     let mut server = Server(workshop.command(&format!("{line} 127.0.0.1:0")).spawn().unwrap());
     let said = lines_of(server.0.stderr.take().unwrap()).recv_timeout(PATIENCE).unwrap();
     let address = said.strip_prefix("xtask: http://").and_then(|it| it.split_once('/')).unwrap().0.to_owned();
@@ -694,7 +694,7 @@ mod slow {
         workshop.says("check uts");
         let status = workshop.says("status");
         assert!(status.contains("shown    Its own hostname") && status.contains("2 of 5 passed"), "{status}");
-        let class = workshop.says(&format!("class --csv {}", workshop.folder.display()));
+        let class = workshop.says(&format!("class --csv {}", workshop.directory.display()));
         assert!(class.contains("\nafter-the-solution,again.sh,1,1,0,pid,,"), "{class}");
     }
 
@@ -760,14 +760,14 @@ mod slow {
         }
         workshop.write("broken.c", "int main(void) { return x; }\n");
         fs::create_dir(workshop.path("nothing")).unwrap();
-        let folder = workshop.folder.display().to_string();
-        let table = workshop.says(&format!("grade --csv --exercise uts {folder}"));
+        let directory = workshop.directory.display().to_string();
+        let table = workshop.says(&format!("grade --csv --exercise uts {directory}"));
         for extension in ["py", "go", "c", "sh"] {
             assert!(table.contains(&format!("\n{extension},mine.{extension},2 of 2,,,")), "{table}");
         }
         assert!(table.contains("\nbroken.c,,not graded,,does not compile: /hand-in/broken.c:1:"), "{table}");
         assert!(table.contains("\nnothing,,not graded,,\"there is no program in Python"), "{table}");
-        let (status, _, why) = workshop.run(&format!("grade {folder}/nobody"));
+        let (status, _, why) = workshop.run(&format!("grade {directory}/nobody"));
         assert!(status == Some(2) && why.contains("there is no "), "{why}");
     }
 
@@ -807,7 +807,7 @@ mod slow {
             status == Some(2) && why.contains("there is no first program in 'cobol', but in rust, python"),
             "{why}"
         );
-        assert!(!workshop.folder.exists());
+        assert!(!workshop.directory.exists());
     }
 
     #[test]
@@ -855,7 +855,7 @@ mod slow {
         workshop.write("src/main.rs", &solution("proc"));
         workshop.says("check reap");
         workshop.says("reset reap");
-        // The starter happens to do what 7 asks, which nobody has asked.
+        // The starter happens to pass 7 as well, but wasn't checked by it.
         let (status, report, _) = workshop.run("check");
         assert!(status == Some(1) && report.contains("Exercise 6 (reap)"), "{report}");
         assert!(workshop.says("hint").contains("(reap)") && !workshop.read("progress.txt").contains("passed die"));
@@ -874,7 +874,7 @@ mod slow {
         workshop.says("check uts");
         let (status, report, _) = workshop.run("check pid");
         assert!(status == Some(1) && report.contains("This is expected"), "{report}");
-        // From then on, whoever names no exercise means that one.
+        // From then on, a command without a name is about that exercise.
         workshop.says("catch-up reap");
         let (status, report, _) = workshop.run("check");
         assert!(status == Some(1) && report.contains("Exercise 6 (reap)"), "{report}");
@@ -889,7 +889,7 @@ mod slow {
         let source = workshop.copy_of_a_rootfs();
         workshop.write("src/main.rs", &solution("chroot"));
         workshop.says("check chroot");
-        let program = workshop.folder.with_file_name("target").join("debug/mine");
+        let program = workshop.directory.with_file_name("target").join("debug/mine");
         let line = format!("check chroot --cmd {} --source {}", program.display(), source.display());
         thread::scope(|scope| {
             let checks: Vec<_> = (0..8).map(|_| scope.spawn(|| workshop.says(&line))).collect();
@@ -912,7 +912,7 @@ mod slow {
         fs::remove_dir(made.join("mnt")).unwrap();
         workshop.says(&check);
         assert!(made.join("mnt").is_dir());
-        // What it was made from has changed.
+        // Its source has changed.
         fs::write(source.join("etc/motd"), "new").unwrap();
         workshop.says(&check);
         assert_eq!(fs::read_to_string(made.join("etc/motd")).unwrap(), "new");
@@ -925,15 +925,15 @@ mod slow {
         workshop.says("check run");
         workshop.says("catch-up pid");
         workshop.says("check uts");
-        // As a learner does who builds it by hand.
+        // As a learner builds it by hand.
         let mut cargo = Command::new(lab::cargo::program());
-        cargo.args(["build", "--quiet", "--offline"]).current_dir(&workshop.folder);
+        cargo.args(["build", "--quiet", "--offline"]).current_dir(&workshop.directory);
         assert!(cargo.status().unwrap().success());
-        // And the commands work wherever the learner is.
+        // The commands work in any directory.
         let mut xtask = Command::new(lab::cargo::program());
         xtask.args(["xtask", "help"]).current_dir(workshop.path("src")).env("CARGO_TERM_QUIET", "true");
         assert!(xtask.output().unwrap().status.success());
-        assert_eq!(changes(), *BEFORE.get().unwrap(), "the tests before this one count, too");
+        assert_eq!(changes(), *BEFORE.get().unwrap(), "the tests before this one must not change a file, either");
     }
 
     #[test]
@@ -1014,7 +1014,7 @@ mod slow {
         assert!(progress.lines().any(|line| line.starts_with("passed run ")), "{progress}");
         assert!(workshop.says("status").contains("1 of"), "passed");
 
-        // A newer version's line, an exercise that is no more, and one that asked something else.
+        // A newer version's line, an exercise that no longer exists, and one that asked something else.
         let other = "passed run 0123456789abcdef\npassed gone 0123456789abcdef\nbadge 3 of 4 in gold\n\u{7}\n";
         workshop.write("progress.txt", other);
         let status = workshop.says("status");
@@ -1050,11 +1050,11 @@ mod slow {
                 "status",
                 "workshop start",
             ] {
-                // `run` sees that it ends.
+                // `run` fails if it doesn't end.
                 let (status, stdout, stderr) = workshop.run(line);
                 assert!(status.is_some_and(|it| it <= 2), "{line}: {status:?} {stdout}{stderr}");
                 assert!(!(stdout + &stderr).contains("panicked"), "{line}");
-                assert!(made || line == "workshop start" || !workshop.folder.exists(), "`{line}` made a folder");
+                assert!(made || line == "workshop start" || !workshop.directory.exists(), "`{line}` made a directory");
             }
         }
     }
@@ -1071,7 +1071,7 @@ mod slow {
         );
         for (line, width) in lines.iter().flat_map(|line| [(line, 80), (line, 60)]) {
             let (_, stdout, stderr) = workshop.run_with(line, &[("COLUMNS", &width.to_string())]);
-            // A diff, and what is indented like code, is as wide as the program. A code span is never broken.
+            // Diffs and indented code are as wide as the program, and a code span is never broken.
             let may_be_wide = |it: &str| {
                 let item = it.trim_start_matches(['-', ' ']);
                 it.starts_with("    ") || item.starts_with('`') && item.matches('`').count() <= 2

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,11 +13,10 @@ use std::process::Command;
 use exercises::{EXERCISES, Exercise, Kind, Language, Mutant, Program, edits};
 use grader::catalog;
 use grader::check::diagnosis::Diagnosis;
-use grader::check::verdict::Verdict;
 use lab::workspace;
 use nix::unistd::geteuid;
 
-use crate::checker::{self, candidate, compile_c, first_not_passed, must_fail, own_room, some_at_a_time, tally};
+use crate::checker::{self, candidate, compile_c, own_directory, some_at_a_time};
 
 /// Diagnoses that no program of the corpus can get, and why.
 const NOT_COVERED: &[(Diagnosis, &str)] = &[
@@ -178,42 +176,28 @@ fn build_go(name: &str, source: &Path) -> PathBuf {
     built
 }
 
-/// Grades a program, and returns `passes`, the id of a diagnosis, or why there is no verdict.
-fn graded(case: &Case, room: &Path) -> String {
-    match first_not_passed(&candidate(&case.file, room), case.exercise) {
-        Ok(None) => "passes".to_owned(),
-        Ok(Some(found)) => match (found.diagnosis(), found.verdict) {
-            (Some(diagnosis), _) => diagnosis.id(),
-            (None, Verdict::CannotRun { why, .. }) => format!("cannot run: {why}"),
-            (None, verdict) => format!("{verdict:?}"),
-        },
-        Err(error) => error,
-    }
-}
-
 #[test]
 #[ignore = "slow: grades three hundred programs"]
 fn each_program_gets_the_verdict_that_it_wants() {
-    let room = own_room("corpus");
-    let in_user_namespace = candidate("", &room).in_user_namespace;
+    let directory = own_directory("corpus");
+    let in_user_namespace = checker::in_user_namespace();
     let mut lines = String::new();
     let mut cases = built_mutants(in_user_namespace);
     cases.extend(built_programs(in_user_namespace, &mut lines));
     cases.extend(built_solutions(&mut lines));
     let only = env::var(ONLY).unwrap_or_default();
     cases.retain(|case| case.name.contains(&only));
-    // The output of macros is hidden when a test passes, and this takes minutes.
-    let tell = |line: &str| io::stderr().write_all(line.as_bytes()).unwrap();
+    let verdict = |case: &Case| checker::verdict(&candidate(&case.file, &directory), case.exercise);
     let _turn = super::turn();
     let outcomes = some_at_a_time(&cases, |case| {
-        let got = graded(case, &room);
+        let got = verdict(case);
         let (first, is_wanted) = outcome(case, &got);
         if !is_wanted || first == CANNOT_RUN {
             let wanted = if case.wants.is_empty() { "passes".to_owned() } else { case.wants.join(" | ") };
-            tell(&format!("{}: {}: wants {wanted}, and got {got}\n", case.exercise.id, case.name));
+            checker::print(&format!("{}: {}: wants {wanted}, and got {got}", case.exercise.id, case.name));
         }
-        // A check is random, and this machine is as busy as it can be. Count such a program, but accept it.
-        let is_unsteady = || (0..2).all(|_| outcome(case, &graded(case, &room)).1);
+        // A check is random, and the tests keep this machine as busy as it can be. Count such a program, but accept it.
+        let is_unsteady = || (0..2).all(|_| outcome(case, &verdict(case)).1);
         if !is_wanted && is_unsteady() { (UNSTEADY, true) } else { (first, is_wanted) }
     });
     let mut counts = BTreeMap::new();
@@ -223,7 +207,7 @@ fn each_program_gets_the_verdict_that_it_wants() {
     for (outcome, count) in counts {
         let _ = writeln!(lines, "{count} {outcome}");
     }
-    tell(&lines);
+    checker::print(lines.trim_end());
     let unsteady = outcomes.iter().filter(|(outcome, _)| *outcome == UNSTEADY).count();
     assert!(100 * unsteady <= outcomes.len().max(100), "{unsteady} programs have no steady verdict, see above");
     let unwanted = outcomes.iter().filter(|(_, is_wanted)| !is_wanted).count();
@@ -250,15 +234,12 @@ fn outcome(case: &Case, got: &str) -> (&'static str, bool) {
 #[ignore = "slow: grades four programs"]
 fn what_can_not_be_executed_is_no_program() {
     let run = checker::exercise("run");
-    let room = own_room("no-program");
-    let (source, text) = (workspace::root().join(&run.starter_base), room.join("text"));
+    let directory = own_directory("no-program");
+    let (source, text) = (workspace::root().join(&run.starter_base), directory.join("text"));
     fs::write(&text, "not even a script\n").unwrap();
-    let programs = [room.join("no-such"), room.clone(), source, text];
-    let results = programs.each_ref().map(|program| {
-        let candidate = candidate(program, &room);
-        (program.to_str().unwrap(), must_fail(&candidate, run, Diagnosis::NotAProgram))
-    });
-    tally("what can't be executed is no program", &results);
+    for program in [directory.join("no-such"), directory.clone(), source, text] {
+        assert_eq!(checker::verdict(&candidate(&program, &directory), run), "not-a-program", "{program:?}");
+    }
 }
 
 #[test]

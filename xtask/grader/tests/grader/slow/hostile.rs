@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::checker::{Outcome, must_fail, some_at_a_time, tally};
+use crate::checker::{self, some_at_a_time};
 use grader::check::diagnosis::Diagnosis::{self, *};
 use grader::check::{Candidate, WALL_LIMIT};
 use lab::{mountinfo, workspace};
@@ -55,15 +55,16 @@ impl Machine {
     }
 }
 
-/// Returns the processes of `room`: each sandbox has it on its command line, and each program starts in it.
-fn processes_of(room: &Path) -> Vec<String> {
-    let room = room.to_str().unwrap();
+/// Returns the processes of `directory`: each sandbox has it on its command line, and each program starts in it.
+fn processes_of(directory: &Path) -> Vec<String> {
+    let name = directory.to_str().unwrap();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
         let cwd = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-        if entry.file_name().to_string_lossy().parse::<u32>().is_ok() && (line.contains(room) || cwd.starts_with(room))
+        if entry.file_name().to_string_lossy().parse::<u32>().is_ok()
+            && (line.contains(name) || cwd.starts_with(directory))
         {
             found.push(format!("{}: {line}", entry.file_name().display()));
         }
@@ -71,11 +72,11 @@ fn processes_of(room: &Path) -> Vec<String> {
     found
 }
 
-/// Waits until no process of `room` is left.
-fn wait_for_no_process(room: &Path) -> Result<(), String> {
+/// Waits until no process of `directory` is left.
+fn wait_for_no_process(directory: &Path) -> Result<(), String> {
     let start = Instant::now();
     loop {
-        let left = processes_of(room);
+        let left = processes_of(directory);
         if left.is_empty() {
             return Ok(());
         }
@@ -91,28 +92,25 @@ fn wait_for_no_process(room: &Path) -> Result<(), String> {
 fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
     let _turn = super::turn();
     let before = Machine::snapshot();
-    let room = crate::checker::own_room("hostile");
-    let folder = crate::checker::file("hostile");
+    let directory = checker::own_directory("hostile");
+    let sources = checker::file("hostile");
     let compiled = ["fork-bomb.c", "zombies.c", "debugger.c"]
-        .map(|it| (it, crate::checker::compile_c(it, &[&folder.join(it)], "-pthread")));
-    let judge_once = |(name, id, expected): &(&'static str, &str, Diagnosis)| -> (&'static str, Outcome) {
+        .map(|it| (it, checker::compile_c(it, &[&sources.join(it)], "-pthread")));
+    let judge_once = |(name, id, expected): &(&str, &str, Diagnosis)| {
         let program = compiled.iter().find(|(it, _)| it == name).map(|(_, program)| program.clone());
-        let program = vec![program.unwrap_or_else(|| folder.join(name)).into()];
-        let candidate = Candidate::new(program, room.clone(), true);
+        let program = vec![program.unwrap_or_else(|| sources.join(name)).into()];
         let start = Instant::now();
-        let outcome = must_fail(&candidate, crate::checker::exercise(id), *expected);
+        let got = checker::verdict(&Candidate::new(program, directory.clone(), true), checker::exercise(id));
         let took = start.elapsed();
-        (name, if took > IN_TIME { Err(format!("a verdict after {} s", took.as_secs())) } else { outcome })
+        let is_right = got == expected.id() && took <= IN_TIME;
+        (!is_right).then(|| format!("{name}: {got}, after {} s", took.as_secs()))
     };
     // This machine is as busy as it can be, so a program may run out of time before it does any harm.
-    let judge = |it: &_| match judge_once(it) {
-        (_, Err(_)) => judge_once(it),
-        judged => judged,
-    };
-    let mut results: Vec<_> = ALONE.iter().map(judge).collect();
-    results.extend(some_at_a_time(&TOGETHER, judge));
-    results.push(("nothing left", wait_for_no_process(&room).map(|()| crate::checker::Told::Right)));
-    tally("hostile programs that came to nothing", &results);
+    let judge = |it: &_| judge_once(it).and_then(|_| judge_once(it));
+    let mut faults: Vec<String> = ALONE.iter().filter_map(judge).collect();
+    faults.extend(some_at_a_time(&TOGETHER, judge).into_iter().flatten());
+    faults.extend(wait_for_no_process(&directory).err());
+    assert!(faults.is_empty(), "{faults:#?}");
     assert_eq!(before, Machine::snapshot());
 }
 
@@ -120,16 +118,17 @@ fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
 #[ignore = "slow: waits for time limits"]
 fn sixty_four_checks_at_once_pass() {
     let _turn = super::turn();
-    let exercise = crate::checker::exercise("proc");
-    let room = crate::checker::own_room("many");
-    let source = crate::checker::solution(exercise);
-    let program = crate::checker::build("many", "allow", &[("solution".into(), source)]).join("solution");
-    let candidate = Candidate::new(vec![program.into()], room.clone(), true);
+    let exercise = checker::exercise("proc");
+    let directory = checker::own_directory("many");
+    let source = checker::solution(exercise);
+    let program = checker::build("many", "allow", &[("solution".into(), source)]).join("solution");
+    let candidate = Candidate::new(vec![program.into()], directory.clone(), true);
     let start = Instant::now();
-    let results: Vec<_> = thread::scope(|scope| {
-        let checks: Vec<_> = (0..64).map(|_| scope.spawn(|| crate::checker::must_pass(&candidate, exercise))).collect();
-        checks.into_iter().map(|check| ("one of them", check.join().unwrap())).collect()
+    let verdicts: Vec<String> = thread::scope(|scope| {
+        let checks: Vec<_> = (0..64).map(|_| scope.spawn(|| checker::verdict(&candidate, exercise))).collect();
+        checks.into_iter().map(|check| check.join().unwrap()).collect()
     });
-    tally(&format!("checks at once that pass, in {:.1} s", start.elapsed().as_secs_f32()), &results);
-    wait_for_no_process(&room).unwrap();
+    checker::print(&format!("64 checks at once took {:.1} s", start.elapsed().as_secs_f32()));
+    assert_eq!(verdicts, ["passes"; 64]);
+    wait_for_no_process(&directory).unwrap();
 }
