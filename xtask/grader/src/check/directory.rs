@@ -1,9 +1,9 @@
 //! The directory that programs are checked in, with a `rootfs/`. It is kept, because creating it takes longer than a check. A
 //! program may do anything to it, so it is rebuilt when anything that was in it is gone.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +60,11 @@ impl Directory {
             if !is_complete(&path, &version) {
                 let options = Options { source: source.cloned(), force: true, ..Options::default() };
                 rootfs::make(&path.join("rootfs"), &options)?;
-                let record = [version.as_bytes(), &names(&path.join("rootfs"))?].concat();
+                let mut record = version.clone().into_bytes();
+                for name in tree(&path.join("rootfs")) {
+                    record.push(0);
+                    record.extend(name.as_os_str().as_bytes());
+                }
                 fs::write(path.join(RECORD), record).context("noting what is in the rootfs")?;
             }
         }
@@ -78,19 +82,18 @@ fn is_complete(directory: &Path, version: &str) -> bool {
         && parts.all(|name| rootfs.join(OsStr::from_bytes(name)).symlink_metadata().is_ok())
 }
 
-/// Returns the names of everything below a directory, each after a NUL byte.
-fn names(top: &Path) -> io::Result<Vec<u8>> {
-    let mut names = Vec::new();
+/// Returns the paths of everything below a directory, relative to it.
+pub fn tree(top: &Path) -> BTreeSet<PathBuf> {
+    let mut all = BTreeSet::new();
     let mut directories = vec![PathBuf::new()];
     while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(top.join(&directory))? {
-            let entry = entry?;
-            let name = directory.join(entry.file_name());
-            names.extend([b"\0", name.as_os_str().as_bytes()].concat());
-            if entry.file_type()?.is_dir() {
-                directories.push(name);
+        for entry in fs::read_dir(top.join(&directory)).into_iter().flatten().flatten() {
+            let path = directory.join(entry.file_name());
+            if entry.file_type().is_ok_and(|it| it.is_dir()) {
+                directories.push(path.clone());
             }
+            all.insert(path);
         }
     }
-    Ok(names)
+    all
 }

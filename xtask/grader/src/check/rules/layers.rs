@@ -1,6 +1,5 @@
 //! Exercise `layers`: an overlay of the rootfs and the two layers of an image. The names in the image are drawn for each check.
 
-use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +9,7 @@ use nix::fcntl::OFlag;
 
 use super::overlay::the_kernel_has_overlays;
 use super::*;
+use crate::check::directory::tree;
 
 const FLAG: &str = "--image";
 const WHITEOUT: &str = ".wh.";
@@ -189,22 +189,6 @@ fn layers(mounts: &[Mount]) -> Vec<PathBuf> {
     let options = mounts.iter().filter(|it| it.kind == "overlay").flat_map(|it| it.super_options.split(','));
     let lists = options.filter_map(|it| it.strip_prefix("upperdir=").or(it.strip_prefix("lowerdir=")));
     lists.flat_map(|it| it.split(':')).map(PathBuf::from).collect()
-}
-
-/// Returns the paths of everything in a directory.
-fn tree(top: &Path) -> BTreeSet<PathBuf> {
-    let mut all = BTreeSet::new();
-    let mut directories = vec![PathBuf::new()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(top.join(&directory)).into_iter().flatten().flatten() {
-            let path = directory.join(entry.file_name());
-            if entry.file_type().is_ok_and(|it| it.is_dir()) {
-                directories.push(path.clone());
-            }
-            all.insert(path);
-        }
-    }
-    all
 }
 
 pub fn its_root_is_the_image(sandbox: &Sandbox) -> Checked {

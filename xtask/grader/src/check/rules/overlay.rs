@@ -9,6 +9,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::*;
+use crate::check::directory::tree;
 
 /// Where a file is written, if the rootfs has the directory.
 const DIRECTORIES: [&str; 5] = ["", "tmp", "etc", "bin", "var"];
@@ -61,7 +62,8 @@ pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
         Err(why) => return Err(fail!(NeverRan, "a second run like the first", "{why}")),
     }
     let upper = layers(&tried.mounts, "upperdir=").map(|upper| sandbox.directory.join(upper).join(&name));
-    let temporary = || evidence.changes.temporary.iter().find_map(|it| find(it, &name));
+    let find = |top: &PathBuf| tree(top).into_iter().find(|it| it.ends_with(&name)).map(|it| top.join(it));
+    let temporary = || evidence.changes.temporary.iter().find_map(find);
     if let Some(left) = upper.into_iter().find(|it| it.exists()).or_else(temporary) {
         let _ = fs::remove_file(&left);
         let left = left.display();
@@ -74,20 +76,6 @@ pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
     let Some(left) = layers.find(is_new) else { return Ok(()) };
     let seen = format!("after the run, a directory of the overlay is still on the host: {}", left.display());
     Err(fail!(UpperLeft, "no trace of the run", "{seen}"))
-}
-
-/// Finds a file by its name, in a directory or below.
-fn find(top: &Path, name: &str) -> Option<PathBuf> {
-    let mut directories = vec![top.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            if entry.file_name() == name {
-                return Some(entry.path());
-            }
-            directories.extend(entry.file_type().is_ok_and(|it| it.is_dir()).then(|| entry.path()));
-        }
-    }
-    None
 }
 
 /// Writes a file in several directories, deletes a file of the rootfs, and deletes and recreates a directory. Returns the first
