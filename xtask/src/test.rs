@@ -84,8 +84,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         eprintln!("test: on a rootfs from {stamp}");
     }
     let before = Machine::observe()?;
+    let programs = cargo::steps_and(&["xtask"])?;
     let mut cargo = Command::new(cargo::program());
     cargo.args(["test", "--no-fail-fast"]).current_dir(workspace::root()).env(rootfs::TEST_DIRECTORY, &directory);
+    cargo.env(cargo::TEST_PROGRAM, &programs["xtask"]);
     match &options.step {
         Some(step) => _ = cargo.args(["--package", &step.name]),
         None if options.all => _ = cargo.arg("--workspace"),
@@ -104,6 +106,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         cargo.env("PROPTEST_CASES", "32");
     }
     cargo.args(&options.cargo_args);
+    if options.cargo_args.is_empty() {
+        // No doc tests, because there are none.
+        cargo.arg("--tests");
+    }
     if options.all && !options.cargo_args.iter().any(|arg| arg == "--") {
         cargo.args(["--", "--include-ignored"]);
         for group in GROUPS.iter().filter(|group| (group.missing)(&directory).is_some()) {

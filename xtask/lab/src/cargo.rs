@@ -13,6 +13,9 @@ use tinyjson::JsonValue;
 
 use crate::{steps, target, workspace};
 
+/// The variable that passes the xtask program that `cargo xtask test` has built, next to the steps, on to the tests.
+pub const TEST_PROGRAM: &str = "MINI_DOCKER_TEST_PROGRAM";
+
 /// Returns the cargo that started this program, or the one on the PATH.
 pub fn program() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())

@@ -79,12 +79,14 @@ impl Default for Host {
     }
 }
 
-/// Returns the xtask program. All the steps are next to it, built from their current source: `cargo test` of one package wouldn't
-/// build them.
+/// Returns the xtask program. All the steps are next to it, built from their current source: by `cargo xtask test`, or now, because
+/// `cargo test` of one package wouldn't build them.
 pub fn xtask() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-        let programs = cargo::steps_and(&["xtask"]).unwrap_or_else(|error| panic!("{error:#}"));
-        programs["xtask"].clone()
+        env::var_os(cargo::TEST_PROGRAM).map(PathBuf::from).unwrap_or_else(|| {
+            let programs = cargo::steps_and(&["xtask"]).unwrap_or_else(|error| panic!("{error:#}"));
+            programs["xtask"].clone()
+        })
     });
     &PROGRAM
 }

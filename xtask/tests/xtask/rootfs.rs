@@ -232,23 +232,6 @@ fn a_server_that_is_not_there_is_given_up_at_once() {
 }
 
 #[test]
-fn a_server_that_sends_nothing_is_announced_at_once_and_given_up_after_some_seconds() {
-    let sandbox = Sandbox::new();
-    let mirror = server(|_| thread::sleep(Duration::from_secs(60)));
-    let args = ["--source", "alpine", "--mirror", &mirror, "--sha512", &"0".repeat(128)];
-    let start = Instant::now();
-    let mut xtask = sandbox.xtask(&args).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(xtask.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let first = lines.next().unwrap();
-    // A second on a quiet machine; the server is given up after ten.
-    assert!(first.starts_with("rootfs: downloading http://127.0.0.1:") && start.elapsed().as_secs() < 5, "{first}");
-    let second = lines.next().unwrap();
-    assert!(second.contains("curl: (28)") && lines.next().is_none(), "{second}");
-    assert_eq!(xtask.wait().unwrap().code(), Some(1));
-    sandbox.assert_tidy();
-}
-
-#[test]
 fn a_download_without_an_end_is_given_up() {
     // It has one, far behind the limit, so that a failing test ends.
     let endless = server(|visitor| {
@@ -377,6 +360,24 @@ fn an_old_rootfs_that_was_moved_away_comes_back() {
 
 mod slow {
     use super::*;
+
+    #[test]
+    #[ignore = "slow: waits for ten seconds"]
+    fn a_server_that_sends_nothing_is_announced_at_once_and_given_up_after_some_seconds() {
+        let sandbox = Sandbox::new();
+        let mirror = server(|_| thread::sleep(Duration::from_secs(60)));
+        let args = ["--source", "alpine", "--mirror", &mirror, "--sha512", &"0".repeat(128)];
+        let start = Instant::now();
+        let mut xtask = sandbox.xtask(&args).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(xtask.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let first = lines.next().unwrap();
+        // A second on a quiet machine; the server is given up after ten.
+        assert!(first.starts_with("rootfs: downloading http://127.0.0.1:") && start.elapsed().as_secs() < 5, "{first}");
+        let second = lines.next().unwrap();
+        assert!(second.contains("curl: (28)") && lines.next().is_none(), "{second}");
+        assert_eq!(xtask.wait().unwrap().code(), Some(1));
+        sandbox.assert_tidy();
+    }
 
     #[test]
     #[ignore = "slow: makes a rootfs many times"]

@@ -359,13 +359,14 @@ fn a_machine_that_can_not_tell_says_so() {
 #[test]
 fn json_is_json() {
     let workshop = Workshop::new("json");
-    let (status, json, _) = workshop.run("check uts --json");
+    let program = workshop.script("plain.sh", OTHER);
+    let (status, json, _) = workshop.run(&format!("check uts --json --cmd {}", program.display()));
     assert_eq!(status, Some(1));
     assert!(is_json(&json), "{json}");
     for part in ["\"exercise\": \"uts\"", "\"verdict\": \"fail\"", "\"diagnosis\": \"isolated-nothing\"", "\"none\""] {
         assert!(json.contains(part), "no {part} in {json}");
     }
-    let json = workshop.says("check run --json");
+    let json = workshop.says(&format!("check run --json --cmd {}", program.display()));
     assert!(is_json(&json) && json.contains("\"verdict\": \"pass\""), "{json}");
 }
 
