@@ -1,4 +1,4 @@
-//! What a person sees at step 2.
+//! What step 2 shows, and what it promises.
 #![cfg(target_os = "linux")]
 
 use assert_cmd::Command;

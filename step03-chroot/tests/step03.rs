@@ -1,4 +1,4 @@
-//! What a person sees at step 3.
+//! What step 3 shows, and what it promises.
 #![cfg(target_os = "linux")]
 
 use assert_cmd::Command;

@@ -430,7 +430,7 @@ mod slow {
     #[ignore = "slow: makes many containers"]
     fn a_container_can_be_deleted_before_it_starts() {
         let host = bundle_of(&["sleep", "100"]);
-        // Often, because it depends on the moment what a process that is being killed shows of itself.
+        // Many times, because what /proc shows of a process that is being killed depends on the moment.
         let shown = host.prints("for n in $(seq 60); do oci create one && oci delete --force one; done; ls /mnt/oci");
         assert_eq!(shown, "");
     }

@@ -1,4 +1,4 @@
-//! What a person sees at step 4.
+//! What step 4 shows, and what it promises.
 #![cfg(target_os = "linux")]
 
 use assert_cmd::Command;

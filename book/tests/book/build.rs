@@ -1,4 +1,4 @@
-//! Each directive as it must come out, and each mistake that the builder must refuse, with file and line.
+//! What each directive becomes, and each mistake that the builder must refuse with its file and line.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn page(text: &str) -> String {
     Small::new(text).page()
 }
 
-/// The line must be refused with this message, at its place: the third line of the chapter.
+/// Asserts that a line is refused with this message, as the third line of the chapter.
 #[track_caller]
 fn refused(line: &str, message: &str) {
     refused_in(&Small::new(&format!("# First\n\n{line}\n")), message);
@@ -448,7 +448,7 @@ fn a_dead_link_fragment_or_image_is_refused() {
 
 #[test]
 fn a_dead_link_is_reported_where_it_is_written() {
-    // A transcript is longer than its directive, and what only looks alike comes first.
+    // A transcript is longer than its directive, and a line that only looks like one comes first.
     let text = "# First {#why-not}\n\n{{#transcript step02-b/tests/snapshots/two.snap}}\n\n#why\n\n[a](#why)\n\n\
                 see [b](second.md#her),\n[c][c] and [d](#why)\n\n[c]: second.md#her\n";
     let problems = Small::new(text).problems();
@@ -527,7 +527,7 @@ fn a_checkout_with_crlf_gives_the_same_page() {
 
 #[test]
 fn the_book_of_this_workspace_is_right() {
-    // It is not published, because somebody may be reading the last one.
+    // It isn't published, because somebody may be reading the last one.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     build(&Workspace::at(root), None).map(drop).unwrap_or_else(|error| panic!("{error}"));
 }

@@ -56,7 +56,7 @@ fn a_book_is_built_again_only_if_something_has_changed() {
     assert!(!is_unchanged());
     std::fs::remove_dir_all(small.path().join("target/book")).unwrap();
     assert!(!is_unchanged());
-    // A wrong book is not one that was built.
+    // A book with a problem doesn't count as built.
     small.write("book/text/first.md", "# First\n\n{{#listing nothing.rs}}\n");
     for _ in 0..2 {
         assert!(!book(&["--workspace", small.path().to_str().unwrap()]).status.success());

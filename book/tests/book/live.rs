@@ -32,7 +32,7 @@ fn a_block_runs_if_the_machine_was_built_from_the_files_as_they_are() {
     let with = small.page();
     assert!(with.contains("<div class=\"terminal-box\" data-run") && !with.contains("without the machine"), "{with}");
     assert!(with.contains("<td>v86</td><td>1</td><td>BSD</td>") && with.contains("loads 3.0 MB"), "{with}");
-    // The transcript, and the commands to type that are the steps'.
+    // The transcript, and the commands that call a step.
     assert_eq!(with.matches("data-run").count(), 2, "{with}");
     for file in ["live/machine.zst", "live/panel.mjs"] {
         assert!(small.path().join("target/book").join(file).is_file(), "{file}");

@@ -1,4 +1,4 @@
-//! The archive, as someone without Rust meets it: unpacked elsewhere, read-only, without cargo, and as another user if possible.
+//! The archive works for a person without Rust: unpacked elsewhere, read-only, without cargo, and as another user if possible.
 #![cfg(target_os = "linux")]
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use nix::unistd::geteuid;
 
-/// A directory that everyone can reach, and that vanishes.
+/// A directory that everyone can enter. It is removed when the test ends.
 struct Place(PathBuf);
 
 impl Drop for Place {
@@ -80,7 +80,7 @@ mod slow {
         assert_eq!(succeed(&mut as_someone(&format!("{tool} host -- hostname"))), "host\n");
         let table = succeed(&mut as_someone(&format!("{tool} compare")));
         assert!(table.contains("own PID") && !table.contains("downloading"), "{table}");
-        // As root it belongs to another user, who shares it on purpose.
+        // For root it belongs to another user, who shares it on purpose.
         let doctor = succeed(&mut as_someone(&format!("{tool} doctor")));
         assert!(!doctor.contains("root's files"), "{doctor}");
         let graded = succeed(&mut as_someone(&format!("{tool} grade --exercise run {}", workshop.display())));

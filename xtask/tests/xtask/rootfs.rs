@@ -1,4 +1,4 @@
-//! Where a rootfs comes from, and everything that can go wrong on its way.
+//! The sources of a rootfs, and everything that can go wrong with each.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +15,7 @@ use testkit::host::Host;
 mod archives;
 mod directories;
 
-/// A directory of one test, with a cache in it; removed at its end.
+/// A test's own directory, with a cache in it. It is removed when the test ends.
 struct Sandbox(PathBuf);
 
 impl Sandbox {
@@ -43,7 +43,7 @@ impl Sandbox {
         self.xtask(args).output().unwrap()
     }
 
-    /// Nothing is left but the goal, its lock, the cache and what the test itself put there: no half-made rootfs.
+    /// Asserts that only the goal, its lock, the cache and the test's own files are left, and no half-made rootfs.
     #[track_caller]
     fn assert_tidy(&self) {
         let mut names: Vec<String> =
@@ -73,7 +73,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What went wrong: the lines on stderr that don't announce a long task.
+/// Returns the errors: the lines on stderr that don't announce a long task.
 fn failure(output: &Output) -> String {
     let announces = |line: &&str| {
         ["downloading ", "unpacking ", "copying "].iter().any(|task| line.starts_with(&format!("rootfs: {task}")))
@@ -81,13 +81,13 @@ fn failure(output: &Output) -> String {
     stderr(output).lines().filter(|line| !announces(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// Where a program of this machine is.
+/// Returns the path of a program of this machine.
 fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path).map(|directory| directory.join(name)).find(|program| program.is_file()).unwrap()
 }
 
-/// A tarball of the shape of Alpine's, with a set-user-ID program, and its SHA-512.
+/// Returns a tarball with the structure of Alpine's and a set-user-ID program, and its SHA-512.
 fn tarball(sandbox: &Sandbox) -> (Vec<u8>, String) {
     let directory = sandbox.0.join("directory");
     for name in ["bin", "etc", "proc", "dev"] {
@@ -103,13 +103,13 @@ fn tarball(sandbox: &Sandbox) -> (Vec<u8>, String) {
     (fs::read(&file).unwrap(), String::from_utf8(sum).unwrap().split(' ').next().unwrap().to_owned())
 }
 
-/// A web server on loopback that gives every visitor the same answer; its address.
+/// Starts a web server on loopback that gives every visitor the same answer, and returns its address.
 fn server(answer: impl Fn(&mut TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/alpine", listener.local_addr().unwrap());
     thread::spawn(move || {
         for mut visitor in listener.incoming().flatten() {
-            // The request is short, so it comes in one piece.
+            // The request is so short that one read gets it.
             let _ = visitor.read(&mut [0; 4096]);
             answer(&mut visitor);
         }
@@ -136,23 +136,23 @@ fn a_download_with_the_right_sum_becomes_the_rootfs_and_is_kept() {
     assert_eq!(fs::read_link(sandbox.rootfs().join("bin/sh")).unwrap(), Path::new("/bin/busybox"));
     sandbox.assert_tidy();
 
-    // Offline now: nobody listens on port 1.
+    // Now offline, because nothing listens on port 1.
     let again = ["--source", "alpine", "--mirror", "http://127.0.0.1:1/alpine", "--sha512", &sum, "--force"];
     let output = sandbox.run(&again);
     assert!(output.status.success(), "{}", stderr(&output));
 
-    // A cache that was damaged since then is not believed.
+    // A cache that was damaged since then isn't used.
     let cached =
         walk(&sandbox.0.join("cache")).into_iter().find(|path| path.extension().is_some_and(|it| it == "gz")).unwrap();
     fs::write(cached, "damaged").unwrap();
     assert!(!sandbox.run(&again).status.success());
 }
 
-/// A download that fails says `reason` in one line, and leaves nothing.
+/// Asserts that a download fails with `reason` in one line, and leaves nothing.
 #[track_caller]
 fn assert_fails(mirror: &str, reason: &str) {
     let sandbox = Sandbox::new();
-    // The sum of nothing in particular.
+    // Not the sum of anything.
     let args = ["--source", "alpine", "--mirror", mirror, "--sha512", &"0".repeat(128)];
     let output = sandbox.run(&args);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
@@ -217,7 +217,7 @@ fn a_full_disk_below_the_cache_is_an_error_and_leaves_none() {
     assert!(!sandbox.rootfs().exists());
 }
 
-/// The names and modes of all that a rootfs holds.
+/// Returns the names and modes of everything in a rootfs.
 fn modes(rootfs: &Path) -> String {
     let find = Command::new("find").args([".", "-printf", "%m %p\\n"]).current_dir(rootfs).output().unwrap();
     let text = String::from_utf8(find.stdout).unwrap();
@@ -233,7 +233,7 @@ fn a_server_that_is_not_there_is_given_up_at_once() {
 
 #[test]
 fn a_download_without_an_end_is_given_up() {
-    // It has one, far behind the limit, so that a failing test ends.
+    // It does end, far behind the limit, so that the test ends even if it fails.
     let endless = server(|visitor| {
         let _ = visitor.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         (0..4000).try_for_each(|_| visitor.write_all(&[0; 1 << 16])).unwrap_or_default();
@@ -252,7 +252,7 @@ fn without_alpine_there_is_a_fallback_and_one_line_says_why() {
     sandbox.assert_tidy();
 }
 
-/// The top-level directories and their modes.
+/// Returns the top-level directories and their modes.
 fn shape(rootfs: &Path) -> Vec<String> {
     let mut shape: Vec<String> = fs::read_dir(rootfs)
         .unwrap()
@@ -334,7 +334,7 @@ fn a_rootfs_with_a_mount_in_it_is_not_removed() {
     let source = sandbox.0.join("tarball");
     assert!(sandbox.run(&["--source", source.to_str().unwrap()]).status.success());
     let xtask = env!("CARGO_BIN_EXE_xtask");
-    // A mount point elsewhere that is not UTF-8 must not hide the one that matters.
+    // A mount point elsewhere that isn't UTF-8 must not hide the one in the rootfs.
     let odd = "mkdir -p rootfs/$(printf 'us\\351b') && mount -t tmpfs none rootfs/us?b";
     let script =
         format!("{odd} && mount -t tmpfs none rootfs/etc && '{xtask}' rootfs --source tarball --force --to rootfs");
@@ -347,7 +347,7 @@ fn a_rootfs_with_a_mount_in_it_is_not_removed() {
 #[test]
 fn an_old_rootfs_that_was_moved_away_comes_back() {
     let sandbox = Sandbox::new();
-    // As a run leaves it that is killed between its two renames.
+    // A run that is killed between its two renames leaves it like this.
     let old = sandbox.0.join(".rootfs.old");
     fs::create_dir_all(old.join("etc")).unwrap();
     fs::write(old.join("etc/mini-docker"), "an old one\n").unwrap();

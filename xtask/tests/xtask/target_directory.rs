@@ -33,7 +33,7 @@ mod slow {
         found
     }
 
-    /// A directory of its own for the tests' target directories, removed at the end.
+    /// A directory for the tests' target directories. It is removed when the test ends.
     struct Directory(PathBuf);
 
     impl Directory {
@@ -51,7 +51,7 @@ mod slow {
         }
     }
 
-    /// Fills a target directory from another one, so that cargo need not compile the libraries again.
+    /// Fills a target directory from another one, so that cargo doesn't compile the libraries again.
     fn copy(from: &Path, to: &Path) {
         let copied = Command::new("cp").args(["-a", "--"]).arg(from).arg(to).status().unwrap();
         assert!(copied.success());

@@ -1,5 +1,6 @@
-//! What the chapter on the rootfs shows of a real Alpine, any release of 3.19. `cargo xtask test` runs these if it has one, and
-//! reports it if not. The options are those that BusyBox has, too, because the machine in the pages has no other programs.
+//! What the chapter on the rootfs shows of a real Alpine, any release of 3.19. `cargo xtask test` runs these tests if it has one,
+//! and otherwise reports that they are missing. They use only options that BusyBox has, because the machine in the pages has no
+//! other programs.
 
 mod on_alpine {
     use testkit::host::Host;

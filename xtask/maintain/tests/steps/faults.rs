@@ -1,7 +1,7 @@
-//! What the steps do when something fails under them: each system call with each errno that its man page documents.
+//! What the steps do when a system call fails, with each errno that its man page documents.
 //!
 //! strace(1) makes a call fail: `--inject=chroot:error=EIO:when=1`. It does so in every process that it follows, so a row
-//! contains what singles out the right one.
+//! limits it to the right one.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use testkit::terminal::Terminal;
 /// The command ends with a status that no failure has.
 const COMMAND: &str = "/bin/sh -c 'exit 7'";
 
-/// Process 1 makes its third wait4(2) when an orphan has died, which no other process here does.
+/// Process 1 makes its third wait4(2) when an orphan has died. No other process here makes three.
 const AFTER_AN_ORPHAN: &str =
     r#"sh -c 'sh -c "$1" 2>&-; exec sleep 0.2; exit 7' sh 'sh -c "kill -9 \$PPID; exec sleep 0.1"; :' 2>&-"#;
 
@@ -268,7 +268,7 @@ fn a_bad_machine_gets_the_command_or_the_cause() {
 #[test]
 fn a_limit_on_processes_is_reported() {
     let (host, user) = if nix::unistd::geteuid().is_root() {
-        // Only root may be able to enter the directory of the programs.
+        // The directory of the programs may be closed to everyone but root.
         let user = "mount --bind \"$(dirname \"$(command -v step04-proc)\")\" /mnt && PATH=/mnt:$PATH \
                     setpriv --reuid 65534 --regid 65534 --clear-groups prlimit --nproc=1 unshare --user --map-root-user";
         (Host::new().as_root(), user)
@@ -405,11 +405,11 @@ mod slow {
                     terminal.type_keys("echo status=$?\n");
                     terminal.wait_for(&format!("status={}", 128 + signal as i32));
                     if *target == "run" {
-                        // The caller's shell sees that its job was killed, and restores the terminal's settings.
+                        // The caller's shell finds its job killed, and restores the terminal's settings.
                         terminal.type_keys("[ \"$(stty -g)\" = \"$before\" ] && echo same$((0))\n");
                         terminal.wait_for("same0");
                     }
-                    // Otherwise it sees an exit status, and a shell that was killed at its prompt left the terminal raw.
+                    // Otherwise it gets an exit status, and a shell that was killed at its prompt has left the terminal raw.
                     terminal.type_keys("stty \"$before\"\n");
                     terminal.type_keys("read line; echo \"got <$line>\"\n");
                     terminal.type_keys("the terminal works\n");

@@ -1,4 +1,4 @@
-//! Tarballs: whatever is in them, they become a rootfs within the limits or a clear error, and nothing outside changes.
+//! Whatever a tarball contains, it becomes a rootfs within the limits or a clear error, and nothing outside changes.
 
 use std::fs;
 use std::io::Write;
@@ -10,12 +10,12 @@ use std::process::{Command, Output, Stdio};
 use super::{Sandbox, failure, stderr};
 use testkit::host::Host;
 
-/// A tarball that is being written, tar(5).
+/// A tarball that is being written: tar(5).
 #[derive(Clone)]
 struct Tar(Vec<u8>);
 
 impl Tar {
-    /// Returns the smallest one that is a rootfs.
+    /// Returns the smallest tarball that is accepted as a rootfs.
     fn rootfs() -> Tar {
         Tar(Vec::new()).directory("./").directory("bin/").directory("etc/").file("bin/sh", b"a shell\n")
     }
@@ -36,7 +36,7 @@ impl Tar {
         self.entry(b'1', name, to, 0o644, 0, b"")
     }
 
-    /// An entry of any kind and any stated `size`.
+    /// Adds an entry of any kind, whose header states any `size`.
     fn entry(
         mut self,
         kind: u8,
@@ -47,7 +47,7 @@ impl Tar {
         content: &[u8],
     ) -> Tar {
         let (name, link) = (name.as_ref(), link.as_ref());
-        // A long name is the content of an entry before this one, GNU tar's way.
+        // GNU tar puts a long name into the content of an entry before this one.
         for (kind, text) in [(b'L', name), (b'K', link)] {
             if text.len() > 100 {
                 let text = [text, b"\0"].concat();
@@ -64,7 +64,7 @@ impl Tar {
         put(156, &[kind]);
         put(157, &link[..link.len().min(100)]);
         put(257, b"ustar  \0");
-        // The numbers of a device: those of /dev/null.
+        // The device numbers of /dev/null.
         put(329, b"0000001\x000000003\0");
         let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
         header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
@@ -93,7 +93,7 @@ fn compress(program: &str, bytes: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Everything in a sandbox except the rootfs: names, modes, inodes, links and contents.
+/// Returns everything in a sandbox except the rootfs: names, modes, inodes, links and contents.
 fn outside(sandbox: &Sandbox) -> Vec<String> {
     fn list(directory: &Path, seen: &mut Vec<String>) {
         for entry in fs::read_dir(directory).unwrap().flatten() {
@@ -116,7 +116,7 @@ fn outside(sandbox: &Sandbox) -> Vec<String> {
     seen
 }
 
-/// A sandbox with somebody's files in it, which nothing may change.
+/// Returns a sandbox with somebody's files in it, which must not change.
 pub(crate) fn with_victim() -> Sandbox {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.0.join("victim")).unwrap();
@@ -124,7 +124,7 @@ pub(crate) fn with_victim() -> Sandbox {
     sandbox
 }
 
-/// Makes a rootfs of a source in the sandbox. It becomes a rootfs or a line of error, and nothing outside changes.
+/// Makes a rootfs from a source. Asserts that the result is a rootfs or one line of error, and that nothing outside changes.
 #[track_caller]
 pub(crate) fn make(sandbox: &Sandbox, what: &str, source: &str) -> Output {
     let before = outside(sandbox);
@@ -146,7 +146,7 @@ fn unpack(sandbox: &Sandbox, what: &str, tarball: &[u8]) -> Output {
     make(sandbox, what, "tarball")
 }
 
-/// No device, no set-user-ID bit, and directories in which the steps work.
+/// Asserts that a rootfs has no device, no set-user-ID bit, and the directories that the steps need.
 #[track_caller]
 pub(crate) fn assert_is_sane(rootfs: &Path) {
     let mut directories = vec![rootfs.to_owned()];
@@ -281,7 +281,7 @@ fn devices_are_left_out_whatever_their_names_and_whichever_tar_there_is() {
         }
     }
     let tar = tar.file("dev/console", b"a regular file").symlink("dev/fd", "/proc/self/fd").file("last", b"last");
-    // A machine with nothing but gzip, so there is no tar that could refuse.
+    // A machine that has only gzip has no tar that could refuse.
     let bare = sandbox.0.join("cache");
     fs::create_dir(&bare).unwrap();
     symlink(super::program("gzip"), bare.join("gzip")).unwrap();
@@ -295,11 +295,11 @@ fn devices_are_left_out_whatever_their_names_and_whichever_tar_there_is() {
     assert!(!sandbox.rootfs().join("etc/disk0").exists());
 }
 
-/// A program of 64 bytes, for a machine of that number and word size: elf(5).
+/// Returns a program of 64 bytes for the machine with that number and word size: elf(5).
 pub(crate) fn elf(machine: u8, bits: u8) -> Vec<u8> {
     let mut header = vec![0; 64];
     header[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', bits / 32, 1, 1]);
-    // ET_EXEC, for the machine; and an ABI, which arm's kernels ask for.
+    // ET_EXEC and the machine, and an ABI, which kernels for arm check.
     (header[16], header[18], header[39]) = (2, machine, 5);
     header
 }
@@ -354,7 +354,7 @@ fn a_refused_tarball_is_refused_with_the_reason() {
 
 #[test]
 fn a_rootfs_of_every_kind_that_the_kernel_runs_is_taken() {
-    // What runs it says what the kernel runs.
+    // Only the kernel decides what it runs.
     let sandbox = with_victim();
     let is_run = |program: &str| Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok();
     for (machine, bits, emulator) in [(3, 32, "/lib/ld-linux.so.2"), (62, 64, "/lib64/ld-linux-x86-64.so.2")] {
@@ -370,7 +370,7 @@ fn a_foreign_rootfs_is_taken_where_an_emulator_is_registered() {
     const ENTRIES: &str = "/proc/sys/fs/binfmt_misc";
     let sandbox = with_victim();
     fs::write(sandbox.0.join("tarball"), Tar(Vec::new()).file("bin/sh", &elf(0x77, 64)).end()).unwrap();
-    // As the kernel shows an entry: the start of a header, and which of its bits count.
+    // An entry as the kernel shows it: the start of a header, and a mask of the bits that count.
     let entry = |machine| {
         let start = "7f454c460201010000000000000000000200";
         format!("enabled\ninterpreter /qemu\nflags: \noffset 0\nmagic {start}{machine}00\n")
@@ -381,7 +381,7 @@ fn a_foreign_rootfs_is_taken_where_an_emulator_is_registered() {
             entry(machine),
             env!("CARGO_BIN_EXE_xtask")
         );
-        // Without binfmt_misc there is nowhere to mount.
+        // Without binfmt_misc there is no mount point.
         if Path::new(ENTRIES).exists() {
             let output = Host::new().in_directory(&sandbox.0).sh(&script).output().unwrap();
             assert_eq!(output.status.code(), status, "{machine}: {}", stderr(&output));
@@ -412,7 +412,7 @@ fn a_single_top_directory_is_stripped() {
 fn every_compression_is_unpacked() {
     let sandbox = with_victim();
     let tar = Tar::rootfs().file("etc/x", &b"content\n".repeat(1000)).end();
-    // Only gzip is on every machine; a missing program is named.
+    // Not every machine has the others. A missing program is named.
     for program in ["gzip", "bzip2", "xz", "zstd"] {
         if Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok() {
             assert_taken(&sandbox, program, &compress(program, &tar));
@@ -442,7 +442,7 @@ fn tarballs_of_every_tar_program_are_unpacked_the_same() {
          chmod 640 bin/ash; chmod 555 bin {directory}"
     ));
     assert!(made.status.success(), "{}", stderr(&made));
-    // As the copy has it, apart from what every rootfs has.
+    // The same as in the copy, except for what every rootfs has.
     let list = "find . -mindepth 1 ! -path '*/mini-docker' ! -path ./proc ! -path ./dev -printf '%y %m %P %l\\n' | LC_ALL=C sort
                 find . -type f ! -path '*/mini-docker' -links -9 -printf '%n ' -exec cat {} +";
     let listed = |directory: &str| String::from_utf8(run(&format!("cd {directory}; {list}")).stdout).unwrap();
@@ -487,7 +487,7 @@ fn a_tarball_that_was_cut_short_is_refused() {
         assert_taken(&sandbox, what, &complete);
         fs::remove_dir_all(sandbox.rootfs()).unwrap();
         for length in (0..complete.len()).step_by(step) {
-            // The second of the two blocks of zeros at the end is padding.
+            // The second of the two blocks of zeros at the end isn't needed.
             if complete.len() - length != 512 || what != "a tarball" {
                 assert_refused(&sandbox, &format!("{length} bytes of {what}"), &complete[..length], "");
             }
@@ -517,7 +517,7 @@ mod slow {
     #[ignore = "slow: makes large tarballs"]
     fn directories_deeper_than_any_path_are_refused() {
         let sandbox = with_victim();
-        // Each link shortens the name of the directory at the end of those before it.
+        // Each link leads to the end of the directories before it, so that the paths in the tarball stay short.
         let step = "d/".repeat(1000);
         let mut tar = Tar::rootfs().directory(&step).symlink("s0", step.trim_end_matches('/'));
         for n in 0..3 {
@@ -534,7 +534,7 @@ mod slow {
         let end = gzip(&[0; 1024]);
         let stated = |size| gzip(&Tar::rootfs().entry(b'0', "etc/large", "", 0o644, size, b"").0);
         assert_refused(&sandbox, "more than 2 GiB", &stated(8 * GIB - 1), "larger than 2048 MiB");
-        // As much as there is, without anything to spare; and behind its end.
+        // A file that nearly fills the disk, and zeros behind the tarball's end.
         let almost = [stated(80 << 20), zeros.repeat(5), end.clone()].concat();
         let behind = [gzip(&Tar::rootfs().end()), zeros.repeat(10), end].concat();
         for (what, tarball) in [("a large file", almost), ("zeros", behind)] {

@@ -1,4 +1,4 @@
-//! Directories as a source, links as a goal, and rootfs in which somebody has done something.
+//! Directories as a source, links as a goal, and a rootfs that somebody has changed.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -10,7 +10,7 @@ use super::{Sandbox, failure, stderr};
 use lab::rootfs::flaw;
 use testkit::host::Host;
 
-/// A sandbox with a small rootfs in `directory`, and `script` run in there.
+/// Returns a sandbox with a small rootfs in `directory`, in which `script` has run.
 fn with_directory(script: &str) -> Sandbox {
     let sandbox = with_victim();
     let directory = sandbox.0.join("directory");
@@ -123,7 +123,7 @@ fn a_place_without_executable_files_is_refused() {
     assert!(failure(&output).contains("noexec is on a file system that is mounted noexec"), "{}", stderr(&output));
 }
 
-/// Makes `depth` directories in each other, the innermost first, because no path is as long as that.
+/// Nests `depth` directories, and makes the innermost first, because no path may be as long.
 fn dig(directory: &Path, depth: usize) {
     let (inner, outer) = (directory.join("d"), directory.join("e"));
     fs::create_dir(&inner).unwrap();
@@ -142,9 +142,9 @@ mod slow {
     fn a_rootfs_with_very_deep_directories_can_be_replaced() {
         let sandbox = with_directory("");
         assert!(make(&sandbox, "a rootfs", "directory").status.success());
-        // As any program in the container could.
+        // Any program in the container could do this.
         dig(&sandbox.rootfs(), 3000);
-        // Fewer open files than that are allowed, as on most machines.
+        // As on most machines, fewer files may be open.
         let xtask = sandbox.xtask(&["--force", "--source", sandbox.0.join("directory").to_str().unwrap()]);
         let mut limited = Command::new("sh");
         limited.args(["-c", "ulimit -n 256; exec \"$@\"", "sh"]).arg(xtask.get_program()).args(xtask.get_args());

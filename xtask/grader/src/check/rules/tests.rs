@@ -18,7 +18,7 @@ const HOSTS_ROOT: FileId = FileId::new(1, 2);
 const ROOTFS: FileId = FileId::new(1, 50);
 const KINDS: [&str; 6] = ["uts", "pid", "mnt", "net", "ipc", "user"];
 
-/// What differs from a correct container.
+/// A difference from a correct container.
 type Change = fn(&mut Evidence);
 
 const FAULTS: &[(&str, Change, Diagnosis)] = &[

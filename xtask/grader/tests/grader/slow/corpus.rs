@@ -1,6 +1,6 @@
-//! The grader is tested with a corpus of programs: wrong ones, each of which must get a diagnosis that fits, and right ones of
-//! another shape, which must pass. They are the `mutants.diff` of each exercise, small changes of the solution, and the files
-//! in its `programs/`, in any language.
+//! A corpus of programs: wrong ones, each of which must get a diagnosis that fits, and right ones that differ from the solution,
+//! which must pass. They are the small changes of the solution in each exercise's `mutants.diff`, and the files in its
+//! `programs/`, in any language.
 
 use std::collections::{BTreeMap, HashSet};
 use std::env;
@@ -25,7 +25,7 @@ const NOT_COVERED: &[(Diagnosis, &str)] = &[
     (Diagnosis::CgroupNotJoined, "it takes a cgroup: see a_second_command_outside_of_the_containers_cgroup_is_found"),
 ];
 
-/// The environment variable that picks programs: only those are graded whose name has it in it, such as `reap/`.
+/// The environment variable that picks programs: those whose names contain its value, such as `reap/`.
 const ONLY: &str = "CORPUS";
 
 /// A program, and an exercise by which it is graded.
@@ -66,7 +66,7 @@ fn built_mutants(in_user_namespace: bool) -> Vec<Case> {
         let passes = mutant.passes_as_root && !in_user_namespace;
         let file = match exercise.kind {
             Kind::Container => directory.join(&mutant.name),
-            // All containers are one file, which tells by its name what to be. In a rootfs an attack has another name.
+            // All containers are one file, whose name picks the program. In a rootfs an attack has another name.
             Kind::Attack => checker::build_static("attacks", &mutant.name, &source(exercise, &mutant)),
         };
         let wants = mutant.diagnosis.filter(|_| !passes).into_iter().collect();
