@@ -24,6 +24,8 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     (&[&["exec: \"run\"", "run: not found", "run: command not found"]], None, Diagnosis::ExecutedRun),
     (&[&["occurred in preexec_fn"]], None, Diagnosis::PreexecFailed),
     (&[&["open /dev/null", "'/dev/null'", "open(\"/dev/null\")"]], Some(ENOENT), Diagnosis::DevNullOpened),
+    // A shell that gets the command's words as a script.
+    (&[&["\nsh: "], &["syntax error", "unexpected eof"]], None, Diagnosis::WordsLost),
     // The words of ip(8).
     (&[&["cannot find device"]], None, Diagnosis::LinkNotThereYet),
     // The words of Python, sh, Perl and Node.
@@ -85,14 +87,14 @@ const MEANINGS: &[(&[AnyOf], Option<Errno>, Diagnosis)] = &[
     (&[&["usage"]], None, Diagnosis::NoContract),
 ];
 
-/// What a program that has failed wrote to stderr.
+/// What a program that has failed wrote to stderr, after a line's end.
 #[derive(Debug)]
 pub struct Stderr(String);
 
 impl Stderr {
     /// Prepares the text for searches that ignore case.
     pub fn new(stderr: &str) -> Stderr {
-        Stderr(stderr.to_lowercase())
+        Stderr(format!("\n{}", stderr.to_lowercase()))
     }
 
     /// True if it contains these lower-case words.
@@ -207,6 +209,18 @@ mod tests {
         assert_eq!(hidden.meaning(), Some(Diagnosis::PreexecFailed));
         let both = "mount: Invalid argument\nDuring handling of it, another exception occurred:\nNameError: name 'x'";
         assert_eq!(Stderr::new(both).meaning(), Some(Diagnosis::MountInvalid));
+    }
+
+    #[test]
+    fn a_shell_that_cannot_parse_the_words_is_known_but_not_a_script_with_an_error() {
+        for said in [
+            "sh: 3: Syntax error: Unterminated quoted string",
+            "sh: syntax error: unterminated quoted string",
+            "sh: -c: line 1: unexpected EOF while looking for matching `''",
+        ] {
+            assert_eq!(Stderr::new(said).meaning(), Some(Diagnosis::WordsLost), "{said}");
+        }
+        assert_eq!(Stderr::new("./mine.sh: 3: Syntax error: Unterminated quoted string").meaning(), None);
     }
 
     #[test]
