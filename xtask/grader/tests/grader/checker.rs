@@ -36,7 +36,7 @@ pub fn build(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
 
 /// Writes a package of programs, which is built with the workspace's libraries, and returns its directory.
 pub fn write_package(set: &str, level: &str, programs: &[(String, String)]) -> PathBuf {
-    let directory = lab::cargo::target_directory().unwrap().join("test-programs").join(set);
+    let directory = test_programs(set);
     let manifest = workshop::manifest(&format!("test-programs-{set}"));
     package::write(&directory, &manifest, level, programs).unwrap_or_else(|error| panic!("{error:#}"));
     fs::copy(workspace::root().join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
