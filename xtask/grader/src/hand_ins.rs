@@ -5,7 +5,6 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use std::{env, thread};
 
@@ -89,13 +88,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let staging = Staging(env::temp_dir().join(format!("mini-docker-grade-{}", std::process::id())));
     DirBuilder::new().mode(0o700).create(&staging.0).with_context(|| format!("making {}", staging.0.display()))?;
     let room = room(options.source.as_ref(), &staging.0)?;
-    let (next, rows) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    // Copied before a thread starts a process, which would have a copy that is open for writing open, too, and the kernel doesn't
+    // execute such a file (ETXTBSY, execve(2)).
+    let copies: Vec<_> =
+        hand_ins.iter().zip(0..).map(|(path, number)| copy(path, staging.0.join(format!("{number}")))).collect();
+    let (queue, rows) = (Mutex::new(hand_ins.iter().zip(copies)), Mutex::new(Vec::new()));
+    let next = || queue.lock().unwrap_or_else(|error| error.into_inner()).next();
     let jobs = options.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
     thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
-                while let Some(path) = hand_ins.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let row = row(path, options.exercise, &room, &staging.0);
+                while let Some((path, copy)) = next() {
+                    let row = row(path, copy, options.exercise, &room);
                     rows.lock().unwrap_or_else(|error| error.into_inner()).push(row);
                 }
             });
@@ -166,14 +170,13 @@ fn room(source: Option<&Source>, staging: &Path) -> Result<PathBuf> {
     Ok(room)
 }
 
-fn row(path: &Path, exercise: &'static Exercise, room: &Path, staging: &Path) -> Row {
+fn row(path: &Path, copy: Result<(PathBuf, String)>, exercise: &'static Exercise, room: &Path) -> Row {
     let start = Instant::now();
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let mut row = match graded(path, &name, exercise, room, staging) {
-        Ok((program, graded)) => Row::new(program, &graded),
+    let mut row = match copy.and_then(|(copy, program)| Ok((graded(copy, &program, exercise, room)?, program))) {
+        Ok((graded, program)) => Row::new(program, &graded),
         Err(error) => Row { error: Some(format!("{error:#}")), ..Row::default() },
     };
-    row.name = name;
+    row.name = file_name(path);
     row.seconds = (start.elapsed().as_secs_f64() * 10.0).round() / 10.0;
     row
 }
@@ -206,27 +209,29 @@ impl Row {
     }
 }
 
-/// Grades a copy of a hand-in, and returns the name of its program.
-fn graded(
-    path: &Path,
-    name: &str,
-    exercise: &'static Exercise,
-    room: &Path,
-    staging: &Path,
-) -> Result<(String, Vec<Graded>)> {
-    // The names of hand-ins in different directories may be the same.
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let copy = staging.join(NUMBER.fetch_add(1, Ordering::Relaxed).to_string());
-    if path.is_dir() {
-        jail::copy(path, &copy)?;
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Copies a hand-in to a directory that doesn't exist yet, and returns that and the name of the program in it.
+fn copy(path: &Path, directory: PathBuf) -> Result<(PathBuf, String)> {
+    let program = if path.is_dir() {
+        jail::copy(path, &directory)?;
+        program_in(&directory)?
     } else {
-        fs::create_dir(&copy)?;
-        jail::copy(path, &copy.join(name))?;
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
-        jail::give_to_nobody(&copy)?;
-    }
-    let program = if path.is_dir() { program_in(&copy)? } else { name.to_owned() };
-    let built = compile(&copy, &program, exercise.kind)?;
+        fs::create_dir(&directory)?;
+        let name = file_name(path);
+        jail::copy(path, &directory.join(&name))?;
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
+        jail::give_to_nobody(&directory)?;
+        name
+    };
+    Ok((directory, program))
+}
+
+/// Grades the program in the copy of a hand-in.
+fn graded(copy: PathBuf, program: &str, exercise: &'static Exercise, room: &Path) -> Result<Vec<Graded>> {
+    let built = compile(&copy, program, exercise.kind)?;
     let candidate = Candidate {
         program: vec![Path::new(jail::HAND_IN).join(built).into()],
         directory: room.to_owned(),
@@ -234,7 +239,7 @@ fn graded(
         seed: u64::from(fastrand::u32(..)),
         hand_in: Some(copy),
     };
-    Ok((program, grade_rest(&candidate, exercise, &[])?))
+    grade_rest(&candidate, exercise, &[])
 }
 
 /// Compiles a source in a jail, and makes a script executable. Returns the name of what to execute.
