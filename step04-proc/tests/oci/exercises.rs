@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex};
 
 use serde_json::{Value, json};
 use testkit::host::program_of;
+use testkit::program::write_program;
 use testkit::transcript::typed_to;
 
 use super::{Bundle, assert_refused, bundle_of, quoted};
@@ -81,7 +82,7 @@ fn answer(name: &str) -> PathBuf {
     fmt.args(["--check", "--edition", "2024", "--config-path"]).arg(repository).arg(sources.join("main.rs"));
     assert!(fmt.status().unwrap().success(), "{fmt:?}");
     let (built, program) = (program_of(&directory.join("Cargo.toml"), "oci"), directory.join("oci"));
-    fs::copy(built, &program).unwrap();
+    write_program(&program, &fs::read(built).unwrap());
     program
 }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use nix::unistd::geteuid;
+use testkit::program::write_program;
 
 /// Runs a line of shell in a jail, as each of the users that this test can be. Returns what it printed.
 fn in_jails(line: &str) -> Vec<String> {
@@ -13,10 +14,8 @@ fn in_jails(line: &str) -> Vec<String> {
     let grader = place.join("grader");
     fs::create_dir(&place).unwrap();
     // The target directory may be in root's home, where nobody else can go.
-    fs::copy(env!("CARGO_BIN_EXE_grader"), &grader).unwrap();
-    for path in [&place, &grader] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    write_program(&grader, &fs::read(env!("CARGO_BIN_EXE_grader")).unwrap());
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
     let ordinary = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].as_slice();
     let users = if geteuid().is_root() { vec![["env"].as_slice(), ordinary] } else { vec![["env"].as_slice()] };
     let run = |user: &[&str]| {

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read as _, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -17,6 +17,7 @@ use grader::catalog;
 use lab::{rootfs, target, workspace};
 use serde_json::Value;
 use testkit::host::Host;
+use testkit::program::write_program;
 
 const GRADER: &str = env!("CARGO_BIN_EXE_grader");
 
@@ -108,8 +109,7 @@ impl Workshop {
         let directory = self.directory.with_file_name("scripts");
         fs::create_dir_all(&directory).unwrap();
         let path = directory.join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, text.as_bytes());
         path
     }
 

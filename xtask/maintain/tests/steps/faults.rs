@@ -3,7 +3,6 @@
 //! strace(1) makes a call fail: `--inject=chroot:error=EIO:when=1`. It does so in every process that it follows, so a row
 //! limits it to the right one.
 
-use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
@@ -13,6 +12,7 @@ use nix::errno::Errno::{self, *};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testkit::host::Host;
+use testkit::program::write_program;
 use testkit::terminal::Terminal;
 
 /// The command ends with a status that no failure has.
@@ -182,8 +182,7 @@ fn soak(script: &str) -> (Option<i32>, String) {
     let directory = env::temp_dir().join(format!("mini-docker-soak-{}-{}", process::id(), script.len()));
     fs::create_dir_all(directory.join("tmp")).unwrap();
     let program = directory.join("step04-proc");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, format!("#!/bin/sh\n{script}\n").as_bytes());
     let mut load = Host::new().as_user().command("env");
     load.arg(format!("TMPDIR={}/tmp", directory.display()))
         .arg(env!("CARGO_BIN_EXE_maintain"))

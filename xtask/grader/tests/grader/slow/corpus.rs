@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +14,7 @@ use grader::catalog;
 use grader::check::diagnosis::Diagnosis;
 use lab::workspace;
 use nix::unistd::geteuid;
+use testkit::program::write_program;
 
 use crate::checker::{self, candidate, compile_c, own_directory, some_at_a_time};
 
@@ -106,8 +106,7 @@ fn built_solutions(lines: &mut String) -> Vec<Case> {
             continue;
         }
         let file = directory.join(name.replace('/', "-"));
-        fs::write(&file, source).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&file, source.as_bytes());
         let file = grader::compile(&file, exercise.kind).unwrap().expect("it compiles");
         cases.push(Case { name, exercise, wants: Vec::new(), file });
     }
