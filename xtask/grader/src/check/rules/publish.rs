@@ -8,14 +8,10 @@ use std::time::Instant;
 
 use lab::procfs::Pid;
 
-use super::veth::it_has_a_network_namespace;
+use super::veth::{CONNECT_TIMEOUT, it_has_a_network_namespace};
 use super::*;
 
 const FLAG: &str = "-p";
-/// How long a connection, or what is written to it, may take: the kernel may need a second to bring a new veth pair up.
-const CONNECT_TIMEOUT: Duration = PATIENCE;
-/// How long a program may need to listen.
-const START: Duration = Duration::from_secs(1);
 
 /// The ports to publish, and an address of the host other than 10.0.0.1 and 127.0.0.1.
 struct Network {
@@ -54,7 +50,7 @@ impl Network {
         let start = Instant::now();
         loop {
             match TcpStream::connect_timeout(&(address, self.host_port).into(), CONNECT_TIMEOUT) {
-                Err(_) if start.elapsed() < START => thread::sleep(Duration::from_millis(5)),
+                Err(_) if start.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(5)),
                 result => return result,
             }
         }

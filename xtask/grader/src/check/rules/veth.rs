@@ -10,7 +10,9 @@ use super::*;
 /// The host's end, and the container's.
 const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const CONTAINER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection, or what is written to it, may take. The kernel drops packets until it has brought a new veth pair up, and
+/// sends them again after one and three seconds.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub fn it_has_a_network_namespace(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
