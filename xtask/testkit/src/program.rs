@@ -17,13 +17,14 @@ pub fn write_program(path: &Path, contents: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
+mod slow {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::{env, fs, process, thread};
 
     use super::*;
 
     #[test]
+    #[ignore = "slow: starts hundreds of processes"]
     fn a_program_can_be_executed_while_other_threads_start_processes() {
         let path = env::temp_dir().join(format!("mini-docker-program-{}", process::id()));
         let is_over = AtomicBool::new(false);
