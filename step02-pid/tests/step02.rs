@@ -73,8 +73,7 @@ fn a_caller_without_job_control_loses_the_terminal() {
         let script = format!("{step} run sh; if read line; then echo \"read <$line>\"; else echo read nothing; fi");
         let mut command = Host::new().command("setsid");
         let mut terminal = Terminal::open(command.args(["--ctty", "--wait", "sh", "-c", &script])).unwrap();
-        terminal.type_keys("exit\na line\n");
-        terminal.wait_for(expected);
+        terminal.answer("exit\na line\n", expected);
     };
     assert_reads("step02-pid", "read nothing");
     // The control: in step 1 the shell gives the terminal back, because it knows the caller's process group.

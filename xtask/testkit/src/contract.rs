@@ -256,8 +256,7 @@ fn login() -> Terminal {
     let mut command = Host::new().command("setsid");
     command.args(["--ctty", "--wait", "sh", "-i"]).env("TERM", "dumb");
     let mut terminal = Terminal::open(&mut command).unwrap();
-    terminal.type_keys("echo $((6 * 7))\n");
-    terminal.wait_for("42\r\n");
+    terminal.answer("echo $((6 * 7))\n", "42\r\n");
     terminal
 }
 
@@ -266,29 +265,22 @@ fn login() -> Terminal {
 pub fn a_shell_has_job_control(step: &str) {
     let mut terminal = login();
     terminal.type_keys(&format!("{step} run sh\n"));
-    terminal.type_keys("PS1='ready> '; echo $((6 * 8))\n");
-    terminal.wait_for("48\r\n");
-    terminal.type_keys("sleep 4242\n");
-    terminal.wait_for("sleep 4242");
+    terminal.answer("PS1='ready> '; echo $((6 * 8))\n", "48\r\n");
+    terminal.answer("sleep 4242\n", "sleep 4242");
     thread::sleep(A_MOMENT);
-    terminal.type_keys("\x1a");
-    terminal.wait_for("Stopped");
-    terminal.type_keys("jobs; fg\n");
-    terminal.wait_for("sleep 4242");
+    terminal.answer("\x1a", "Stopped");
+    terminal.answer("jobs; fg\n", "sleep 4242");
     thread::sleep(A_MOMENT);
     terminal.type_keys("\x03");
-    terminal.type_keys("echo status $?\n");
-    let shown = terminal.wait_for("status 130");
+    let shown = terminal.answer("echo status $?\n", "status 130");
     assert!(!shown.contains("job control turned off"), "{shown}");
     terminal.type_keys("exit 5\n");
-    terminal.type_keys("echo ba\"\"ck: $?\n");
-    let shown = terminal.wait_for("back: ");
+    let shown = terminal.answer("echo ba\"\"ck: $?\n", "back: ");
     // In a PID namespace, dash can't give back the terminal. It complains, and ends with status 2.
     terminal.wait_for(if shown.contains("Cannot set tty process group") { "2\r\n" } else { "5\r\n" });
     terminal.type_keys("read line\n");
     terminal.type_keys("the terminal works\n");
-    terminal.type_keys("echo \"got <$line>\"; exit\n");
-    terminal.wait_for("got <the terminal works>");
+    terminal.answer("echo \"got <$line>\"; exit\n", "got <the terminal works>");
     assert!(terminal.wait().success());
 }
 
@@ -301,11 +293,9 @@ pub fn the_command_may_handle_ctrl_c(step: &str) {
         format!("sleep 4242 | {step} run {command}"),
     ] {
         let mut terminal = login();
-        terminal.type_keys(&format!("{line}; echo back: $?\n"));
-        terminal.wait_for("ready");
+        terminal.answer(&format!("{line}; echo back: $?\n"), "ready");
         thread::sleep(A_MOMENT);
-        terminal.type_keys("\x03");
-        terminal.wait_for("cleaned up");
+        terminal.answer("\x03", "cleaned up");
         terminal.wait_for("back: 6");
     }
 }
@@ -314,14 +304,11 @@ pub fn the_command_may_handle_ctrl_c(step: &str) {
 pub fn a_shell_follows_the_window(step: &str) {
     let mut terminal = login();
     terminal.type_keys(&format!("{step} run sh\n"));
-    terminal.type_keys("stty size\n");
-    terminal.wait_for("24 80");
+    terminal.answer("stty size\n", "24 80");
     // In a script, because a BusyBox shell that waits for a line doesn't run this trap.
-    terminal.type_keys("sh -c 'trap \"echo re\"\"sized\" WINCH; echo re\"\"ady; while :; do sleep 0.1; done'\n");
-    terminal.wait_for("ready");
+    terminal.answer("sh -c 'trap \"echo re\"\"sized\" WINCH; echo re\"\"ady; while :; do sleep 0.1; done'\n", "ready");
     terminal.resize(132);
     terminal.wait_for("resized");
     terminal.type_keys("\x03");
-    terminal.type_keys("stty size\n");
-    terminal.wait_for("24 132");
+    terminal.answer("stty size\n", "24 132");
 }

@@ -27,7 +27,7 @@ pub fn host() -> Host {
     let host = Host::new();
     // The second tells a rustup which rustc to use.
     for name in ["step03-chroot", "rust-toolchain.toml"] {
-        let (source, link) = (workspace::root().join(name), host.directory().join(name));
+        let (source, link) = (workspace::root().join(name), host.directory.join(name));
         // Another checkout may have left it there.
         if fs::read_link(&link).is_ok_and(|it| it != source) {
             fs::remove_file(&link).unwrap_or_else(|error| panic!("unlink({link:?}): {error}"));

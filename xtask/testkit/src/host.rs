@@ -14,7 +14,8 @@ pub use lab::privilege::TEST_PRIVILEGE as PRIVILEGE;
 #[derive(Clone, Debug)]
 pub struct Host {
     xtask: PathBuf,
-    directory: PathBuf,
+    /// The directory that commands start in.
+    pub directory: PathBuf,
     privilege: Option<OsString>,
 }
 
@@ -41,11 +42,6 @@ impl Host {
     /// The same, in a user namespace, even if the tests were asked to do without.
     pub fn as_user(self) -> Host {
         Host { privilege: Some("user".into()), ..self }
-    }
-
-    /// Returns the directory that commands start in.
-    pub fn directory(&self) -> &Path {
-        &self.directory
     }
 
     /// True if the rootfs is made of a BusyBox, as Alpine's is; false if it is made of this machine's own programs.

@@ -81,6 +81,12 @@ impl Terminal {
         })
     }
 
+    /// Types `keys`, and waits until `text` appears.
+    pub fn answer(&mut self, keys: &str, text: &str) -> String {
+        self.type_keys(keys);
+        self.wait_for(text)
+    }
+
     /// Waits for the program to end.
     ///
     /// # Panics

@@ -114,8 +114,8 @@ pub fn own_directory(name: &str) -> PathBuf {
     fs::create_dir_all(&directory).unwrap();
     // This also builds the steps, which attacks are put into.
     let tests = Host::new();
-    let copied = Command::new("cp").arg("-a").arg(tests.directory().join("rootfs")).arg(&directory).status().unwrap();
-    assert!(copied.success(), "cp -a {} failed", tests.directory().display());
+    let copied = Command::new("cp").arg("-a").arg(tests.directory.join("rootfs")).arg(&directory).status().unwrap();
+    assert!(copied.success(), "cp -a {} failed", tests.directory.display());
     directory
 }
 

@@ -35,7 +35,7 @@ fn programs() -> &'static BTreeMap<String, PathBuf> {
 
 fn candidate(program: &Path, in_user_namespace: bool) -> Candidate {
     // The host's steps are what an attack is put into.
-    let directory = Host::new().directory().to_owned();
+    let directory = Host::new().directory;
     Candidate::new(vec![program.into()], directory, in_user_namespace)
 }
 

@@ -20,25 +20,18 @@ pub fn check(guest: &Guest, who: Who, step: &str) -> Answer {
     let talk = || -> Result<()> {
         let mut terminal = Terminal::open(&mut guest.ssh(&["-tt"]))?.with_patience(PATIENCE);
         terminal.wait_for("$ ");
-        terminal.type_keys(&format!("cd {TOP}; {sudo}./mini-docker run {step}\n"));
+        terminal.answer(&format!("cd {TOP}; {sudo}./mini-docker run {step}\n"), "# ");
+        terminal.answer("echo on $(tty | cut -c1-8); sh -c 'echo be''gin; exec sleep 1000'\n", "begin\r\n");
+        terminal.answer("\x1a", "Stopped");
         terminal.wait_for("# ");
-        terminal.type_keys("echo on $(tty | cut -c1-8); sh -c 'echo be''gin; exec sleep 1000'\n");
-        terminal.wait_for("begin\r\n");
-        terminal.type_keys("\x1a");
-        terminal.wait_for("Stopped");
-        terminal.wait_for("# ");
-        terminal.type_keys("fg\n");
-        terminal.wait_for("sleep 1000");
+        terminal.answer("fg\n", "sleep 1000");
         // The shell prints that before the command has the terminal.
         sleep(Duration::from_secs(2));
-        terminal.type_keys("\x03");
-        terminal.wait_for("# ");
-        terminal.type_keys("echo interrupted: $?; exit 7\n");
-        terminal.wait_for("interrupted: 130");
+        terminal.answer("\x03", "# ");
+        terminal.answer("echo interrupted: $?; exit 7\n", "interrupted: 130");
         // sudo reads what is typed before its command ends.
         terminal.wait_for("$ ");
-        terminal.type_keys("echo exited: $?\n");
-        terminal.wait_for("exited: 7");
+        terminal.answer("echo exited: $?\n", "exited: 7");
         Ok(())
     };
     // A terminal that doesn't show what it should panics.

@@ -372,8 +372,7 @@ mod slow {
         let mut command = Host::new().command("setsid");
         command.args(["--ctty", "--wait", "env", "--default-signal", "bash", "--norc", "-i"]).env("TERM", "dumb");
         let mut terminal = Terminal::open(&mut command).unwrap();
-        terminal.type_keys("PS1='ready> '; before=$(stty -g); echo $((6 * 7))\n");
-        terminal.wait_for("42\r\n");
+        terminal.answer("PS1='ready> '; before=$(stty -g); echo $((6 * 7))\n", "42\r\n");
         for step in steps::all().unwrap() {
             // In step 1, `run` becomes the command. An interactive shell ignores TERM, and process 1 all but KILL.
             let targets = [
@@ -401,18 +400,15 @@ mod slow {
                         assert!(start.elapsed() < Duration::from_secs(20), "{word} stays: {:?}", pids_with(&word));
                         thread::sleep(Duration::from_millis(5));
                     }
-                    terminal.type_keys("echo status=$?\n");
-                    terminal.wait_for(&format!("status={}", 128 + signal as i32));
+                    terminal.answer("echo status=$?\n", &format!("status={}", 128 + signal as i32));
                     if *target == "run" {
                         // The caller's shell finds its job killed, and restores the terminal's settings.
-                        terminal.type_keys("[ \"$(stty -g)\" = \"$before\" ] && echo same$((0))\n");
-                        terminal.wait_for("same0");
+                        terminal.answer("[ \"$(stty -g)\" = \"$before\" ] && echo same$((0))\n", "same0");
                     }
                     // Otherwise it gets an exit status, and a shell that was killed at its prompt has left the terminal raw.
                     terminal.type_keys("stty \"$before\"\n");
                     terminal.type_keys("read line; echo \"got <$line>\"\n");
-                    terminal.type_keys("the terminal works\n");
-                    terminal.wait_for("got <the terminal works>");
+                    terminal.answer("the terminal works\n", "got <the terminal works>");
                 }
             }
         }
