@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -25,14 +25,7 @@ const LONGEST: u64 = 4 << 20;
 
 /// Identifies a file, or a namespace, by device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct FileId(u64, u64);
-
-impl FileId {
-    /// The identity of the file with that device and inode.
-    pub const fn new(device: u64, inode: u64) -> FileId {
-        FileId(device, inode)
-    }
-}
+pub struct FileId(pub u64, pub u64);
 
 impl From<FileStat> for FileId {
     fn from(stat: FileStat) -> Self {
@@ -121,18 +114,13 @@ pub fn contains(set: u64, signal: Signal) -> bool {
 
 /// A proc file system, held open by a descriptor of its top directory.
 #[derive(Debug)]
-pub struct Proc(OwnedFd);
+pub struct Proc(pub OwnedFd);
 
 impl Proc {
     /// Opens what is mounted at `path` now.
     pub fn open(path: &Path) -> nix::Result<Proc> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         nix::fcntl::open(path, flags, Mode::empty()).map(Proc)
-    }
-
-    /// Returns the one whose top directory is open.
-    pub fn at(directory: OwnedFd) -> Proc {
-        Proc(directory)
     }
 
     /// Returns the numbers of all processes.
@@ -197,12 +185,6 @@ impl Proc {
     /// Returns all processes that live until they are read.
     pub fn processes(&self) -> nix::Result<Vec<Process>> {
         Ok(self.pids()?.into_iter().filter_map(|pid| self.process(pid)).collect())
-    }
-}
-
-impl AsFd for Proc {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }
 
@@ -274,14 +256,6 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_read() {
-        let process = read(15, STATUS, STAT, b"sh\0-c\0\0two words\0").unwrap();
-        assert_eq!((process.parent, process.state, process.started), (14, 'S', 4711));
-        assert_eq!((process.numbers.as_slice(), process.inner_pid()), ([15, 2].as_slice(), 2));
-        assert_eq!(process.args, [b"sh".to_vec(), b"-c".to_vec(), b"".to_vec(), b"two words".to_vec()]);
-    }
-
-    #[test]
     fn what_is_cut_off_is_no_process() {
         assert_eq!(read(15, "", STAT, b""), None);
         assert_eq!(read(15, STATUS, "15 (sh", b""), None);
@@ -318,6 +292,7 @@ mod tests {
             let cmdline: Vec<u8> = args.iter().flat_map(|word| [word, &b"\0"[..]].concat()).collect();
             let process = read(numbers[0], &status, &stat, &cmdline).unwrap();
             prop_assert!(!process.line().contains('\n') && process.line().chars().count() <= 61);
+            prop_assert_eq!(Some(process.inner_pid()), numbers.last().copied());
             let expected = Process { pid: numbers[0], numbers, parent, state: 'R', is_ending: false, started, args };
             prop_assert_eq!(process, expected);
         }

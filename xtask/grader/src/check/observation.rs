@@ -170,7 +170,7 @@ fn proc_view(sandbox: &Sandbox, pid: Pid) -> Checked<ProcView> {
     // Ask the visible mount, because a table may list several at one place.
     let read_only = fstatvfs(&directory)?.flags().contains(FsFlags::ST_RDONLY);
     // Its process 1 tells which namespace a proc file system shows.
-    let is_own = Proc::at(directory).id(1, "ns/pid") == sandbox.host.id(pid, "ns/pid");
+    let is_own = Proc(directory).id(1, "ns/pid") == sandbox.host.id(pid, "ns/pid");
     Ok(if is_own { ProcView::Own { read_only } } else { ProcView::Foreign })
 }
 

@@ -14,8 +14,8 @@ use crate::check::observation::Early;
 use crate::check::snapshot::Baseline;
 use crate::check::task::Escape;
 
-const HOSTS_ROOT: FileId = FileId::new(1, 2);
-const ROOTFS: FileId = FileId::new(1, 50);
+const HOSTS_ROOT: FileId = FileId(1, 2);
+const ROOTFS: FileId = FileId(1, 50);
 const KINDS: [&str; 6] = ["uts", "pid", "mnt", "net", "ipc", "user"];
 
 /// A difference from a correct container.
@@ -52,7 +52,7 @@ const FAULTS: &[(&str, Change, Diagnosis)] = &[
     ("nothing_is_left_running", |e| e.changes.processes_left.push(process(14, &[14])), ProcessesLeft),
     ("nothing_is_left_running", |e| e.changes.processes_gone.push(process(3, &[3])), KilledOnTheHost),
     ("its_root_is_the_rootfs", |e| container(e).root.0 = HOSTS_ROOT, NoChroot),
-    ("its_root_is_the_rootfs", |e| container(e).root.0 = FileId::new(9, 9), AnotherRoot),
+    ("its_root_is_the_rootfs", |e| container(e).root.0 = FileId(9, 9), AnotherRoot),
     ("its_working_directory_is_inside", |e| container(e).cwd_is_inside = false, ChrootWithoutChdir),
     ("its_mounts_stay_inside", |e| container(e).mounts.push(mount("/", "shared:7")), MountsShared),
     ("its_mounts_stay_inside", |e| made_private(e), HostMadePrivate),
@@ -191,7 +191,7 @@ fn process(pid: u32, numbers: &[u32]) -> Process {
 
 /// The namespaces of the host, whose number is 1, or of a container.
 fn namespaces(number: u64) -> Vec<(&'static str, FileId)> {
-    KINDS.into_iter().zip(100..).map(|(kind, inode)| (kind, FileId::new(number, inode))).collect()
+    KINDS.into_iter().zip(100..).map(|(kind, inode)| (kind, FileId(number, inode))).collect()
 }
 
 fn mount(point: &str, tags: &str) -> Mount {
