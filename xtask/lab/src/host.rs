@@ -72,14 +72,10 @@ pub fn build(user: bool, guests: Guests, prepare: impl FnOnce() -> Result<()>) -
     make_mounts_private()?;
     propagate(MsFlags::MS_SHARED).context("mount(NULL, \"/\", NULL, MS_REC|MS_SHARED, NULL)")?;
     prepare()?;
-    let mut init = Command::new("/proc/self/exe")
-        .arg0(INIT)
-        .env_clear()
-        .envs((guests == Guests::Untrusted).then_some(("PID_MAX", PID_MAX)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("starting the throwaway host's init")?;
+    let mut init = Command::new("/proc/self/exe");
+    init.arg0(INIT).env_clear().stdin(Stdio::null()).stdout(Stdio::piped());
+    init.envs((guests == Guests::Untrusted).then_some(("PID_MAX", PID_MAX)));
+    let mut init = init.spawn().context("starting the throwaway host's init")?;
     let mut answer = String::new();
     BufReader::new(init.stdout.take().context("init has no stdout")?).read_line(&mut answer)?;
     ensure!(answer == "ready\n", "{}", if answer.is_empty() { "the host's init died" } else { answer.trim() });

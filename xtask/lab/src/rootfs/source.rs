@@ -27,13 +27,9 @@ pub enum Source {
 
 impl From<OsString> for Source {
     fn from(name: OsString) -> Self {
-        match name.to_str() {
-            Some("alpine") => Source::Alpine,
-            Some("busybox") => Source::Busybox,
-            Some("host") => Source::Host,
-            // Absolute, because the stamp holds it, which is read in any directory.
-            _ => Source::Path(std::path::absolute(&name).unwrap_or(name.into())),
-        }
+        let known = [Source::Alpine, Source::Busybox, Source::Host].into_iter().find(|it| name == it.short());
+        // Absolute, because the stamp holds it, which is read in any directory.
+        known.unwrap_or_else(|| Source::Path(std::path::absolute(&name).unwrap_or(name.into())))
     }
 }
 
