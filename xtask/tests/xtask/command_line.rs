@@ -13,6 +13,7 @@ const OWN: [&str; 5] = ["run", "host", "rootfs", "doctor", "test"];
 #[test]
 fn every_command_explains_itself_in_80_columns() {
     let help = text(&xtask(&["--help"]).stdout);
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
     for command in OWN {
         assert!(help.contains(&format!("  {command} ")), "{help}");
         let output = xtask(&[command, "--help"]);
@@ -30,7 +31,7 @@ fn a_typo_gets_a_suggestion_and_status_2() {
         (&["rum", "step01"], "there is no command 'rum': did you mean 'run'?"),
         (&["run", "stpe03"], "there is no step 'stpe03': did you mean 'step03'?"),
         (&["run", "step5"], "there is no step 'step5' (steps: step01-uts, step02-pid, step03-chroot, step04-proc)"),
-        (&["run", "--privelege", "user", "1"], "did you mean --privilege?"),
+        (&["run", "--privelege", "user", "1"], "there is no option --privelege: did you mean --privilege?"),
         (&["run", "--privilege", "users", "1"], "--privilege takes auto, user, root, sudo, not 'users'"),
         (&["host", "--privilege", "sudo"], "--privilege takes auto, user, root, not 'sudo'"),
         (&["rootfs", "--sorce", "host"], "did you mean --source?"),
