@@ -123,23 +123,15 @@ fn rights(report: &mut Report) -> Result<bool> {
 /// Looks for what an incomplete step may have left on this machine, and for the propagation of `/`, which decides what it leaves.
 fn traces(report: &mut Report) {
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let renamed = "mini-docker: did a step rename this machine? `sudo hostname \"$(cat /etc/hostname)\"`";
     match hostname.trim() {
-        "mini-docker" => {
-            report.note(
-                "hostname",
-                "mini-docker: did a step rename this machine? `sudo hostname \"$(cat /etc/hostname)\"`",
-            );
-        }
+        "mini-docker" => report.note("hostname", renamed),
         name => report.ok("hostname", name),
     }
     let mounts = mountinfo::own().unwrap_or_default();
+    let shared = "shared, as under systemd: without MS_PRIVATE a container's mounts would appear here";
     match mounts.iter().rfind(|mount| mount.point == Path::new("/")).map(|root| root.peers.is_some()) {
-        Some(true) => {
-            report.ok(
-                "mount of /",
-                "shared, as under systemd: without MS_PRIVATE a container's mounts would appear here",
-            );
-        }
+        Some(true) => report.ok("mount of /", shared),
         Some(false) => report.ok("mount of /", "private: a forgotten MS_PRIVATE would not show here"),
         None => report.note("mount of /", "not a mount point, so this is a chroot"),
     }
@@ -149,25 +141,19 @@ fn traces(report: &mut Report) {
 }
 
 fn programs(report: &mut Report) {
-    for (program, purpose) in
-        [("curl", "downloads Alpine"), ("gzip", "unpacks Alpine"), ("sha512sum", "verifies Alpine")]
-    {
+    for (program, task) in [("curl", "downloads"), ("gzip", "unpacks"), ("sha512sum", "verifies")] {
+        let missing = format!("missing ({task} Alpine): install it, or the rootfs is made of this machine's programs");
         match on_path(program) {
             Some(path) => report.ok(program, &path.display().to_string()),
-            None => report.note(
-                program,
-                &format!("missing ({purpose}): install it, or the rootfs is made of this machine's programs"),
-            ),
+            None => report.note(program, &missing),
         }
     }
     // A compiler that doesn't find a library repeats its name.
     let library = cmd!("cc", "-print-file-name=libc.a").stdin_null().stderr_null().read().unwrap_or_default();
+    let missing = "missing (the escape from a chroot is linked with it): install libc6-dev, or glibc-static on Fedora";
     match Path::new(&library).is_absolute() {
         true => report.ok("libc.a", &library),
-        false => report.note(
-            "libc.a",
-            "missing (the escape from a chroot is linked with it): install libc6-dev, or glibc-static on Fedora",
-        ),
+        false => report.note("libc.a", missing),
     }
     match cargo::static_target() {
         Some(target) => report.ok("musl", &format!("{target}: `run --release` builds static programs")),

@@ -61,20 +61,15 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if let Some(instead) = choice.instead {
         eprintln!("xtask: {instead}\nxtask: running it {} instead", place(choice.privilege));
     }
-    let mut command = match choice.privilege {
-        Privilege::Sudo => Command::new("sudo"),
-        Privilege::Root | Privilege::User => Command::new(&program),
-    };
+    let mut command = Command::new(&program);
     if choice.privilege == Privilege::Sudo {
+        command = Command::new("sudo");
         command.arg("--").arg(&program);
     }
-    command.arg("run");
-    if options.command.is_empty() {
-        command.arg(shell(&options.program));
-    }
-    command.args(&options.command).current_dir(workspace::root());
+    command.arg("run").args(&options.command).current_dir(workspace::root());
     environment::leave_cargos(&mut command);
     if options.command.is_empty() {
+        command.arg(shell(&options.program));
         wait_for_foreground();
     }
     if choice.privilege == Privilege::User {
