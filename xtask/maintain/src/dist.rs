@@ -60,15 +60,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let archive = options.to.as_ref().unwrap_or(&work).join(format!("{NAME}-{ARCH}.tar.gz"));
     // Everyone may read everything, whatever the modes of the rootfs are.
     let mut tar = Command::new("tar");
-    tar.args([
-        "--sort=name",
-        "--owner=0",
-        "--group=0",
-        "--numeric-owner",
-        "--mode=a+rX,u+w,go-w",
-        "--use-compress-program=gzip -9",
-    ]);
-    succeed(tar.arg("-cf").arg(&archive).arg("-C").arg(&work).arg(NAME))?;
+    tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=a+rX,u+w,go-w"]);
+    succeed(tar.args(["--use-compress-program=gzip -9", "-cf"]).arg(&archive).arg("-C").arg(&work).arg(NAME))?;
     for part in ["bin", "rootfs", "book", "xtask"] {
         println!("{:>8.1} MiB  {part}/", size(&top.join(part)).unwrap_or_default() as f64 / f64::from(1 << 20));
     }
@@ -84,14 +77,7 @@ fn build(target: &Path, top: &Path, other: Option<&str>) -> Result<()> {
     let mut flags = vec![format!("--remap-path-prefix={root}={NAME}")];
     flags.extend(home.map(|home| format!("--remap-path-prefix={}=cargo", home.display())));
     let mut command = Command::new(cargo::program());
-    command.args([
-        "build",
-        "--release",
-        "--package=lab",
-        "--package=xtask",
-        "--package=grader",
-        "--features=lab/archive",
-    ]);
+    command.args("build --release --package=lab --package=xtask --package=grader --features=lab/archive".split(' '));
     command.args(steps::all()?.iter().map(|step| format!("--package={}", step.name)));
     command.args(other.map(|name| format!("--package={name}")));
     let triple = static_triple(&mut flags);
@@ -152,9 +138,7 @@ fn copy(file: &str, top: &Path) -> Result<()> {
 fn make_rootfs(options: &Options, work: &Path, top: &Path) -> Result<()> {
     let rootfs = top.join("rootfs");
     rootfs::make(&rootfs, &rootfs::Options { source: options.source.clone(), ..Default::default() })?;
-    let lock = top.join(".rootfs.lock");
-    fs::remove_file(&lock)
-        .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    fs::remove_file(top.join(".rootfs.lock"))?;
     // The stamp names a path of this machine if the source is one.
     if let Some(Source::Path(path)) = &options.source {
         let name = path.file_name().unwrap_or(work.as_os_str()).display().to_string();

@@ -89,11 +89,9 @@ Afterwards: podman rmi $IMAGE
         text += &format!("\n{} ({})\n\n", engine.name, engine.obstacle().unwrap_or("installed".into()));
         for line in CASES.iter().filter(|case| case.engine == engine.name).flat_map(|case| case.command.lines()) {
             // You have a terminal; the check has to make one.
-            let line = line
-                .strip_prefix("script --quiet --return --command '")
-                .unwrap_or(line)
-                .trim_end_matches("' /dev/null");
-            text += &format!("    {}\n", line.replace("docker run", "docker run --runtime=oci"));
+            let line = line.strip_prefix("script --quiet --return --command '").unwrap_or(line);
+            let line = line.trim_end_matches("' /dev/null").replace("docker run", "docker run --runtime=oci");
+            text += &format!("    {line}\n");
         }
     }
     text

@@ -194,15 +194,12 @@ fn check(machine: &Machine, guest: &Guest, options: &Options) -> Result<Vec<Answ
 /// Runs the finale in a machine, which has every engine; root leaves none out.
 fn engines(guest: &Guest, who: Who) -> Result<Vec<Answer>> {
     let output = guest.run(who, "bin/maintain finale --check")?;
-    let new = |command, answer, is_right| Answer { part: FINALE, who: who.name(), command, answer, is_right };
-    let mut answers: Vec<Answer> = finale::parse(&output.text)
-        .into_iter()
-        .map(|(command, answer, is_right)| new(command, answer, is_right))
-        .collect();
+    let new = |(command, answer, is_right)| Answer { part: FINALE, who: who.name(), command, answer, is_right };
+    let mut answers: Vec<Answer> = finale::parse(&output.text).into_iter().map(new).collect();
     // Root can run all of them.
     let is_complete = output.is_success() && (who != Who::Root || answers.len() == finale::CASES.len());
     if !is_complete && answers.iter().all(|it| it.is_right) {
-        answers.push(new("./mini-docker finale --check".into(), output.joined(), false));
+        answers.push(new(("./mini-docker finale --check".into(), output.joined(), false)));
     }
     Ok(answers)
 }

@@ -64,11 +64,6 @@ impl Contender {
         command
     }
 
-    /// True if it names its container, as we do. unshare(1) can't.
-    pub fn has_hostname(&self) -> bool {
-        self.name != "unshare"
-    }
-
     /// True if the bench has built it, so that a failure is ours.
     pub fn is_built(&self, directory: &Path) -> bool {
         directory.parent().is_some_and(|target| self.program.starts_with(target))
@@ -135,12 +130,6 @@ pub fn all(directory: &Path, programs: &Path) -> Result<Vec<Contender>> {
     ])
 }
 
-/// Returns the OCI runtimes that are installed: a name, the program, and its options.
-pub fn runtimes() -> Vec<(&'static str, PathBuf, &'static str)> {
-    let all = [("crun", "--cgroup-manager=disabled"), ("runc", "")];
-    all.into_iter().filter_map(|(name, options)| Some((name, on_path(name)?, options))).collect()
-}
-
 /// Returns the command that takes a container from its creation to its removal, with three calls of an OCI runtime.
 pub fn lifecycle(program: &Path, options: &str, directory: &Path) -> Command {
     let runtime = format!("\"$0\" --root \"$1\" {options}");
@@ -189,16 +178,5 @@ mod tests {
         let names: Vec<_> = all.iter().filter(|it| !it.program.is_file()).map(|it| it.name.as_str()).collect();
         assert!(["C floor", "Go program"].iter().all(|name| names.contains(name)), "{names:?}");
         assert!(all.iter().skip(1).all(|it| it.cure.contains("`sudo apt install ")), "{all:?}");
-    }
-
-    #[test]
-    fn a_bundle_names_its_root_and_its_command() {
-        let directory = std::env::temp_dir().join(format!("mini \"docker\" {}", std::process::id()));
-        write_bundles(&directory).unwrap();
-        let config = fs::read(directory.join("bundles/timed/config.json")).unwrap();
-        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
-        fs::remove_dir_all(&directory).unwrap();
-        assert_eq!(config["process"]["args"], json!(["/bin/true"]));
-        assert_eq!(config["root"]["path"], json!(directory.join("rootfs")));
     }
 }

@@ -46,20 +46,16 @@ fn section(place: &str, found: &Measurements, book: bool) -> String {
     let rows = rows
         .map(|it| [it.second.clone(), format!("× {}", it.ratio()), it.milliseconds().to_string(), memory(&it.memory)]);
     let peers = table([head].into_iter().chain(rows).collect());
-    let head = ["step", "compared with", "takes", "the other, ms"].map(str::to_owned);
-    let rows = found
-        .steps
-        .iter()
-        .map(|it| [it.first.clone(), it.second.clone(), format!("× {}", it.ratio()), it.milliseconds().to_string()]);
-    let steps = table([head].into_iter().chain(rows).collect());
-    let head = ["runtime", "compared with", "takes", "the other, ms"].map(str::to_owned);
-    let rows = found.runtimes.iter();
-    let rows = rows
-        .map(|it| [it.first.clone(), it.second.clone(), format!("× {}", it.ratio()), it.milliseconds().to_string()]);
-    let mut runtimes = table([head].into_iter().chain(rows).collect());
-    if found.runtimes.is_empty() {
-        runtimes = "No other runtime was installed.\n".into();
-    }
+    let compared = |what: &str, races: &[Race]| {
+        let head = [what, "compared with", "takes", "the other, ms"].map(str::to_owned);
+        let row = |it: &Race| {
+            [it.first.clone(), it.second.clone(), format!("× {}", it.ratio()), it.milliseconds().to_string()]
+        };
+        table([head].into_iter().chain(races.iter().map(row)).collect())
+    };
+    let steps = compared("step", &found.steps);
+    let none = "No other runtime was installed.\n".to_owned();
+    let runtimes = if found.runtimes.is_empty() { none } else { compared("runtime", &found.runtimes) };
     let (mut times, mut added) = (String::new(), String::new());
     if book {
         let id = |chart: &str| format!("{chart}-{}", place.replace(' ', "-"));

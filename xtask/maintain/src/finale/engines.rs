@@ -70,11 +70,6 @@ fn is_installed(program: &str) -> bool {
     on_path(program).is_some() || Path::new("/usr/libexec/podman").join(program).exists()
 }
 
-/// True if this machine has version 2 of cgroups, and only that.
-fn has_cgroup2() -> bool {
-    statfs("/sys/fs/cgroup").is_ok_and(|it| it.filesystem_type() == CGROUP2_SUPER_MAGIC)
-}
-
 /// Returns the directory of the runtime's source, with the files for Kubernetes.
 pub fn example() -> PathBuf {
     workspace::root().join("step04-proc/examples/oci")
@@ -82,7 +77,7 @@ pub fn example() -> PathBuf {
 
 /// What the engines use instead of the machine's: storage, sockets, settings, and an image.
 pub struct Machine {
-    directory: PathBuf,
+    pub directory: PathBuf,
     runtime: PathBuf,
     daemons: Vec<Child>,
 }
@@ -153,7 +148,8 @@ impl Machine {
     fn write_files(&self) -> Result<()> {
         let here = self.directory.display();
         // On a machine with version 1 of cgroups the runtime can set no limits, so none is asked for.
-        let without_cgroups = if has_cgroup2() { "" } else { "--cgroups=disabled" };
+        let is_version_2 = statfs("/sys/fs/cgroup").is_ok_and(|it| it.filesystem_type() == CGROUP2_SUPER_MAGIC);
+        let without_cgroups = if is_version_2 { "" } else { "--cgroups=disabled" };
         let storage = format!("--root {here}/storage --runroot {here}/run --storage-driver vfs");
         let programs = [
             (
@@ -206,12 +202,8 @@ impl Machine {
     fn make_image(&self) -> Result<()> {
         let layer = self.directory.join("image/layer.tar");
         let mut tar = Command::new("tar");
-        tar.args(["--numeric-owner", "--owner=0", "--group=0", "-cf"])
-            .arg(&layer)
-            .arg("-C")
-            .arg(workspace::rootfs())
-            .arg(".");
-        succeeds(&mut tar)?;
+        tar.args(["--numeric-owner", "--owner=0", "--group=0", "-cf"]).arg(&layer);
+        succeeds(tar.arg("-C").arg(workspace::rootfs()).arg("."))?;
         let digest = self.shell("sha256sum image/layer.tar").output()?.stdout;
         let digest = String::from_utf8_lossy(&digest).chars().take(64).collect::<String>();
         let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -225,9 +217,8 @@ impl Machine {
             json!([{"Config": "config.json", "RepoTags": [format!("{IMAGE}:latest")], "Layers": ["layer.tar"]}]);
         fs::write(self.directory.join("image/config.json"), config.to_string())?;
         fs::write(self.directory.join("image/manifest.json"), manifest.to_string())?;
-        succeeds(
-            &mut self.shell("tar -cf image.tar -C image manifest.json config.json layer.tar && rm image/layer.tar"),
-        )
+        let pack = "tar -cf image.tar -C image manifest.json config.json layer.tar && rm image/layer.tar";
+        succeeds(&mut self.shell(pack))
     }
 
     /// Starts a daemon, and waits until a command that asks it succeeds.
@@ -247,23 +238,13 @@ impl Machine {
         Ok(())
     }
 
-    /// Returns the place.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     /// Returns a shell in the place, with the wrappers first on its PATH.
     pub fn shell(&self, script: &str) -> Command {
         let mut shell = Command::new("timeout");
         let path = format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.directory.display());
-        shell
-            .arg(PATIENCE.as_secs().to_string())
-            .args(["sh", "-c", script])
-            .current_dir(&self.directory)
-            .env("PATH", path)
-            .env("IMAGE", IMAGE)
-            .env("EXAMPLE", example());
-        shell.env("CONTAINERS_CONF", self.directory.join("containers.conf")).env("RUNTIME", &self.runtime);
+        shell.arg(PATIENCE.as_secs().to_string()).args(["sh", "-c", script]).current_dir(&self.directory);
+        shell.env("PATH", path).env("IMAGE", IMAGE).env("EXAMPLE", example()).env("RUNTIME", &self.runtime);
+        shell.env("CONTAINERS_CONF", self.directory.join("containers.conf"));
         shell
     }
 

@@ -69,7 +69,7 @@ pub fn check(machine: &Machine, checkout: &Path, runtime: &Path) -> Result<(usiz
     ensure!(geteuid().is_root(), "--runtime-tools needs root");
     ensure!(on_path("go").is_some(), "--runtime-tools needs Go: `sudo apt install golang`");
     let checkout = checkout.canonicalize().with_context(|| format!("realpath({checkout:?})"))?;
-    let work = machine.directory().join("validation");
+    let work = machine.directory.join("validation");
     fs::create_dir_all(&work).with_context(|| format!("mkdir({work:?})"))?;
     eprintln!("finale: building the tests of runtime-tools, which takes a minute");
     let mut build = Command::new("go");

@@ -79,17 +79,10 @@ pub fn all(machine: &Machine, short: bool) -> Result<Vec<Case>> {
         cases.push(Case { part, who, command: command.to_owned(), script, expected: expected.to_owned() });
     };
     for who in [Who::User, Who::Root] {
-        let doctor = "./mini-docker doctor";
         let ready = "Every step can run here: `./mini-docker run step01`., status 0";
-        case(
-            super::STEPS,
-            who,
-            doctor,
-            format!(
-                "{doctor} >/tmp/doctor; status=$?; grep FAIL /tmp/doctor; tail -n 1 /tmp/doctor; rm /tmp/doctor; exit $status"
-            ),
-            ready,
-        );
+        let script = "./mini-docker doctor >/tmp/doctor; status=$?; grep FAIL /tmp/doctor; tail -n 1 /tmp/doctor; \
+            rm /tmp/doctor; exit $status";
+        case(super::STEPS, who, "./mini-docker doctor", script.to_owned(), ready);
         for (line, expected) in STEPS {
             let command = line.replace("RUN", "./mini-docker run").replace("COMPARE", "./mini-docker compare");
             case(super::STEPS, who, &command, command.clone(), expected);

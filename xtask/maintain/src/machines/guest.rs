@@ -128,14 +128,9 @@ impl Guest {
         let mut ssh = Command::new("ssh");
         ssh.arg("-i").arg(&self.key).arg("-p").arg(self.port.to_string());
         ssh.arg("-o").arg(format!("ControlPath={}", self.directory.join("ssh").display()));
-        let settings =
-            ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=100"];
-        ssh.args(
-            settings
-                .iter()
-                .chain(["ControlMaster=auto", "ControlPersist=yes", "IdentitiesOnly=yes"].iter())
-                .flat_map(|it| ["-o", it]),
-        );
+        let settings = "StrictHostKeyChecking=no UserKnownHostsFile=/dev/null LogLevel=ERROR ConnectTimeout=100 \
+            ControlMaster=auto ControlPersist=yes IdentitiesOnly=yes";
+        ssh.args(settings.split(' ').flat_map(|it| ["-o", it]));
         ssh.args(options).arg("me@127.0.0.1");
         ssh
     }

@@ -33,13 +33,9 @@ pub fn make(short: bool) -> Result<PathBuf> {
         runtime(&top)?;
     }
     let archive = work.join("payload.tar");
-    succeed(
-        Command::new("tar")
-            .args(["--owner=0", "--group=0", "--mode=a+rX,u+w,go-w", "-cf"])
-            .arg(&archive)
-            .arg("-C")
-            .args([top.parent().unwrap_or(&top), Path::new(NAME)]),
-    )?;
+    let mut tar = Command::new("tar");
+    tar.args(["--owner=0", "--group=0", "--mode=a+rX,u+w,go-w", "-cf"]).arg(&archive);
+    succeed(tar.arg("-C").args([top.parent().unwrap_or(&top), Path::new(NAME)]))?;
     Ok(archive)
 }
 
@@ -55,11 +51,8 @@ fn make_solutions(work: &Path, to: &Path) -> Result<()> {
     let mut flags = Vec::new();
     let triple = dist::static_triple(&mut flags);
     let mut build = Command::new(cargo::program());
-    build
-        .args(["build", "--quiet", "--target", &triple])
-        .current_dir(work)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
-    succeed(build.env_remove("CARGO_TARGET_DIR").arg("--target-dir").arg(work.join("target")))?;
+    build.args(["build", "--quiet", "--target", &triple, "--target-dir", "target"]).current_dir(work);
+    succeed(build.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")))?;
     fs::copy(work.join("target").join(&triple).join("debug/solutions"), to.join("all"))
         .context("copying the solutions")?;
     for it in &containers {
@@ -89,9 +82,5 @@ fn runtime(top: &Path) -> Result<()> {
         let file = Path::new(example).join(name);
         fs::copy(workspace::root().join(&file), top.join(&file)).with_context(|| format!("copying {name}"))?;
     }
-    let link = top.join("bin/mini-docker-oci");
-    if !link.is_symlink() {
-        symlink("oci", link)?;
-    }
-    Ok(())
+    symlink("oci", top.join("bin/mini-docker-oci")).context("linking the runtime")
 }
