@@ -136,15 +136,12 @@ pub fn differences(workspace: &Workspace) -> Result<Vec<(String, String)>> {
     // A machine without an Alpine has more.
     let more = fs::read_to_string(directory(workspace).join("differences.txt")).unwrap_or_default();
     let text = workspace.read(DIFFERENCES)? + &more;
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .map(|line| {
-            let (name, reason) =
-                line.split_once(": ").with_context(|| format!("{DIFFERENCES}: no reason in {line:?}"))?;
-            ensure!(workspace.root.join(name).is_file(), "{DIFFERENCES}: there is no snapshot {name}");
-            Ok((name.to_owned(), reason.to_owned()))
-        })
-        .collect()
+    let difference = |line: &str| {
+        let (name, reason) = line.split_once(": ").with_context(|| format!("{DIFFERENCES}: no reason in {line:?}"))?;
+        ensure!(workspace.root.join(name).is_file(), "{DIFFERENCES}: there is no snapshot {name}");
+        Ok((name.to_owned(), reason.to_owned()))
+    };
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(difference).collect()
 }
 
 /// Copies the machine and the scripts that use it into a built book.

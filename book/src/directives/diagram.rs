@@ -119,13 +119,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_drawing_describes_itself() {
-        assert!(messages("<svg><title>T</title></svg>").contains("role"));
-        assert!(messages("<svg role=\"img\"></svg>").contains("<title>"));
-        assert!(messages("<svg role=\"img\"><title> </title></svg>").contains("<title>"));
-    }
-
     proptest! {
         #[test]
         fn a_colour_is_found_in_any_of_its_places(colour in "#[0-9a-f]{3}|[a-z]{1,5}\\([0-9]\\)", paint in select(PAINTS.split(' ').collect::<Vec<_>>()), blank in "[ \n]{0,3}") {

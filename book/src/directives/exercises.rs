@@ -118,13 +118,3 @@ fn cell(text: &str) -> String {
     }
     cell
 }
-
-#[cfg(test)]
-mod tests {
-    use super::cell;
-
-    #[test]
-    fn a_cell_stays_one_cell() {
-        assert_eq!(cell("MS_A|MS_B, `a_b|<c>` and [x]"), "MS\\_A\\|MS\\_B, `a_b\\|<c>` and \\[x\\]");
-    }
-}

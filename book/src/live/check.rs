@@ -29,23 +29,17 @@ pub fn check(workspace: &Workspace) -> Result<()> {
         }
     }
     ensure!(!expected.is_empty(), "there are no transcripts");
-    let asked: Vec<Value> = expected
-        .iter()
-        .map(|(name, text)| {
-            let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
-            json!({ "name": name, "lines": lines })
-        })
-        .collect();
+    let question = |(name, text): (&String, &String)| {
+        let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+        json!({ "name": name, "lines": lines })
+    };
+    let asked: Value = expected.iter().map(question).collect();
 
     let script = workspace.root.join("book/live/transcripts.mjs");
-    let mut node = Command::new("node")
-        .arg(script)
-        .arg(directory(workspace))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("starting node")?;
-    node.stdin.take().context("is piped")?.write_all(Value::from(asked).to_string().as_bytes())?;
+    let mut node = Command::new("node");
+    node.arg(script).arg(directory(workspace)).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut node = node.spawn().context("starting node")?;
+    node.stdin.take().context("is piped")?.write_all(asked.to_string().as_bytes())?;
     let output = node.wait_with_output()?;
     ensure!(output.status.success(), "the transcripts could not be typed in the machine");
     let answers: Vec<Value> = serde_json::from_slice(&output.stdout).context("the answers of node")?;

@@ -292,7 +292,7 @@ fn all_diagnoses_are_in_one_table() {
     let page = Small::with_exercises("# First\n\n{{#diagnoses}}\n\n{{#exercises first.md}}\n").page();
     has(
         &page,
-        "<td><code>no-a</code></td><td>No A|B here: <code>x|y</code>, a_b.</td><td><a href=\"second.html#here\">Second: Here</a></td>",
+        "<td><code>no-a</code></td><td>No A|B here: <code>x|&lt;y&gt;</code>, _b_ and [c](d).</td><td><a href=\"second.html#here\">Second: Here</a></td>",
     );
 }
 
@@ -415,6 +415,7 @@ fn a_diagram_with_a_fault_is_refused() {
         ("currentColor", "#000", "book/diagrams/bad.svg:6: stroke is the fixed colour `#000`"),
         ("currentColor", "black", "stroke is the fixed colour `black`"),
         ("<title>A box</title>", "", "no <title>"),
+        ("A box", " ", "no <title>"),
         ("role=\"img\"", "", "book/diagrams/bad.svg:2: the <svg> has no role=\"img\""),
     ] {
         let small = Small::new("# First\n\n{{#diagram diagrams/bad.svg}}\n");

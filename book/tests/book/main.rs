@@ -97,7 +97,7 @@ Why?
 There.
 ";
 
-const DIAGNOSES: &str = "# Diagnoses\n\n## no-a\nsecond.md#here\n\nNo A|B here:\n`x|y`, a_b.\n";
+const DIAGNOSES: &str = "# Diagnoses\n\n## no-a\nsecond.md#here\n\nNo A|B here:\n`x|<y>`, _b_ and [c](d).\n";
 
 /// A workspace with a book of two chapters. A test writes the first one.
 struct Small(TempDir);
