@@ -6,7 +6,7 @@ use std::io::{IoSlice, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -265,13 +265,10 @@ fn command(process: &Value) -> Result<Command> {
     let name = words.next().context("config.json has no process.args")?;
     let variables = list(process, "/env").filter_map(|it| it.as_str()?.split_once('='));
     let path = variables.clone().filter(|(name, _)| *name == "PATH").last().map_or(PATH, |(_, path)| path);
-    let directories = path.split(':').filter(|_| !name.contains('/'));
-    let mut candidates: Vec<PathBuf> = directories.map(|it| Path::new(it).join(name)).collect();
-    if name.contains('/') {
-        candidates.push(name.into());
-    }
+    // A name with a slash isn't looked for.
+    let path = if name.contains('/') { "" } else { path };
     let mut errno = Errno::ENOENT;
-    for file in candidates {
+    for file in path.split(':').map(|it| Path::new(it).join(name)) {
         match access(&file, AccessFlags::X_OK) {
             Ok(()) if file.is_dir() => errno = Errno::EACCES,
             Ok(()) => {

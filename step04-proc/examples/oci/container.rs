@@ -124,11 +124,8 @@ impl Container {
     /// Makes the container's cgroup, with its limits. Without version 2 of cgroups there can be none.
     pub fn make_cgroup(&mut self, config: &Value) -> Result<()> {
         let limit = |name| number(config, name).filter(|limit| *limit > 0);
-        let limits = [
-            ("memory.max", limit("/linux/resources/memory/limit")),
-            ("pids.max", limit("/linux/resources/pids/limit")),
-        ];
-        let limits: Vec<_> = limits.into_iter().filter_map(|(file, limit)| Some((file, limit?))).collect();
+        let limits = [("memory.max", "/linux/resources/memory/limit"), ("pids.max", "/linux/resources/pids/limit")];
+        let limits: Vec<_> = limits.into_iter().filter_map(|(file, name)| Some((file, limit(name)?))).collect();
         let root = Path::new("/sys/fs/cgroup");
         let Some(path) = text(config, "/linux/cgroupsPath").filter(|_| has_cgroup2(root)) else {
             ensure!(limits.is_empty(), "linux.resources: a limit needs cgroup v2 and linux.cgroupsPath");
@@ -141,17 +138,15 @@ impl Container {
             return Ok(());
         }
         // A controller has to be enabled on the way down. Where it can't be, its file is missing below.
-        for parent in
-            cgroup.ancestors().skip(1).take_while(|it| it.starts_with(root)).collect::<Vec<_>>().into_iter().rev()
-        {
+        let parents: Vec<_> = cgroup.ancestors().skip(1).take_while(|it| it.starts_with(root)).collect();
+        for parent in parents.into_iter().rev() {
             for controller in ["+memory", "+pids"] {
                 let _ = fs::write(parent.join("cgroup.subtree_control"), controller);
             }
         }
         self.cgroup = Some(cgroup.clone());
         for (file, limit) in limits {
-            let file = cgroup.join(file);
-            write(&file, &limit.to_string())?;
+            write(&cgroup.join(file), &limit.to_string())?;
         }
         Ok(())
     }

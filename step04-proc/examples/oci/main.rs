@@ -260,17 +260,11 @@ impl Line {
     fn fail(&self, reason: &str) -> u8 {
         // docker finds out why by Go's spelling of an errno, which has no capitals.
         self.log("error", &reason.replace("No such", "no such").replace("Permission", "permission"));
-        let is_not_started = reason.starts_with("execve(");
-        fail(
-            if !is_not_started {
-                125
-            } else if reason.contains("): ENOENT") {
-                127
-            } else {
-                126
-            },
-            reason,
-        )
+        let status = match reason.starts_with("execve(") {
+            false => 125,
+            true => 126 + u8::from(reason.contains("): ENOENT")),
+        };
+        fail(status, reason)
     }
 
     fn log(&self, level: &str, message: &str) {
