@@ -1,5 +1,6 @@
 //! `cargo xtask book`: builds the book, opens it, or serves it while you write.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -17,7 +18,7 @@ const HELP: &str = "\
 Build the book into target/book, or serve it; draw the README's picture
 
 Usage: cargo xtask book [build] [--open]
-       cargo xtask book serve [--port N] [--listen ADDRESS]
+       cargo xtask book serve [--open] [--port N] [--listen ADDRESS]
        cargo xtask book readme
        cargo xtask book live [--check] [--source SOURCE]
 
@@ -59,7 +60,7 @@ fn run() -> Result<()> {
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
-            Long("open") => open = true,
+            Long("open") if !readme => open = true,
             Long("workspace") => workspace = Workspace::at(args.value()?),
             Long("port") if serve => port = args.value()?.parse()?,
             Long("listen") if serve => address = args.value()?.parse()?,
@@ -103,7 +104,11 @@ fn run() -> Result<()> {
                  and for a room, not for the Internet."
             );
         }
-        eprintln!("book: http://{}/ (Ctrl-C ends it)", listener.local_addr()?);
+        let url = format!("http://{}/", listener.local_addr()?);
+        eprintln!("book: {url} (Ctrl-C ends it)");
+        if open {
+            open_in_browser(url.as_ref())?;
+        }
         serve::run(&workspace, listener);
     }
     let (place, note) = match unchanged(&workspace, None)? {
@@ -112,11 +117,13 @@ fn run() -> Result<()> {
     };
     let index = place.join("index.html");
     eprintln!("book: {}{note}", index.display());
-    if open {
-        // The opener may become the browser itself, so don't wait for it.
-        let mut opener = Command::new(if cfg!(target_os = "macos") { "open" } else { "xdg-open" });
-        opener.arg(&index).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        opener.spawn().with_context(|| format!("no program to open {} with", index.display()))?;
-    }
-    Ok(())
+    if open { open_in_browser(index.as_os_str()) } else { Ok(()) }
+}
+
+/// Opens a file or a URL.
+fn open_in_browser(page: &OsStr) -> Result<()> {
+    // The opener may become the browser itself, so don't wait for it.
+    let mut opener = Command::new(if cfg!(target_os = "macos") { "open" } else { "xdg-open" });
+    opener.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    opener.spawn().map(drop).with_context(|| format!("no program to open {} with", page.display()))
 }

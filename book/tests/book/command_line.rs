@@ -26,6 +26,24 @@ fn help_names_every_option_and_a_typo_exits_with_2() {
 }
 
 #[test]
+fn a_browser_opens_the_book_or_what_is_served() {
+    let small = Small::new("# First\n");
+    for (args, page) in
+        [(&["build", "--open"][..], "index.html"), (&["serve", "--port", "0", "--open"], "http://127.0.0.1:")]
+    {
+        let mut book = Command::new(env!("CARGO_BIN_EXE_book"));
+        // Without the program that starts the browser, nothing is served.
+        let output = book.args(args).arg("--workspace").arg(small.path()).env("PATH", "/nowhere").output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let last = stderr.lines().last().unwrap_or_default();
+        assert!(
+            output.status.code() == Some(1) && last.contains("no program to open") && last.contains(page),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_book_exits_with_1_and_names_the_line_on_stderr() {
     let small = Small::new("# First\n\n{{#listing nothing.rs}}\n");
     let build = || book(&["build", "--workspace", small.path().to_str().unwrap()]);
