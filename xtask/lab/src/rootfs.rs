@@ -89,6 +89,17 @@ pub fn make(goal: &Path, options: &Options) -> Result<()> {
     fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
     let _lock = lock(&parent.join(".rootfs.lock"))?;
 
+    let old = parent.join(format!(".rootfs.old.{}", goal.file_name().unwrap_or_default().display()));
+    if old.exists() && goal.symlink_metadata().is_err() {
+        // An earlier run was killed between its two renames.
+        fs::rename(&old, goal).with_context(|| format!("moving {} back", old.display()))?;
+    }
+    // Remove what other interrupted runs left, as far as possible.
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        if entry.path() == old || entry.file_name().as_encoded_bytes().starts_with(NEW.as_bytes()) {
+            let _ = remove(&entry.path());
+        }
+    }
     if !options.force && !is_missing(goal) {
         let Some(stamp) = stamp(goal) else {
             bail!("{} exists and wasn't created by xtask; use --force to replace it", goal.display());
@@ -101,18 +112,6 @@ pub fn make(goal: &Path, options: &Options) -> Result<()> {
     }
     ensure!(!is_noexec(parent), "{} is on a file system that is mounted noexec: use --to", parent.display());
 
-    let old = parent.join(".rootfs.old");
-    if old.exists() && goal.symlink_metadata().is_err() {
-        // An earlier run was killed between its two renames.
-        fs::rename(&old, goal).with_context(|| format!("moving {} back", old.display()))?;
-    }
-    // Remove what other interrupted runs left, as far as possible.
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if name == ".rootfs.old" || name.as_encoded_bytes().starts_with(NEW.as_bytes()) {
-            let _ = remove(&entry.path());
-        }
-    }
     // Its own name for each run, because a program that a killed run started may still be writing.
     let work = parent.join(format!("{NEW}{}", std::process::id()));
     let start = Instant::now();

@@ -348,7 +348,7 @@ fn a_rootfs_with_a_mount_in_it_is_not_removed() {
 fn an_old_rootfs_that_was_moved_away_comes_back() {
     let sandbox = Sandbox::new();
     // A run that is killed between its two renames leaves it like this.
-    let old = sandbox.0.join(".rootfs.old");
+    let old = sandbox.0.join(".rootfs.old.rootfs");
     fs::create_dir_all(old.join("etc")).unwrap();
     fs::write(old.join("etc/mini-docker"), "an old one\n").unwrap();
     fs::create_dir(sandbox.0.join(".rootfs.new.1")).unwrap();
@@ -356,6 +356,18 @@ fn an_old_rootfs_that_was_moved_away_comes_back() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(sandbox.rootfs().join("etc/mini-docker")).unwrap(), "an old one\n");
     sandbox.assert_tidy();
+    // Somebody's own comes back as well, and isn't replaced without --force.
+    fs::rename(sandbox.rootfs(), &old).unwrap();
+    fs::remove_file(old.join("etc/mini-docker")).unwrap();
+    let output = sandbox.run(&["--source", "host"]);
+    assert!(stderr(&output).contains("wasn't created by xtask; use --force"), "{}", stderr(&output));
+    assert!(sandbox.rootfs().join("etc").is_dir());
+    sandbox.assert_tidy();
+    // Another rootfs in the same directory has an old one of its own.
+    fs::rename(sandbox.rootfs(), sandbox.0.join(".rootfs.old.other")).unwrap();
+    let output = sandbox.run(&["--source", "alpine", "--mirror", "http://127.0.0.1:1/alpine"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(sandbox.0.join(".rootfs.old.other/etc").is_dir() && !sandbox.rootfs().exists());
 }
 
 mod slow {
