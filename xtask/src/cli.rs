@@ -172,9 +172,11 @@ pub fn run() -> Result<ExitCode> {
         return Ok(ExitCode::from(USAGE));
     };
     let (name, args) = (name.to_string_lossy().into_owned(), args.collect::<Vec<_>>());
-    let (name, args) = match (name.as_str(), args.first()) {
+    let (name, args) = match (name.as_str(), args.first().and_then(|it| it.to_str())) {
         // `help run` is `run --help`.
-        ("help", Some(command)) => (command.to_string_lossy().into_owned(), vec!["--help".into()]),
+        ("help", Some(command)) if !["help", "--help", "-h"].contains(&command) => {
+            (command.to_owned(), vec!["--help".into()])
+        }
         ("help" | "--help" | "-h", _) => {
             output::write(overview())?;
             return Ok(ExitCode::SUCCESS);

@@ -47,9 +47,12 @@ fn a_typo_gets_a_suggestion_and_status_2() {
 
 #[test]
 fn help_and_the_version_are_commands_and_options() {
-    for (one, other) in
-        [(&["help", "run"][..], &["run", "--help"][..]), (&["help"], &["--help"]), (&["-V"], &["--version"])]
-    {
+    for (one, other) in [
+        (&["help", "run"][..], &["run", "--help"][..]),
+        (&["help"], &["--help"]),
+        (&["help", "--help"], &["--help"]),
+        (&["-V"], &["--version"]),
+    ] {
         assert_eq!(xtask(one).stdout, xtask(other).stdout);
         assert!(xtask(one).status.success() && !xtask(one).stdout.is_empty(), "{one:?}");
     }
