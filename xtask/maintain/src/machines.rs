@@ -92,7 +92,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for machine in machines {
         let image = timed("image", || image::ensure(machine, options.short))?;
         let guest = timed("boot", || Guest::boot(&image, &payload))?;
-        guest.run(Who::Root, "tar -xf /dev/vdb -C /opt").context("unpacking the archive in the machine")?;
+        let unpacked = guest.run(Who::Root, "tar -xf /dev/vdb -C /opt")?;
+        ensure!(unpacked.is_success(), "unpacking the archive in the machine: {}", unpacked.joined());
         if options.check {
             let answers = check(machine, &guest, options)?;
             wrong += answers.iter().filter(|it| !it.is_right).count();
