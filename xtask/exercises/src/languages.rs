@@ -72,7 +72,9 @@ impl Language {
             let text = std::fs::read(file).ok()?;
             let first = text.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
             let first = String::from_utf8_lossy(first);
-            let name = first.rsplit(['/', ' ']).next()?.trim();
+            // `/usr/bin/env -S python3 -u` and `/bin/sh -e` have options.
+            let mut names = first.split_whitespace().filter_map(|word| word.rsplit('/').next());
+            let name = names.find(|name| *name != "env" && !name.starts_with('-'))?;
             match name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') {
                 "python" => Some(Language::Python),
                 "sh" | "bash" | "dash" | "ash" => Some(Language::Shell),
@@ -176,6 +178,23 @@ impl Exercise {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_language_is_known_by_the_interpreter() {
+        let file = std::env::temp_dir().join(format!("mini-docker-interpreter-{}", std::process::id()));
+        for (first, language) in [
+            ("#!/bin/sh -e", Some(Language::Shell)),
+            ("#! /usr/bin/env python3", Some(Language::Python)),
+            ("#!/usr/bin/env -S python3.12 -u", Some(Language::Python)),
+            ("#!/usr/bin/perl -w", None),
+            ("#!", None),
+            ("sh", None),
+        ] {
+            std::fs::write(&file, format!("{first}\nexit\n")).unwrap();
+            assert_eq!(Language::of(&file), language, "{first}");
+        }
+        std::fs::remove_file(file).unwrap();
+    }
 
     #[test]
     fn a_function_is_cut_out_of_each_language() {
