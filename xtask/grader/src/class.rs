@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use exercises::Exercise;
 use serde::Serialize;
 use serde_json::json;
@@ -107,7 +107,11 @@ fn read(learners: &[PathBuf]) -> Result<Vec<Row>> {
         ensure!(path.exists(), "there is no {}", path.display());
         let mut found: Vec<_> = file_of(path).map(|file| (name(path), file)).into_iter().collect();
         if found.is_empty() && path.is_dir() {
-            let mut below: Vec<PathBuf> = fs::read_dir(path)?.flatten().map(|entry| entry.path()).collect();
+            let mut below: Vec<PathBuf> = fs::read_dir(path)
+                .with_context(|| format!("reading {}", path.display()))?
+                .flatten()
+                .map(|entry| entry.path())
+                .collect();
             below.sort();
             found.extend(below.iter().filter_map(|path| Some((name(path), file_of(path)?))));
             let closed: Vec<String> = below.iter().filter(|it| is_closed(it)).map(|it| name(it)).collect();

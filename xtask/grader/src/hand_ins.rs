@@ -123,7 +123,8 @@ fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             found.push(path.clone());
             continue;
         }
-        let mut below: Vec<PathBuf> = fs::read_dir(path)?.flatten().map(|entry| entry.path()).collect();
+        let entries = fs::read_dir(path).with_context(|| format!("reading {}", path.display()))?;
+        let mut below: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         below.retain(|it| !it.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")));
         below.sort();
         ensure!(!below.is_empty(), "nothing was handed in in {}", path.display());
@@ -215,6 +216,7 @@ fn file_name(path: &Path) -> String {
 
 /// Copies a hand-in to a directory that doesn't exist yet, and returns that and the name of the program in it.
 fn copy(path: &Path, directory: PathBuf) -> Result<(PathBuf, String)> {
+    ensure!(!path.is_symlink(), "it is a link, which leads to what wasn't handed in");
     let program = if path.is_dir() {
         jail::copy(path, &directory)?;
         program_in(&directory)?

@@ -32,17 +32,18 @@ impl Format {
         output::write(&match () {
             () if self.json => text::json(json),
             () if self.csv => csv(lines),
-            () => table(&lines.map(|line| line.map(|it| visible(&it))).collect::<Vec<_>>()) + explanation,
+            () => table(lines) + explanation,
         })
     }
 }
 
-/// Returns columns that are as wide as their widest cells. Numbers are on the right.
-fn table<const N: usize>(lines: &[[String; N]]) -> String {
+/// Returns columns that are as wide as their widest cells. Numbers are on the right. A name with a newline can't look like a row.
+fn table<const N: usize>(lines: impl Iterator<Item = [String; N]>) -> String {
+    let lines: Vec<_> = lines.map(|line| line.map(|cell| visible(&cell).replace('\n', r"\n"))).collect();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..N).map(width).collect();
     let mut out = String::new();
-    for line in lines {
+    for line in &lines {
         let cell = |(cell, width): (&String, &usize)| match cell.parse::<f64>() {
             Ok(_) => format!("{cell:>width$}"),
             Err(_) => format!("{cell:<width$}"),
@@ -67,6 +68,12 @@ fn csv<const N: usize>(lines: impl IntoIterator<Item = [String; N]>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_row_of_a_table_is_one_line() {
+        let lines = [["name", "passed"], ["bo\n\x1b[2J", "2"]].map(|line| line.map(str::to_owned));
+        assert_eq!(table(lines.into_iter()), "name         passed\nbo\\n\\x1b[2J       2\n");
+    }
 
     #[test]
     fn a_cell_of_csv_is_quoted_and_never_calculated() {

@@ -26,7 +26,7 @@ use lab::{cargo, output, target, workspace};
 use nix::unistd::{chown, geteuid};
 
 use crate::catalog;
-use crate::text::markdown;
+use crate::text::{markdown, quoted};
 
 mod hint;
 mod program;
@@ -274,13 +274,13 @@ fn keep(mine: &Path, label: &str) -> Result<String> {
     if !mine.exists() {
         return Ok(String::new());
     }
-    let (name, extension) =
-        (mine.file_stem().unwrap_or_default().display(), mine.extension().unwrap_or_default().display());
+    let name = mine.file_stem().unwrap_or_default().display();
+    let extension = mine.extension().map(|it| format!(".{}", it.display())).unwrap_or_default();
     let kept = workspace::workshop().join("kept");
     fs::create_dir_all(&kept).with_context(|| format!("making {}", kept.display()))?;
     let mut number = 1;
     let copy = loop {
-        let copy = format!("{name}-{number}.{extension}");
+        let copy = format!("{name}-{number}{extension}");
         match fs::File::create_new(kept.join(&copy)) {
             Ok(_) => break copy,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
@@ -293,9 +293,9 @@ fn keep(mine: &Path, label: &str) -> Result<String> {
     give_to_owner(&kept);
     give_to_owner(&kept.join(&copy));
     fs::copy(mine, kept.join(&copy)).with_context(|| format!("copying {} to workshop/kept/{copy}", mine.display()))?;
-    Ok(format!(
-        "Your program was copied to workshop/kept/{copy}. To restore it:\n\n    cp workshop/kept/{copy} {label}"
-    ))
+    let place = format!("workshop/kept/{copy}");
+    let from = quoted(Path::new(&place));
+    Ok(format!("Your program was copied to {place}. To restore it:\n\n    cp {from} {label}"))
 }
 
 /// Gives a file that root has made to the owner of its directory, who must be able to change it: root may be the teacher.

@@ -89,7 +89,8 @@ fn answer(nonce: &str, status: u16, kind: &str, body: String) -> Response<Cursor
 /// could then read the page: DNS rebinding.
 fn is_local(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name.eq_ignore_ascii_case("localhost") || host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok()
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || host.parse::<SocketAddr>().is_ok() || address.parse::<IpAddr>().is_ok()
 }
 
 fn page(rows: &[Row], nonce: &str) -> Result<String> {

@@ -266,7 +266,9 @@ fn keep_if_garbled(path: &Path) -> Result<()> {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| format!("keeping a garbled {}", path.display())),
             Ok(_) => {
-                fs::write(path.with_file_name(&name), &bytes).with_context(|| format!("writing workshop/{name}"))?;
+                let kept = path.with_file_name(&name);
+                fs::write(&kept, &bytes).with_context(|| format!("writing workshop/{name}"))?;
+                super::give_to_owner(&kept);
                 eprintln!("xtask: workshop/progress.txt was garbled; it is kept as workshop/{name}");
                 break;
             }

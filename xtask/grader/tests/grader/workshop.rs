@@ -519,7 +519,7 @@ fn a_class_is_served_as_a_page_and_nothing_else_is() {
     assert!(page.contains(">anna<") && page.contains(">&lt;b&gt;<") && !page.contains("<b>"), "{page}");
     assert!(page.contains("\r\nContent-Security-Policy: default-src 'none'; script-src 'nonce-"), "{page}");
     assert!(!page.contains("src=\"") && !page.contains("href=\"http"), "{page}");
-    for host in [&address, "localhost:3001", "[::1]:3001", "127.0.0.1", "::1"] {
+    for host in [&address, "localhost:3001", "[::1]:3001", "127.0.0.1", "[::1]"] {
         assert!(ask_as(host, "GET /").starts_with("HTTP/1.1 200 "), "{host}");
     }
     for host in ["rebound.example", "localhost.example:3001", "127.0.0.1.example"] {
@@ -662,7 +662,7 @@ mod slow {
         assert!(workshop.says("hint").starts_with(&quoted));
         assert!(workshop.run("check").1.starts_with(&quoted));
         assert!(workshop.says("diff uts").contains("+exec unshare --uts"));
-        assert!(workshop.says("reset uts").contains("kept/my prog-1.sh"));
+        assert!(workshop.says("reset uts").contains("\n    cp 'workshop/kept/my prog-1.sh' "));
         assert_eq!(fs::read_to_string(workshop.path("kept/my prog-1.sh")).unwrap(), OTHER);
 
         let report = workshop.says("check run --cmd mine");
@@ -761,6 +761,7 @@ mod slow {
         }
         workshop.write("broken.c", "int main(void) { return x; }\n");
         fs::create_dir(workshop.path("nothing")).unwrap();
+        std::os::unix::fs::symlink("sh", workshop.path("link")).unwrap();
         let directory = workshop.directory.display().to_string();
         let table = workshop.says(&format!("grade --csv --exercise uts {directory}"));
         for extension in ["py", "go", "c", "sh"] {
@@ -768,6 +769,7 @@ mod slow {
         }
         assert!(table.contains("\nbroken.c,,not graded,,does not compile: /hand-in/broken.c:1:"), "{table}");
         assert!(table.contains("\nnothing,,not graded,,\"there is no program in Python"), "{table}");
+        assert!(table.contains("\nlink,,not graded,,\"it is a link"), "{table}");
         let (status, _, why) = workshop.run(&format!("grade {directory}/nobody"));
         assert!(status == Some(2) && why.contains("there is no "), "{why}");
     }

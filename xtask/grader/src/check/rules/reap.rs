@@ -100,7 +100,7 @@ fn it_sleeps_meanwhile(sandbox: &Sandbox, run: &mut Run<'_>) -> Checked {
     run.wait_until(2 * A_MOMENT, |run| Ok(run.status().is_some()))?;
     let time = start.elapsed();
     for (process, (before, slept_before)) in guests.iter().zip(before) {
-        let count = slept(process).zip(slept_before).map_or(0, |(now, before)| now - before);
+        let count = slept(process).zip(slept_before).map_or(0, |(now, before)| now.saturating_sub(before));
         let seen = format!("`{}` woke up {count} times in {time:.0?} while everything waited", process.line());
         require!(count < MOST_NAPS, BusyWaiting, "process 1 asleep until a child ends", "{seen}");
         let busy = used(process).zip(before).map_or(Duration::ZERO, |(now, before)| now.saturating_sub(before));
