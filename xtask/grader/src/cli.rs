@@ -62,11 +62,9 @@ pub fn run() -> Result<ExitCode> {
     match args.get(1..).unwrap_or_default() {
         [first, rest @ ..] if first == compare::OBSERVE => return compare::observe(rest),
         [first, rest @ ..] if first == check::SANDBOX => return check::sandbox(rest),
-        rest => {
-            if let Some(result) = jail::part(rest) {
-                return result;
-            }
-        }
+        [first, rest @ ..] if first == jail::JAIL => return jail::outer(rest),
+        [first, rest @ ..] if first == jail::IN_JAIL => return jail::inner(rest),
+        _ => {}
     }
     let command = Command::try_parse_from(&args).unwrap_or_else(|error| match error.source() {
         _ if error.use_stderr() && wants_json(&args) => {

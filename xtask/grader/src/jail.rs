@@ -10,10 +10,9 @@
 //! Root first becomes nobody on the machine, so even a way out of the namespaces leads to nobody's rights. An ordinary user becomes
 //! nobody in a user namespace whose mounts belong to another one, so they can't be changed.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -111,11 +110,11 @@ pub fn inner(args: &[OsString]) -> Result<ExitCode> {
     let count: usize = count.to_string_lossy().parse().context("the number of paths")?;
     ensure!(rest.len() > count, "there is no command for the jail");
     let (readable, command) = rest.split_at(count);
-    let rights = if rights == "root" { Rights::Root } else { Rights::User };
-    build_root(Path::new(directory), access == "rw", readable, rights)?;
+    let is_root = rights == "root";
+    build_root(Path::new(directory), access == "rw", readable, is_root)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("setrlimit(RLIMIT_CORE)")?;
     setrlimit(Resource::RLIMIT_DATA, MEMORY, MEMORY).context("setrlimit(RLIMIT_DATA)")?;
-    become_nobody(rights)?;
+    become_nobody(is_root)?;
     // The kernel forgets it when the user changes.
     die_with_parent()?;
     let status = Command::new(&command[0])
@@ -131,17 +130,11 @@ pub fn inner(args: &[OsString]) -> Result<ExitCode> {
         .status()
         .with_context(|| format!("execve({:?})", command[0]))?;
     // Not a signal, which process 1 wouldn't die of.
-    Ok(ExitCode::from(status.code().or(status.signal().map(|it| 128 + it)).unwrap_or(125) as u8))
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rights {
-    Root,
-    User,
+    Ok(exit_code(status))
 }
 
 /// Builds a root directory in memory, and moves to it.
-fn build_root(directory: &Path, is_writable: bool, readable: &[OsString], rights: Rights) -> Result<()> {
+fn build_root(directory: &Path, is_writable: bool, readable: &[OsString], is_root: bool) -> Result<()> {
     lab::host::make_mounts_private()?;
     // It covers a directory that has nothing of what is bound below it.
     let given: Vec<&Path> = readable.iter().map(Path::new).chain([directory]).collect();
@@ -149,7 +142,9 @@ fn build_root(directory: &Path, is_writable: bool, readable: &[OsString], rights
     let root =
         ["/mnt", "/srv", "/media", "/tmp"].map(Path::new).into_iter().find(is_free).context("no place for a jail")?;
     let before: Vec<u32> = mountinfo::own()?.iter().map(|it| it.id).collect();
-    tmpfs(root, DISK)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("tmpfs"), root, Some("tmpfs"), flags, Some(DISK))
+        .with_context(|| format!("mount(\"tmpfs\", {root:?})"))?;
     for name in MACHINE {
         let (from, to) = (Path::new("/").join(name), root.join(name));
         match fs::read_link(&from) {
@@ -165,7 +160,11 @@ fn build_root(directory: &Path, is_writable: bool, readable: &[OsString], rights
     let is_kept = |point: &Path| is_writable && point == inside(root, Path::new(HAND_IN));
     let is_bound = |it: &&mountinfo::Mount| it.point != root && !before.contains(&it.id) && !is_kept(&it.point);
     for it in mountinfo::own()?.iter().filter(is_bound) {
-        make_read_only(it)?;
+        let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
+        // The other flags stay, because they may be locked.
+        let (point, flags) = (&it.point, read_only | it.locked_flags());
+        mount(None::<&str>, point, None::<&str>, flags, None::<&str>)
+            .with_context(|| format!("mount(NULL, {point:?}, NULL, MS_REMOUNT)"))?;
     }
     fs::create_dir(root.join("dev"))?;
     for name in ["null", "zero", "full", "random", "urandom", "tty"] {
@@ -197,7 +196,7 @@ fn build_root(directory: &Path, is_writable: bool, readable: &[OsString], rights
         fs::create_dir_all(root.join(name)).with_context(|| format!("mkdir({name:?})"))?;
         fs::set_permissions(root.join(name), Permissions::from_mode(mode))?;
     }
-    if rights == Rights::Root {
+    if is_root {
         chown(&root.join("home"), Some(NOBODY.into()), Some(NOBODY.into())).context("chown(\"/home\")")?;
     }
     let flags =
@@ -214,12 +213,6 @@ fn inside(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-fn tmpfs(point: &Path, options: &str) -> Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), point, Some("tmpfs"), flags, Some(options))
-        .with_context(|| format!("mount(\"tmpfs\", {point:?})"))
-}
-
 /// Binds a file or a directory, with what is mounted below it.
 fn bind(from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().context("a bind mount has a parent directory")?;
@@ -234,32 +227,19 @@ fn bind(from: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("mount({from:?}, {to:?}, NULL, MS_BIND|MS_REC, NULL)"))
 }
 
-/// Makes a mount read-only, and keeps its other flags, which may be locked.
-fn make_read_only(it: &mountinfo::Mount) -> Result<()> {
-    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
-    let flags = read_only | it.locked_flags();
-    let point = &it.point;
-    mount(None::<&str>, point, None::<&str>, flags, None::<&str>)
-        .with_context(|| format!("mount(NULL, {point:?}, NULL, MS_REMOUNT)"))
-}
-
 /// Gives up everything. Root becomes nobody on the machine; an ordinary user becomes nobody in a user namespace that owns none of
 /// these mounts.
-fn become_nobody(rights: Rights) -> Result<()> {
-    match rights {
-        Rights::Root => {
-            setgroups(&[]).context("setgroups")?;
-            setgid(NOBODY.into()).context("setgid")?;
-            setuid(NOBODY.into()).context("setuid")
-        }
-        Rights::User => {
-            unshare(CloneFlags::CLONE_NEWUSER).context("unshare(CLONE_NEWUSER)")?;
-            for (file, text) in [("setgroups", "deny"), ("gid_map", "65534 0 1"), ("uid_map", "65534 0 1")] {
-                fs::write(Path::new("/proc/self").join(file), text).with_context(|| format!("write({file:?})"))?;
-            }
-            Ok(())
-        }
+fn become_nobody(is_root: bool) -> Result<()> {
+    if is_root {
+        setgroups(&[]).context("setgroups")?;
+        setgid(NOBODY.into()).context("setgid")?;
+        return setuid(NOBODY.into()).context("setuid");
     }
+    unshare(CloneFlags::CLONE_NEWUSER).context("unshare(CLONE_NEWUSER)")?;
+    for (file, text) in [("setgroups", "deny"), ("gid_map", "65534 0 1"), ("uid_map", "65534 0 1")] {
+        fs::write(Path::new("/proc/self").join(file), text).with_context(|| format!("write({file:?})"))?;
+    }
+    Ok(())
 }
 
 /// Returns the files that a sandbox in a jail needs: its own program, those of the steps, and the exercises.
@@ -274,15 +254,6 @@ pub fn needs() -> Result<Vec<PathBuf>> {
         paths.extend(Some(programs.join(&step.name)).filter(|it| it.is_file()));
     }
     Ok(paths)
-}
-
-/// True if the process is one of a jail's.
-pub fn part(args: &[OsString]) -> Option<Result<ExitCode>> {
-    match args {
-        [first, rest @ ..] if first == OsStr::new(JAIL) => Some(outer(rest)),
-        [first, rest @ ..] if first == OsStr::new(IN_JAIL) => Some(inner(rest)),
-        _ => None,
-    }
 }
 
 /// Copies a hand-in into an empty directory that nobody can read. Links aren't followed, and a copy that is too large is refused.
