@@ -227,7 +227,7 @@ pub fn sandbox(args: &[OsString]) -> Result<ExitCode> {
             bail!("`{SANDBOX}` is for `check`")
         };
         sandbox.standing = shared;
-        vec![verdict(can_run.and_then(|()| rule(&sandbox)).and_then(|()| sandbox.broken_rule()))?]
+        vec![verdict(can_run.and_then(|()| rule(&sandbox)).and_then(|()| sandbox.broken.take().map_or(Ok(()), Err)))?]
     };
     sandbox.close();
     serde_json::to_writer(io::stdout(), &verdicts)?;

@@ -166,7 +166,7 @@ pub fn observe_more<T: Default>(
         // The program waits, or it has ended. On a busy machine it may do neither yet, and an interpreter takes a moment to end.
         run.wait_until(START_PATIENCE, |run| Ok(run.status().is_some() || run.is_in_state('S')))?;
         ended_early =
-            run.wait_until(if sandbox.is_first() { A_MOMENT } else { A_BLINK }, |run| Ok(run.status().is_some()))?;
+            run.wait_until(if sandbox.runs.get() == 1 { A_MOMENT } else { A_BLINK }, |run| Ok(run.status().is_some()))?;
     }
     slowed.iter().for_each(Slowed::end);
     let was_there = run.stdout().contains(&probe.ready);

@@ -86,19 +86,20 @@ pub struct Sandbox {
     pub place: Place,
     /// The rules that each run of this check must keep, and the first that one broke.
     pub standing: Vec<Rule>,
-    broken: RefCell<Option<Error>>,
+    pub broken: RefCell<Option<Error>>,
     /// Where scratch directories are made.
     scratch_place: PathBuf,
     /// The directories that the program may be asked to mount.
     pub given: RefCell<Vec<PathBuf>>,
-    mounts: RefCell<Vec<Mount>>,
+    /// What was mounted on the host before the program ran.
+    pub mounts: RefCell<Vec<Mount>>,
     /// The first new name that the host was seen with.
     other_name: RefCell<Option<String>>,
     /// The host's process 1; `None` when the host is closed.
     init: RefCell<Option<Child>>,
     opened: Instant,
     /// The number of runs so far.
-    runs: Cell<u32>,
+    pub runs: Cell<u32>,
     /// The time by the sandbox's own clock.
     pub time: Cell<Duration>,
 }
@@ -203,11 +204,6 @@ impl Sandbox {
         Ok(self.host.pids()?.len().saturating_sub(self.processes.len()))
     }
 
-    /// Returns what was mounted on the host before the program ran.
-    pub fn mounts_before(&self) -> Vec<Mount> {
-        self.mounts.borrow().clone()
-    }
-
     /// Returns what is mounted on the host now, and wasn't before.
     pub fn new_mounts(&self) -> Result<Vec<Mount>> {
         Ok(only_in(&mountinfo::parse(&self.host.read(1, "mountinfo")?), &self.mounts.borrow()))
@@ -240,29 +236,9 @@ impl Sandbox {
         }
     }
 
-    /// True in the first run.
-    pub fn is_first(&self) -> bool {
-        self.runs.get() == 1
-    }
-
-    /// Notes a directory that the program is asked to mount.
-    pub fn give(&self, path: &Path) {
-        self.given.borrow_mut().push(path.to_owned());
-    }
-
-    /// Returns the first failure of a standing rule.
-    pub fn broken_rule(&self) -> Checked {
-        self.broken.take().map_or(Ok(()), Err)
-    }
-
     /// Mounts an empty file system on the host before the program runs. Files written there disappear with the host.
     pub fn mount_tmpfs(&self, point: &Path) -> Result<()> {
         mount_tmpfs(point, MsFlags::empty())?;
-        self.accept_mounts()
-    }
-
-    /// Counts what is mounted now as mounted before the program ran.
-    pub fn accept_mounts(&self) -> Result<()> {
         *self.mounts.borrow_mut() = mountinfo::parse(&self.host.read(1, "mountinfo")?);
         Ok(())
     }

@@ -101,7 +101,7 @@ impl Sandbox {
             root: self.root,
             rootfs: self.rootfs,
             namespaces: namespaces::KINDS.into_iter().filter_map(namespace).collect(),
-            mounts: self.mounts_before(),
+            mounts: self.mounts.borrow().clone(),
             environment: self.environment.iter().map(text).collect(),
             directory: self.directory.clone(),
             given: self.given.borrow().clone(),

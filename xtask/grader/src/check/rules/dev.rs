@@ -83,7 +83,7 @@ fn has_no_device_of_the_hosts(sandbox: &Sandbox, command: &Observation) -> Check
 /// on the host. Ignores /dev/mqueue: such a file system belongs to the IPC namespace, whichever process mounts it, and the
 /// exercise doesn't require an IPC namespace.
 fn mount_of_hosts_dev<'a>(sandbox: &Sandbox, command: &'a Observation) -> Option<(&'a Path, PathBuf)> {
-    let mut hosts = sandbox.mounts_before();
+    let mut hosts = sandbox.mounts.borrow().clone();
     hosts.retain(|it| it.kind != "mqueue" && !it.point.starts_with(&sandbox.directory));
     command.own_mounts.iter().find_map(|it| {
         let name = |host: &Mount| Some(host.point.join(it.root.strip_prefix(&host.root).ok()?));

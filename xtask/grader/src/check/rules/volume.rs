@@ -63,7 +63,7 @@ fn a_volume_with_locked_flags_can_be_read_only(sandbox: &Sandbox, place: &str) -
     if !Path::new(LOCKED).is_dir() {
         return Ok(());
     }
-    sandbox.give(Path::new(LOCKED));
+    sandbox.given.borrow_mut().push(LOCKED.into());
     let flag = format!("{LOCKED}:{place}:ro");
     let (evidence, read_only) =
         observe_more(sandbox, &Invocation { flags: &["-v", &flag], ..Default::default() }, |command| {
@@ -100,7 +100,7 @@ fn observe_volume(sandbox: &Sandbox, option: &str, with_mount: bool, last: &str)
         sandbox.mount_tmpfs(&below)?;
         fs::write(below.join(&name), "").context("writing on the throwaway host")?;
     }
-    let device = sandbox.mounts_before().into_iter().rfind(|it| it.point == directory.path).map(|it| it.device);
+    let device = sandbox.mounts.borrow().iter().rfind(|it| it.point == directory.path).map(|it| it.device.clone());
     let flag = format!("{}:{place}{option}", directory.path.display());
     let invocation = Invocation { flags: &["-v", &flag], ..Default::default() };
     let is_read_only = |file_system: Statvfs| file_system.flags().contains(FsFlags::ST_RDONLY);

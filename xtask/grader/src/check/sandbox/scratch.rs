@@ -31,7 +31,7 @@ impl Sandbox {
         fs::create_dir(&path).with_context(|| format!("mkdir({path:?})"))?;
         let scratch = Scratch { path };
         self.mount_tmpfs(&scratch.path)?;
-        self.give(&scratch.path);
+        self.given.borrow_mut().push(scratch.path.clone());
         Ok(scratch)
     }
 
