@@ -99,12 +99,8 @@ impl Evidence {
         };
         let seen = format!("`run` ended with {}; {said}", describe(self.status));
         if let Some(mount) = self.changes.mounts_gone.first() {
-            let gone = mount.point.display();
-            return fail!(
-                MountsLeft,
-                "the host's mounts unchanged",
-                "{seen}; on the host, {gone} is no longer mounted"
-            );
+            let seen = format!("{seen}; on the host, {} is no longer mounted", mount.point.display());
+            return fail!(MountsLeft, "the host's mounts unchanged", "{seen}");
         }
         let words = Stderr::new(&self.stderr);
         if let Some(remains) = self.remains.as_ref().filter(|it| !it.in_hosts_user_namespace && !it.is_mapped()) {

@@ -108,12 +108,9 @@ fn pack(directory: &Path, number: u8, files: &[(String, String)], empty: &[Strin
 /// What was observed of the image.
 #[derive(Default)]
 struct Seen {
-    is_overlay: bool,
     /// The image's paths that exist, each with its text.
     files: Vec<(String, String)>,
     is_read_only: bool,
-    /// The directories that the overlays of the command's mount namespace were mounted with.
-    layers: Vec<PathBuf>,
 }
 
 impl Seen {
@@ -149,13 +146,11 @@ fn observe_image(sandbox: &Sandbox) -> Checked<Outcome> {
         let present: Vec<_> = image.present.iter().map(|(path, ..)| path.clone()).collect();
         let all = [&present, replaced, &image.deleted, &image.hidden, &image.whiteouts].into_iter().flatten();
         Ok(Seen {
-            is_overlay: command.is_overlay,
             files: all.filter_map(|path| Some((path.clone(), read_inside(sandbox, pid, path)?))).collect(),
             is_read_only: sandbox.host.open_inside(pid, &image.written, OFlag::O_CREAT | OFlag::O_WRONLY).is_err(),
-            layers: layers(&command.mounts),
         })
     })?;
-    evidence.command_with(FLAG)?;
+    let layers = layers(&evidence.command_with(FLAG)?.mounts);
     let mut changed = Vec::new();
     if let Some(path) = tree(&directory).symmetric_difference(&before).next() {
         changed.push((Diagnosis::ImageChanged, format!("the files in DIR changed during the run: {}", path.display())));
@@ -165,7 +160,7 @@ fn observe_image(sandbox: &Sandbox) -> Checked<Outcome> {
         let diagnosis = if path.starts_with(&rootfs) { Diagnosis::RootfsChanged } else { Diagnosis::LayersLeft };
         changed.push((diagnosis, format!("after the run, {} has changed", path.display())));
     }
-    let left = seen.layers.iter().map(|layer| sandbox.directory.join(layer));
+    let left = layers.iter().map(|layer| sandbox.directory.join(layer));
     let has_ours = |layer: &PathBuf| image.present.iter().any(|(path, ..)| layer.join(path).exists());
     let left =
         left.filter(|layer| *layer != rootfs).find(|layer| has_ours(layer) || layer.join(&image.written).exists());
@@ -184,7 +179,7 @@ fn read_inside(sandbox: &Sandbox, pid: Pid, path: &str) -> Option<String> {
     Some(text)
 }
 
-/// Returns the paths of the layers of all overlays.
+/// Returns the paths of the layers of all overlays among these mounts.
 fn layers(mounts: &[Mount]) -> Vec<PathBuf> {
     let options = mounts.iter().filter(|it| it.kind == "overlay").flat_map(|it| it.super_options.split(','));
     let lists = options.filter_map(|it| it.strip_prefix("upperdir=").or(it.strip_prefix("lowerdir=")));
@@ -193,24 +188,22 @@ fn layers(mounts: &[Mount]) -> Vec<PathBuf> {
 
 pub fn its_root_is_the_image(sandbox: &Sandbox) -> Checked {
     let Outcome { evidence, image, seen, .. } = observe_image(sandbox)?;
-    let pid = evidence.command()?.pid();
+    let command = evidence.command()?;
+    let pid = command.pid();
     let has_any = image.present.iter().any(|(path, ..)| seen.text(path).is_some());
     let expected = "the files of both layers";
     require!(has_any, NoLayers, expected, "/proc/{pid}/root contains no file of the image");
     let missing = image.present.iter().find(|(path, text, _)| seen.text(path) != Some(text));
     if let Some((path, _, layer)) = missing {
-        return Err(fail!(
-            LayerMissing,
-            expected,
-            "/proc/{pid}/root/{path} is missing, although {layer}.tar contains it"
-        ));
+        let seen = format!("/proc/{pid}/root/{path} is missing, although {layer}.tar contains it");
+        return Err(fail!(LayerMissing, expected, "{seen}"));
     }
     let (path, text) = &image.replaced;
     let found = seen.text(path);
     let seen_text = format!("1.tar and 2.tar contain {path}, and /proc/{pid}/root/{path} is not the file from 2.tar");
     require!(found == Some(text), LayersSwapped, "2.tar on top of 1.tar", "{seen_text}");
     let expected = "an overlay, with ./rootfs as the lowest layer";
-    require!(seen.is_overlay, NotAnOverlay, expected, "/proc/{pid}/root is not such an overlay");
+    require!(command.is_overlay, NotAnOverlay, expected, "/proc/{pid}/root is not such an overlay");
     let expected = "a writable `/`";
     require!(!seen.is_read_only, RootfsReadOnly, expected, "creating a file in /proc/{pid}/root failed");
     Ok(())
@@ -240,8 +233,6 @@ pub fn what_a_layer_deletes_is_gone(sandbox: &Sandbox) -> Checked {
 pub fn nothing_of_the_image_stays(sandbox: &Sandbox) -> Checked {
     let Outcome { evidence, changed, .. } = observe_image(sandbox)?;
     super::proc::no_mount_is_left(&evidence)?;
-    match changed.into_iter().next() {
-        None => Ok(()),
-        Some((diagnosis, seen)) => Err(failure(diagnosis, seen, "no changes and no layers left after the run")),
-    }
+    let Some((diagnosis, seen)) = changed.into_iter().next() else { return Ok(()) };
+    Err(failure(diagnosis, seen, "no changes and no layers left after the run"))
 }

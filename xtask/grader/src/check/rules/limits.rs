@@ -50,22 +50,15 @@ fn there_is_none_without_the_flag(sandbox: &Sandbox, flag: &str) -> Checked {
     let expected = "the cgroup that `run` was started in";
     let seen = format!("without {flag}, /proc/{}/cgroup is {:?}", command.pid(), command.cgroup.trim());
     require!(!command.cgroup_is_new, CgroupWithoutTheFlag, expected, "{seen}");
-    match only_in(&meanwhile, &before).first() {
-        None => Ok(()),
-        Some(path) => {
-            let seen = format!("without {flag}, there was a new cgroup {} while the command ran", path.display());
-            Err(fail!(CgroupWithoutTheFlag, expected, "{seen}"))
-        }
-    }
+    let new = only_in(&meanwhile, &before);
+    let Some(path) = new.first() else { return Ok(()) };
+    let seen = format!("without {flag}, there was a new cgroup {} while the command ran", path.display());
+    Err(fail!(CgroupWithoutTheFlag, expected, "{seen}"))
 }
 
 /// Fails if a run has left a cgroup. `event` is a clause.
 pub fn no_cgroup_is_left(changes: &Changes, event: &str) -> Checked {
-    match changes.cgroups_left.first() {
-        None => Ok(()),
-        Some(path) => {
-            let seen = format!("after {event}, cgroup {} still existed", path.display());
-            Err(fail!(CgroupLeft, "no new cgroup left", "{seen}"))
-        }
-    }
+    let Some(path) = changes.cgroups_left.first() else { return Ok(()) };
+    let seen = format!("after {event}, cgroup {} still existed", path.display());
+    Err(fail!(CgroupLeft, "no new cgroup left", "{seen}"))
 }

@@ -14,43 +14,27 @@ use crate::check::directory::tree;
 /// Where a file is written, if the rootfs has the directory.
 const DIRECTORIES: [&str; 5] = ["", "tmp", "etc", "bin", "var"];
 
-/// What the sandbox did in the container, through the command's root, and what it found in another container.
-#[derive(Default)]
-struct Tried {
-    /// The diagnosis, and what was refused.
-    refused: Option<(Diagnosis, String)>,
-    /// True if another container saw the file at the same time.
-    seen_by_another: bool,
-    /// Why no other container ran.
-    other_is_missing: Option<String>,
-    mounts: Vec<Mount>,
-}
-
 pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
     the_kernel_has_overlays(sandbox)?;
     let rootfs = sandbox.directory.join("rootfs");
     let name = sandbox.draw.word();
     let (file, directory) = victims(&rootfs)?;
     a_tmpfs_keeps_the_marks(sandbox, &directory)?;
-    let (evidence, tried) = observe_more(sandbox, &Invocation::default(), |command| {
+    let (evidence, (refused, other)) = observe_more(sandbox, &Invocation::default(), |command| {
         let root = sandbox.host.file(command.pid(), "root")?;
         let refused = write_and_delete(&root, &rootfs, &name, &file, &directory);
-        let (seen_by_another, other_is_missing) = match look(sandbox, &name)? {
-            Ok(seen) => (seen, None),
-            Err(why) => (false, Some(why)),
-        };
-        Ok(Tried { refused, seen_by_another, other_is_missing, mounts: command.own_mounts.clone() })
+        Ok((refused, Some(look(sandbox, &name)?)))
     })?;
-    evidence.command()?;
-    if let Some((diagnosis, seen)) = tried.refused {
+    let mounts = &evidence.command()?.own_mounts;
+    if let Some((diagnosis, seen)) = refused {
         return Err(failure(diagnosis, seen, "files that can be written, deleted and created in `/`"));
     }
     let changed: Vec<_> = evidence.changes.in_rootfs(&sandbox.directory).map(|it| it.display().to_string()).collect();
     let seen = format!("changed in ./rootfs after the run: {}", shorten(&changed.join(", ")));
     require!(changed.is_empty(), RootfsChanged, "./rootfs unchanged", "{seen}");
     let seen = format!("while one container ran, another found file {name}, which the first had written");
-    require!(!tried.seen_by_another, RootfsChanged, "a separate upper layer for each run", "{seen}");
-    if let Some(why) = tried.other_is_missing {
+    require!(other != Some(Ok(true)), RootfsChanged, "a separate upper layer for each run", "{seen}");
+    if let Some(Err(why)) = other {
         return Err(fail!(NeverRan, "a second container at the same time", "{why}"));
     }
     match look(sandbox, &name)? {
@@ -61,7 +45,7 @@ pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
         }
         Err(why) => return Err(fail!(NeverRan, "a second run like the first", "{why}")),
     }
-    let upper = layers(&tried.mounts, "upperdir=").map(|upper| sandbox.directory.join(upper).join(&name));
+    let upper = layers(mounts, "upperdir=").map(|upper| sandbox.directory.join(upper).join(&name));
     let find = |top: &PathBuf| tree(top).into_iter().find(|it| it.ends_with(&name)).map(|it| top.join(it));
     let temporary = || evidence.changes.temporary.iter().find_map(find);
     if let Some(left) = upper.into_iter().find(|it| it.exists()).or_else(temporary) {
@@ -72,7 +56,7 @@ pub fn what_it_writes_is_gone(sandbox: &Sandbox) -> Checked {
     }
     // Other programs also use the directories for temporary files, so only the overlay's own directories count.
     let is_new = |it: &PathBuf| evidence.changes.temporary.iter().any(|new| it.starts_with(new)) && it.exists();
-    let mut layers = layers(&tried.mounts, "upperdir=").chain(layers(&tried.mounts, "workdir=")).map(Path::to_owned);
+    let mut layers = layers(mounts, "upperdir=").chain(layers(mounts, "workdir=")).map(Path::to_owned);
     let Some(left) = layers.find(is_new) else { return Ok(()) };
     let seen = format!("after the run, a directory of the overlay is still on the host: {}", left.display());
     Err(fail!(UpperLeft, "no trace of the run", "{seen}"))

@@ -36,13 +36,8 @@ pub fn nothing_is_left_running(evidence: &Evidence) -> Checked {
     let lines =
         |all: &[Process]| all.iter().map(|it| format!("{} {} {}", it.pid, it.state, it.line())).collect::<Vec<_>>();
     let gone = lines(&evidence.changes.processes_gone);
-    require!(
-        gone.is_empty(),
-        KilledOnTheHost,
-        "all of the host's processes alive",
-        "gone from the host: {}",
-        gone.join("; ")
-    );
+    let seen = format!("gone from the host: {}", gone.join("; "));
+    require!(gone.is_empty(), KilledOnTheHost, "all of the host's processes alive", "{seen}");
     let lines = lines(&evidence.changes.processes_left);
     require!(lines.is_empty(), ProcessesLeft, "no process left", "still there: {}", shorten(&lines.join("; ")));
     Ok(())

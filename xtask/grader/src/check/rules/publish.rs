@@ -252,14 +252,8 @@ pub fn it_reaches_the_outside(sandbox: &Sandbox) -> Checked {
     })?;
     evidence.command()?;
     it_has_a_network_namespace(&evidence)?;
-    match refusal {
-        None => Ok(()),
-        Some(error) => {
-            let seen = format!(
-                "connecting from the container to {}, an address of the host, failed: {error}",
-                network.address
-            );
-            Err(fail!(NoRouteOut, "a connection", "{seen}"))
-        }
-    }
+    let Some(error) = refusal else { return Ok(()) };
+    let to = network.address;
+    let seen = format!("connecting from the container to {to}, an address of the host, failed: {error}");
+    Err(fail!(NoRouteOut, "a connection", "{seen}"))
 }

@@ -2,21 +2,10 @@
 
 use std::process::{Command, Stdio};
 
-use lab::procfs::FileId;
-
 use super::*;
 use crate::catalog;
 use crate::check::evidence::{maps_root, not_mapped};
 use crate::check::rules;
-
-/// What is observed of user namespaces while the command waits.
-#[derive(Default)]
-struct UserNamespaces {
-    uid_map: String,
-    gid_map: String,
-    command: Option<FileId>,
-    run: Option<FileId>,
-}
 
 pub fn it_needs_no_rights(sandbox: &Sandbox) -> Checked {
     // Run as an ordinary user without capabilities, with random and different IDs. That needs a user namespace of ours around
@@ -28,29 +17,29 @@ pub fn it_needs_no_rights(sandbox: &Sandbox) -> Checked {
     user_namespaces_nest()?;
     let invocation =
         Invocation { wrapper: &unshare, watch_setgroups: true, user: Some((number, gid)), ..Default::default() };
-    let (evidence, observed) = observe_more(sandbox, &invocation, |command| {
+    let (evidence, (uid_map, gid_map, of_command, of_run)) = observe_more(sandbox, &invocation, |command| {
         let pid = command.pid();
         let map = |name| sandbox.host.read(pid, name).map(|map| String::from_utf8_lossy(&map).into_owned());
         let namespace = |pid| sandbox.host.id(pid, "ns/user").ok();
         // A process that the sandbox started has no parent on the host.
-        let run = sandbox.guests()?.into_iter().find(|it| it.parent == 0).and_then(|it| namespace(it.pid));
-        Ok(UserNamespaces { uid_map: map("uid_map")?, gid_map: map("gid_map")?, command: namespace(pid), run })
+        let of_run = sandbox.guests()?.into_iter().find(|it| it.parent == 0).and_then(|it| namespace(it.pid));
+        Ok((map("uid_map")?, map("gid_map")?, namespace(pid), of_run))
     })?;
     let outer = evidence.started_in;
     let Some(command) = &evidence.observation else { return Err(why_it_never_ran(&evidence, &uid)) };
     let pid = command.pid();
-    let is_new = observed.command != outer && command.new.contains(&"user");
+    let is_new = of_command != outer && command.new.contains(&"user");
     let seen = format!("/proc/{pid}/ns/user is the namespace that `run` was started in");
     require!(is_new, NoUserNamespace, "a user namespace of its own", "{seen}");
-    if let Some(failure) = gid_map_was_refused(&evidence).filter(|_| !maps_root(&observed.gid_map)) {
+    if let Some(failure) = gid_map_was_refused(&evidence).filter(|_| !maps_root(&gid_map)) {
         return Err(failure);
     }
-    if !maps_root(&observed.uid_map) || !maps_root(&observed.gid_map) {
-        return Err(not_mapped(&format!("the command is process {pid}"), &observed.uid_map, &observed.gid_map));
+    if !maps_root(&uid_map) || !maps_root(&gid_map) {
+        return Err(not_mapped(&format!("the command is process {pid}"), &uid_map, &gid_map));
     }
     // A write shows only if the program itself has moved, because a child that writes is another process.
     let is_denied_anyhow = String::from_utf8_lossy(&sandbox.host.read(1, "setgroups")?).trim() == "deny";
-    let denied = !is_denied_anyhow || observed.run == outer || evidence.wrote_setgroups != Some(false);
+    let denied = !is_denied_anyhow || of_run == outer || evidence.wrote_setgroups != Some(false);
     let seen = "`run` created a user namespace, but wrote nothing to its /proc/self/setgroups";
     require!(denied, GroupsNotDenied, "`deny` written to setgroups before gid_map", "{seen}");
     let steps: Vec<_> = catalog::exercises()?.iter().filter(|it| it.is_step()).collect();

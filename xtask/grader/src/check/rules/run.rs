@@ -11,12 +11,8 @@ pub fn the_command_runs(evidence: &Evidence) -> Checked {
     }
     let expected = "the `sh` of its own root";
     let pid = command.pid();
-    require!(
-        command.is_the_shell,
-        WrongCommand,
-        expected,
-        "process {pid} has the command's words, but executes another file"
-    );
+    let seen = format!("process {pid} has the command's words, but executes another file");
+    require!(command.is_the_shell, WrongCommand, expected, "{seen}");
     Ok(())
 }
 
@@ -54,13 +50,8 @@ pub fn stdout_and_stderr_are_two(evidence: &Evidence) -> Checked {
 
 pub fn run_waits(evidence: &Evidence) -> Checked {
     evidence.command()?;
-    let how = describe(evidence.status);
-    require!(
-        !evidence.ended_early,
-        DidNotWait,
-        "`run` waiting until the command ends",
-        "`run` ended with {how} while the command waited"
-    );
+    let seen = format!("`run` ended with {} while the command waited", describe(evidence.status));
+    require!(!evidence.ended_early, DidNotWait, "`run` waiting until the command ends", "{seen}");
     Ok(())
 }
 

@@ -33,13 +33,6 @@ struct Group {
     foreground: i32,
 }
 
-/// How the shell in the container ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    ByItself,
-    Killed,
-}
-
 pub fn a_shell_has_the_terminal(sandbox: &Sandbox) -> Checked {
     let mut terminal = Terminal::open()?;
     let (mut run, shell, _) = start_shell(sandbox, &terminal)?;
@@ -50,19 +43,16 @@ pub fn a_shell_has_the_terminal(sandbox: &Sandbox) -> Checked {
 
 /// After the shell ends, the caller's group is in the foreground and can read from the terminal.
 pub fn the_terminal_comes_back(sandbox: &Sandbox) -> Checked {
-    for end in [End::ByItself, End::Killed] {
+    for is_killed in [false, true] {
         let mut terminal = Terminal::open()?;
         let (mut run, shell, told) = start_shell(sandbox, &terminal)?;
-        let (expected_status, how) = match end {
-            End::ByItself => (told, "ended"),
-            End::Killed => (128 + Signal::SIGKILL as u8, "was killed"),
+        let (expected_status, how) = if is_killed {
+            sandbox.signal(shell.pid, Signal::SIGKILL)?;
+            (128 + Signal::SIGKILL as u8, "was killed")
+        } else {
+            terminal.type_line(&format!("exit {told}"));
+            (told, "ended")
         };
-        match end {
-            End::ByItself => terminal.type_line(&format!("exit {told}")),
-            End::Killed => {
-                sandbox.signal(shell.pid, Signal::SIGKILL)?;
-            }
-        }
         let Some(caller) = stopped_caller(sandbox, &mut run, SCRIPT)? else {
             let seen = format!("{} s after the shell {how}, `run` had not ended", PATIENCE.as_secs());
             return Err(fail!(TerminalLost, "`run` ending when the shell ends", "{seen}"));

@@ -31,12 +31,8 @@ pub fn it_has_a_loopback(sandbox: &Sandbox) -> Checked {
         Ok(connected.err())
     })?;
     it_has_a_network_namespace(&evidence)?;
-    match refusal {
-        None => Ok(()),
-        Some(error) => {
-            Err(fail!(NoLoopback, "a connection", "connecting to 127.0.0.1 in the container failed: {error}"))
-        }
-    }
+    let Some(error) = refusal else { return Ok(()) };
+    Err(fail!(NoLoopback, "a connection", "connecting to 127.0.0.1 in the container failed: {error}"))
 }
 
 /// A connection from the container to the host is accepted.

@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use lab::host::copy_mount_namespace;
-use lab::procfs::Pid;
 use nix::fcntl::OFlag;
 use nix::libc::dev_t;
 use nix::mount::{MsFlags, mount};
@@ -53,12 +52,9 @@ pub fn can_be_mounted(sandbox: &Sandbox, kind: &str) -> Checked {
     device_of(sandbox, kind).map(drop).map_err(refused)
 }
 
-/// Process 1 of the host.
-const HOST: Pid = 1;
-
 /// Mounts a file system of that kind where no other process sees it, and returns its device number.
 fn device_of(sandbox: &Sandbox, kind: &str) -> Result<dev_t> {
-    sandbox.inside(HOST, "ns/mnt", || {
+    sandbox.inside(1, "ns/mnt", || {
         // The copy disappears when we leave it.
         copy_mount_namespace()?;
         let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
