@@ -14,11 +14,11 @@ use super::stderr::Stderr;
 use super::verdict::{Checked, Error, fail, failure};
 
 /// One run of the program, from its start to what it left behind.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Evidence {
     /// The host before the run.
     pub host: Baseline,
-    /// What the command was.
+    /// What the command was. Empty if it wasn't a probe: then only the container and the host are judged.
     pub probe: Probe,
     /// The variables that it was started with, in addition to the host's.
     pub variables: Vec<(String, String)>,
@@ -55,38 +55,6 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Returns the evidence of a run whose command wasn't a probe: about its container, and about the host.
-    pub fn of_container(
-        host: Baseline,
-        observation: Observation,
-        changes: Changes,
-        variables: Vec<(String, String)>,
-        status: ExitStatus,
-    ) -> Evidence {
-        Evidence {
-            host,
-            probe: Probe::default(),
-            variables,
-            hostname: None,
-            observation: Some(observation),
-            other_words: None,
-            double: None,
-            vanished: false,
-            came_late: false,
-            ended_early: false,
-            status,
-            remains: None,
-            wrote_setgroups: None,
-            started_in: None,
-            was_prompt: true,
-            read_on: false,
-            aside_arrived: true,
-            stdout: String::new(),
-            stderr: String::new(),
-            changes,
-        }
-    }
-
     /// Returns the command, or fails because it never ran.
     pub fn command(&self) -> Checked<&Observation> {
         self.observation.as_ref().ok_or_else(|| self.never_ran())

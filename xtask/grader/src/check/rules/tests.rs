@@ -174,10 +174,17 @@ fn right() -> Evidence {
         cgroup_is_new: false,
         process: command,
     };
-    let variables = vec![("HOME".into(), "drawn".into())];
-    let changes = Changes::default();
-    let evidence = Evidence::of_container(host, observation, changes, variables, ExitStatus::from_raw(3 << 8));
-    Evidence { probe, stdout: "ready\nanswer\n".into(), ..evidence }
+    Evidence {
+        host,
+        probe,
+        variables: vec![("HOME".into(), "drawn".into())],
+        observation: Some(observation),
+        status: ExitStatus::from_raw(3 << 8),
+        was_prompt: true,
+        aside_arrived: true,
+        stdout: "ready\nanswer\n".into(),
+        ..Default::default()
+    }
 }
 
 fn container(evidence: &mut Evidence) -> &mut Observation {

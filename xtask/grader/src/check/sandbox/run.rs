@@ -289,8 +289,14 @@ impl Run<'_> {
         let status = status.or(self.status).context("the program has ended without a status")?;
         if let Some(observation) = self.observation.take() {
             let changes = self.changes()?;
-            let evidence =
-                Evidence::of_container(self.sandbox.baseline(), observation, changes, self.variables.clone(), status);
+            let evidence = Evidence {
+                host: self.sandbox.baseline(),
+                variables: self.variables.clone(),
+                observation: Some(observation),
+                status,
+                changes,
+                ..Default::default()
+            };
             self.sandbox.note_standing(&evidence);
         }
         Ok(status)
