@@ -28,6 +28,7 @@ const START: &str = "start";
 const SANDBOX: &str = "sandbox";
 /// How long processes that were killed may take to end.
 const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Returns the hierarchies that this process sees, if the machine has cgroups.
 fn own_sites() -> Vec<Site> {
     let table = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -50,7 +51,8 @@ impl Cgroup {
         let mut places: Vec<&PathBuf> = site.places.iter().collect();
         if site.hierarchy.is_unified() {
             // A child has the controllers that its parent gives. The nearest of those that give most comes first.
-            places.sort_by_key(|place| std::cmp::Reverse(controllers(place, "cgroup.subtree_control").len()));
+            let given = |place: &Path| fs::read_to_string(place.join("cgroup.subtree_control")).unwrap_or_default();
+            places.sort_by_key(|place| std::cmp::Reverse(words(&given(place)).len()));
         }
         let mut refusal = None;
         for place in places {
@@ -63,7 +65,7 @@ impl Cgroup {
     }
 
     fn make_at(site: &Site, place: &Path) -> Result<Cgroup> {
-        let path = place.join(name_of(std::process::id()));
+        let path = place.join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("mkdir({path:?})"))?;
         let enter = || {
             // A new cgroup of version 1 has no CPUs.
@@ -184,7 +186,9 @@ impl Cgroups {
         let links = entries.filter_map(|it| Some((it.path(), fs::read_link(it.path()).ok()?))).collect::<Vec<_>>();
         // In version 2 as well: the kernel refuses to mount a file system on itself (EBUSY).
         mount_tmpfs(Path::new(CGROUPS), MsFlags::empty())?;
-        for Cgroup { hierarchy, point, directory } in self.own.iter_mut().filter(|it| it.is_shown()) {
+        // Not the freezer of version 1: a program could freeze this process, which couldn't even be killed then.
+        let is_shown = |it: &&mut Cgroup| it.point.starts_with(CGROUPS) && it.hierarchy.0 != "freezer";
+        for Cgroup { hierarchy, point, directory } in self.own.iter_mut().filter(is_shown) {
             let point = point.as_path();
             fs::create_dir_all(point).with_context(|| format!("mkdir({point:?})"))?;
             let (kind, options) = (hierarchy.kind(), hierarchy.options());
@@ -257,14 +261,6 @@ impl Cgroups {
     }
 }
 
-impl Cgroup {
-    /// True if the host shows its hierarchy. Not the freezer of version 1: a program could freeze this process, which couldn't
-    /// even be killed then.
-    fn is_shown(&self) -> bool {
-        self.point.starts_with(CGROUPS) && self.hierarchy.0 != "freezer"
-    }
-}
-
 /// The cgroups by which a resource can be limited.
 #[derive(Debug)]
 pub struct Limits<'a> {
@@ -313,13 +309,9 @@ fn make_read_only(mounts: &[Mount]) -> Result<()> {
     Ok(())
 }
 
-fn name_of(sandbox: u32) -> String {
-    format!("{PREFIX}{sandbox}")
-}
-
 /// Removes the cgroups of a sandbox that has ended.
 pub fn remove_those_of(sandbox: u32) {
-    let name = name_of(sandbox);
+    let name = format!("{PREFIX}{sandbox}");
     let start = Instant::now();
     for place in own_sites().iter().flat_map(|site| &site.places).filter(|it| it.join(&name).is_dir()) {
         let Ok(parent) = File::open(place) else { continue };

@@ -1,6 +1,5 @@
 //! The files and directories of cgroups, by open directories: a program may hide their paths.
 
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -17,11 +16,6 @@ pub const MOST_LEVELS: usize = 64;
 
 pub fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
-}
-
-/// Reads a list of controllers.
-pub fn controllers(place: &Path, file: &str) -> Vec<String> {
-    words(&fs::read_to_string(place.join(file)).unwrap_or_default())
 }
 
 pub fn open_directory(parent: impl AsFd, name: &str) -> nix::Result<OwnedFd> {
