@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use lab::mountinfo::{self, Mount};
+use lab::namespaces;
 use lab::procfs::{FileId, Pid, Proc, Process};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -88,13 +89,14 @@ impl Observation {
         let id = |name: &str| proc.id(pid, name).with_context(|| format!("stat(\"/proc/{pid}/{name}\")"));
         let open = |name: &str| proc.place(pid, name).with_context(|| format!("open(\"/proc/{pid}/{name}\", O_PATH)"));
         let command = Task::of(sandbox, &process).context("reading the command's namespaces")?;
-        let is_hosts = |(kind, id): &(&'static str, FileId)| proc.id(1, &format!("ns/{kind}")) == Ok(*id);
-        let new: Vec<_> = command.namespaces.iter().filter(|it| !is_hosts(it)).map(|(kind, _)| *kind).collect();
+        let hosts = |kind: &str| proc.id(1, &format!("ns/{kind}"));
+        let is_new = |kind: &&str| command.namespaces.get(*kind).is_some_and(|id| hosts(kind) != Ok(*id));
+        let new: Vec<_> = namespaces::KINDS.into_iter().filter(is_new).collect();
         let root = sandbox.position(&open("root")?)?;
         let (namespace_root, mounts) = sandbox.mount_namespace_of(pid)?;
         let is_namespace_root = id("root")? == namespace_root;
         let others = if new.contains(&"pid") { sandbox.guests()? } else { Vec::new() };
-        let own_pid_namespace = command.namespace("pid");
+        let own_pid_namespace = command.namespaces.get("pid").copied();
         let is_inside =
             |it: &Process| it.pid != pid && it.state != 'Z' && proc.id(it.pid, "ns/pid").ok() == own_pid_namespace;
         let others: Vec<Process> = others.into_iter().filter(is_inside).collect();

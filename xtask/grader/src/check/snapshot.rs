@@ -1,5 +1,6 @@
 //! The throwaway host at one moment, and what a run has changed of it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -42,7 +43,7 @@ pub struct Baseline {
     pub root: FileId,
     pub rootfs: Option<FileId>,
     /// The host's namespaces by kind.
-    pub namespaces: Vec<(&'static str, FileId)>,
+    pub namespaces: BTreeMap<&'static str, FileId>,
     pub mounts: Vec<Mount>,
     pub environment: Vec<(&'static str, String)>,
     /// Where the program starts.
@@ -51,12 +52,6 @@ pub struct Baseline {
     pub given: Vec<PathBuf>,
     /// The host's shell, if the rootfs has none at that path.
     pub host_only_shell: Option<PathBuf>,
-}
-
-impl Baseline {
-    pub fn namespace(&self, kind: &str) -> Option<FileId> {
-        self.namespaces.iter().find(|(it, _)| *it == kind).map(|(_, id)| *id)
-    }
 }
 
 /// What a run changed on the host.
@@ -123,12 +118,13 @@ impl Sandbox {
 
     /// Returns what the host is like now.
     pub fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        let entries = TEMPORARY.iter().flat_map(fs::read_dir).flatten().flatten();
         Ok(Snapshot {
             mounts: mountinfo::parse(&self.host.read(1, "mountinfo")?),
             interfaces: self.interfaces(1)?,
             cgroups: self.cgroups.below(),
             files: self.place.written(),
-            temporary: TEMPORARY.iter().flat_map(|it| names(Path::new(it))).collect(),
+            temporary: entries.map(|entry| entry.path()).collect(),
         })
     }
 }
@@ -173,11 +169,6 @@ pub fn only_in<T: Clone + PartialEq>(all: &[T], others: &[T]) -> Vec<T> {
         }
     }
     rest
-}
-
-/// Returns the paths in a directory.
-fn names(directory: &Path) -> Vec<PathBuf> {
-    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 /// Reads the names from a /proc/PID/net/dev: two lines of headings, then `  lo: 0 0 …` (proc_pid_net(5)).

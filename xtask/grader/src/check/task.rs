@@ -1,5 +1,6 @@
 //! What the kernel shows about one task: the first thread of a process, or another one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -16,7 +17,7 @@ pub struct Task {
     pub process: Process,
     pub tid: Pid,
     /// Its namespaces by kind. Older kernels lack some kinds.
-    pub namespaces: Vec<(&'static str, FileId)>,
+    pub namespaces: BTreeMap<&'static str, FileId>,
     pub status: Status,
     /// What it holds that leads out of the command's root, namespaces or processes.
     pub escapes: Vec<Escape>,
@@ -51,7 +52,7 @@ pub struct Inside<'a> {
     /// The numbers of the mounts of the command's mount namespace.
     pub mounts: Vec<u32>,
     /// The command's namespaces.
-    pub namespaces: &'a [(&'static str, FileId)],
+    pub namespaces: &'a BTreeMap<&'static str, FileId>,
     /// The processes in its PID namespace.
     pub pids: Vec<Pid>,
     /// The files that `run` was given as stdin, stdout and stderr.
@@ -94,10 +95,6 @@ impl Task {
             true => format!("/proc/{}/task/{}", self.process.pid, self.tid),
             false => format!("/proc/{}", self.process.pid),
         }
-    }
-
-    pub fn namespace(&self, kind: &str) -> Option<FileId> {
-        self.namespaces.iter().find(|(it, _)| *it == kind).map(|(_, id)| *id)
     }
 
     /// Finds what leads out: its root and working directory, unless it is the command itself, and its descriptors.
@@ -148,7 +145,7 @@ impl Sandbox {
                 .map(|_| EscapeKind::Process));
         }
         if let Some(kind) = namespaces::KINDS.into_iter().find(|kind| text.starts_with(&format!("{kind}:["))) {
-            let is_own = inside.namespaces.contains(&(kind, id));
+            let is_own = inside.namespaces.get(kind) == Some(&id);
             return Ok((!is_own).then_some(EscapeKind::Namespace));
         }
         match SFlag::from_bits_truncate(file.st_mode) & SFlag::S_IFMT {

@@ -22,8 +22,8 @@ pub fn it_has_a_mount_namespace(evidence: &Evidence) -> Checked {
     let (has, expected) = (command.new.contains(&"mnt"), "a mount namespace of its own");
     require!(has, NoMountNamespace, expected, "/proc/{}/ns/mnt is the host's", command.pid());
     for kind in ["uts", "mnt"] {
-        let hosts = evidence.host.namespace(kind);
-        let stray = |it: &&Task| it.is_thread() && it.namespace(kind) == hosts;
+        let hosts = evidence.host.namespaces.get(kind);
+        let stray = |it: &&Task| it.is_thread() && it.namespaces.get(kind) == hosts;
         if let Some(thread) = command.tasks.iter().find(stray) {
             let seen = format!("{}/ns/{kind} is the host's", thread.path());
             return Err(fail!(ThreadOutside, "every thread in the container's namespaces", "{seen}"));

@@ -1,6 +1,6 @@
 //! Each rule that judges evidence has a line here: a change to a correct container, and the diagnosis.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -197,7 +197,7 @@ fn process(pid: u32, numbers: &[u32]) -> Process {
 }
 
 /// The namespaces of the host, whose number is 1, or of a container.
-fn namespaces(number: u64) -> Vec<(&'static str, FileId)> {
+fn namespaces(number: u64) -> BTreeMap<&'static str, FileId> {
     KINDS.into_iter().zip(100..).map(|(kind, inode)| (kind, FileId(number, inode))).collect()
 }
 
