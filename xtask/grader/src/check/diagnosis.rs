@@ -215,11 +215,6 @@ impl Diagnosis {
         let entry = catalog::diagnoses()?.iter().find(|it| it.id == id);
         entry.with_context(|| format!("{} has no `{id}`", exercises::DIAGNOSES))
     }
-
-    /// Returns the diagnosis with that id.
-    pub fn find(id: &str) -> Option<Diagnosis> {
-        serde_json::from_value(id.into()).ok()
-    }
 }
 
 #[cfg(test)]
