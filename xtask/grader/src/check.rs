@@ -55,6 +55,7 @@ pub(crate) use grade::grade_rest;
 pub use grade::{Candidate, Graded, grade, grade_alone, sandbox};
 use report::{Report, Subject};
 pub use sandbox::WALL_LIMIT;
+pub(crate) use sandbox::find_program;
 use verdict::Verdict;
 
 /// The hidden first argument of a sandbox's process.
@@ -131,7 +132,8 @@ pub fn run(options: &Options) -> ExitCode {
 
 /// Reports that there is nothing to grade, or that the grader failed.
 pub(crate) fn unusable(json: bool, subject: &Subject, error: &str) -> u8 {
-    let written = if json { output::write(&report::json_of_error(subject, error)) } else { Ok(()) };
+    let errors = [error.to_owned()];
+    let written = if json { report::json(subject, &[], &errors).and_then(|it| output::write(&it)) } else { Ok(()) };
     eprintln!("xtask: {}", visible(&output::localized(error)));
     if let Err(error) = written {
         eprintln!("xtask: {error:#}");
@@ -163,12 +165,14 @@ fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Resul
         subject.exercise = Some(exercise);
         subject.program = Some(program.plain_label(Some(exercise)));
     }
-    subject.hints = Progress::read(program)?.hints_of(subject.exercise)?;
+    let progress = Progress::read(program)?;
+    let about = catalog::exercises()?.iter().filter(|it| subject.exercise.is_none_or(|asked| asked.id == it.id));
+    subject.hints = about.map(|it| progress.hints(it)).sum();
     let goals = goals(program, subject.exercise)?;
     let Some(programs) = built(program, &goals)? else {
         // The compiler has explained why.
         if options.json {
-            output::write(&report::json_of_error(subject, "the program does not compile: see stderr"))?;
+            output::write(&report::json(subject, &[], &["the program does not compile: see stderr".into()])?)?;
         }
         return Ok(FAILED);
     };
@@ -221,15 +225,7 @@ fn attempt(options: &Options, program: &Program, subject: &mut Subject) -> Resul
     };
     output::write(&match options.json {
         true => report::json(subject, &graded, &errors)?,
-        false => report::text(&Report {
-            program,
-            exercise: subject.exercise,
-            graded: &graded,
-            progress: &progress,
-            seed: subject.seed,
-            all: options.all,
-            colored: options.color.is_on(),
-        })?,
+        false => report::text(&Report { options, program, subject, graded: &graded, progress: &progress })?,
     })?;
     errors.iter().for_each(|error| eprintln!("xtask: {}", visible(error)));
     Ok(if errors.is_empty() { outcome(&graded) } else { UNUSABLE })

@@ -90,13 +90,10 @@ pub(crate) fn build(exercise: &Exercise) -> Result<Option<PathBuf>> {
 
 /// Returns the named exercise, otherwise the one that was begun, otherwise the next, otherwise the last.
 pub(crate) fn meant(program: &Program, named: Option<&'static Exercise>) -> Result<&'static Exercise> {
-    match named {
+    let open = || open(program, &Progress::read(program)?);
+    match named.map_or_else(open, |it| Ok(Some(it)))? {
         Some(exercise) => Ok(exercise),
-        None => {
-            let last = || Ok::<_, anyhow::Error>(in_order()?.into_iter().rfind(|it| program.takes(it)));
-            let open = open(program, &Progress::read(program)?)?;
-            open.map_or_else(last, |it| Ok(Some(it)))?.context("there are no exercises")
-        }
+        None => in_order()?.into_iter().rfind(|it| program.takes(it)).context("there are no exercises"),
     }
 }
 
@@ -122,7 +119,7 @@ fn in_order() -> Result<Vec<&'static Exercise>> {
 
 /// Returns an open exercise: in the track of `at`, from there on or else before it; otherwise the first after that track, or of
 /// all. A step that was skipped isn't open. Another exercise is, although a starter may contain its solution as well.
-fn next(program: &Program, progress: &Progress, at: Option<&Exercise>) -> Result<Option<&'static Exercise>> {
+pub(crate) fn next(program: &Program, progress: &Progress, at: Option<&Exercise>) -> Result<Option<&'static Exercise>> {
     let is_done = |it: &Exercise| {
         let is_skipped = progress.has_skipped(it);
         let is_here = at.is_some_and(|at| at.id == it.id);
@@ -134,15 +131,6 @@ fn next(program: &Program, progress: &Progress, at: Option<&Exercise>) -> Result
     let in_track = || all.iter().filter(|it| it.track == at.track);
     let further = in_track().find(|it| it.order >= at.order).or(in_track().next());
     Ok(further.or(all.iter().find(|it| it.track > at.track)).or(all.first()).copied())
-}
-
-/// Returns the exercise to go on with after the checks of `exercise` passed.
-pub(crate) fn next_after(
-    program: &Program,
-    progress: &Progress,
-    exercise: &Exercise,
-) -> Result<Option<&'static Exercise>> {
-    Ok(next(program, progress, Some(exercise))?.filter(|it| it.id != exercise.id))
 }
 
 /// Remembers a program, if there is a workshop, so that commands that name no program mean this one.

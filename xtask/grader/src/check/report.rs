@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 use exercises::Exercise;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::diagnosis::Diagnosis;
 use super::verdict::{Failure, Verdict};
-use super::{Graded, passed};
+use super::{Graded, Options, passed};
 use crate::text::{self, BOLD, GREEN, RED, YELLOW, hanging, markdown, paint, visible};
 use crate::workshop::{self, Program, Progress};
 
@@ -30,27 +30,23 @@ pub struct Subject {
 
 /// What the text of a report is made from.
 pub(crate) struct Report<'a> {
+    pub options: &'a Options,
     pub program: &'a Program,
-    /// The exercise that was asked for; `None` means all.
-    pub exercise: Option<&'static Exercise>,
+    pub subject: &'a Subject,
     pub graded: &'a [Graded],
     /// What is noted about the program, with this check.
     pub progress: &'a Progress,
-    /// What the random values were drawn from.
-    pub seed: u64,
-    /// Print every check.
-    pub all: bool,
-    pub colored: bool,
 }
 
 /// Returns the report for a person.
 pub(crate) fn text(report: &Report<'_>) -> Result<String> {
-    let &Report { program, exercise, graded, progress, all, colored, .. } = report;
+    let &Report { options: &Options { all, color, .. }, program, subject, graded, progress } = report;
+    let exercise = subject.exercise;
     let mut out = program.heading(exercise);
     let mut explained = Vec::new();
     // Exercises after the first failure were not checked: a page of them would push the reason off the screen.
     for it in graded.iter().filter(|it| it.verdicts.iter().any(Option::is_some)) {
-        out += &card(it, colored);
+        out += &card(it, color.is_on());
         let Some(failure) = it.failure().filter(|_| all) else { continue };
         let same = explained.iter().find(|(_, other)| *other == failure);
         out += &match same {
@@ -112,10 +108,10 @@ fn card(graded: &Graded, colored: bool) -> String {
 
 /// Returns what follows the verdicts if one is a failure, the first of which is in the exercise `at`.
 fn after_a_failure(report: &Report<'_>, at: &Exercise, failure: &Failure) -> Result<String> {
-    let &Report { program, exercise, progress, seed, all, .. } = report;
+    let &Report { options, program, subject: Subject { exercise, seed, .. }, progress, .. } = report;
     let asked = exercise.unwrap_or(at);
     let mut out = String::new();
-    if !all {
+    if !options.all {
         out += &explanation(asked, at, failure)?;
     }
     out += &hanging("  again      ", 13, &format!("`--seed {seed}` draws the same names, words and times"));
@@ -140,8 +136,11 @@ fn after_a_failure(report: &Report<'_>, at: &Exercise, failure: &Failure) -> Res
 
 /// Returns what follows the verdicts if all pass.
 fn after_a_pass(report: &Report<'_>) -> Result<String> {
-    let &Report { program, exercise, progress, .. } = report;
-    let next = exercise.map_or(Ok(None), |exercise| workshop::next_after(program, progress, exercise))?;
+    let &Report { program, subject: &Subject { exercise, .. }, progress, .. } = report;
+    let next = match exercise {
+        Some(Exercise { id, .. }) => workshop::next(program, progress, exercise)?.filter(|next| next.id != *id),
+        None => None,
+    };
     // Where nothing is noted, the program isn't remembered.
     let again = match program {
         Program::Other(_) if !program.is_noted() => format!(" --cmd {}", program.label(None)),
@@ -180,7 +179,7 @@ fn explanation(exercise: &Exercise, at: &Exercise, failure: &Failure) -> Result<
 }
 
 /// Returns the report for a machine. `exercise` is the one that was asked for, or null for all; `failed` the first one that failed,
-/// or null. `checks` has what is known of every check. `errors` are the grader's own failures.
+/// or null. `checks` has what is known of every check. `errors` are the grader's own failures, or why nothing was graded.
 pub(crate) fn json(subject: &Subject, graded: &[Graded], errors: &[String]) -> Result<String> {
     let mut checks = Vec::new();
     for Graded { exercise, verdicts } in graded {
@@ -205,35 +204,21 @@ pub(crate) fn json(subject: &Subject, graded: &[Graded], errors: &[String]) -> R
     let has = |word: &str| checks.iter().any(|check| check["verdict"] == word);
     let worst = ["fail", "cannot"].into_iter().find(|word| has(word)).unwrap_or("pass");
     let failed = graded.iter().find(|it| it.failure().is_some()).map(|it| &it.exercise.id);
-    let mut object = object(subject, if errors.is_empty() { worst } else { "error" });
-    if !errors.is_empty() {
-        object["error"] = json!(errors.join("; "));
-    }
-    object["failed"] = json!(failed);
-    object["checks"] = json!(checks);
-    Ok(text::json(&object))
-}
-
-/// Returns the report for a machine if nothing was graded.
-pub(crate) fn json_of_error(subject: &Subject, error: &str) -> String {
-    let mut object = object(subject, "error");
-    object["error"] = json!(error);
-    text::json(&object)
-}
-
-/// Returns what every report for a machine has.
-fn object(subject: &Subject, verdict: &str) -> Value {
     let Subject { program, exercise, hints, seed, start } = subject;
-    json!({
+    let mut object = json!({
         "program": program,
         "exercise": exercise.map(|it| &it.id),
-        "verdict": verdict,
-        "failed": null,
-        "checks": [],
+        "verdict": if errors.is_empty() { worst } else { "error" },
+        "failed": failed,
+        "checks": checks,
         "hints": hints,
         // As text, because some readers keep only 53 bits of a number.
         "seed": seed.to_string(),
         // More digits would mean nothing.
         "seconds": (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
-    })
+    });
+    if !errors.is_empty() {
+        object["error"] = json!(errors.join("; "));
+    }
+    Ok(text::json(&object))
 }

@@ -290,9 +290,9 @@ impl Drop for Sandbox {
 }
 
 /// Looks up a program on an environment's PATH.
-pub fn find_program(environment: &[(&str, OsString)], name: &str) -> Option<PathBuf> {
+pub fn find_program(environment: &[(&str, OsString)], name: impl AsRef<Path>) -> Option<PathBuf> {
     let (_, path) = environment.iter().find(|(name, _)| *name == "PATH")?;
-    env::split_paths(path).map(|directory| directory.join(name)).find(|file| file.is_file())
+    env::split_paths(path).map(|directory| directory.join(&name)).find(|file| file.is_file())
 }
 
 /// Opens `path` as a process with the root `root` does: Alpine's `/bin/sh` is a link to `/bin/busybox`, which the host may also

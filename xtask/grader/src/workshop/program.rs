@@ -1,6 +1,5 @@
 //! The program that a learner works on: the one in `workshop/`, or the one that `check --cmd` named last, in any language.
 
-use std::env;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use lab::{host, workspace};
 use super::progress::Progress;
 use super::source::executable;
 use super::{NAME, source_of};
+use crate::check::find_program;
 use crate::text::{quoted, visible};
 
 /// A program, which has its own progress.
@@ -31,7 +31,10 @@ impl Program {
         }
         let typed = Path::new(name);
         let is_name = typed.components().count() == 1 && !name.as_encoded_bytes().contains(&b'/');
-        let path = if is_name && !typed.exists() { on_the_path(typed)? } else { Some(typed.to_owned()) };
+        let path = match is_name && !typed.exists() {
+            true => find_program(&host::environment(&[workspace::programs()?])?, typed),
+            false => Some(typed.to_owned()),
+        };
         let missing = || format!("there is no program {}", quoted(typed));
         let path = path.with_context(missing)?;
         let metadata = match path.metadata() {
@@ -141,13 +144,4 @@ impl Program {
     pub(crate) fn takes(&self, exercise: &Exercise) -> bool {
         *self == Program::Mine || exercise.kind == Kind::Container
     }
-}
-
-fn on_the_path(name: &Path) -> Result<Option<PathBuf>> {
-    let environment = host::environment(&[workspace::programs()?])?;
-    let path = environment.into_iter().find(|(variable, _)| *variable == "PATH").map(|(_, path)| path);
-    let mut files =
-        env::split_paths(&path.unwrap_or_default()).map(|directory| directory.join(name)).collect::<Vec<_>>();
-    files.retain(|file| file.is_file());
-    Ok(files.into_iter().next())
 }

@@ -19,7 +19,6 @@ use exercises::Exercise;
 use lab::workspace;
 
 use super::program::Program;
-use crate::catalog;
 
 const HEAD: &str = "# What passed in `cargo xtask check`, and which hints were read. Remove a line to forget it.\n";
 
@@ -69,12 +68,9 @@ impl Progress {
         }
         let path = path();
         // Another file, because this one is replaced.
-        let lock = path.with_file_name(".progress.lock");
-        let lock = {
-            let file = File::create(&lock).with_context(|| format!("opening {}", lock.display()))?;
-            super::give_to_owner(&lock);
-            file
-        };
+        let name = path.with_file_name(".progress.lock");
+        let lock = File::create(&name).with_context(|| format!("opening {}", name.display()))?;
+        super::give_to_owner(&name);
         // Some network file systems have no locks.
         let _ = lock.lock();
         let mut progress = Progress::read(program)?;
@@ -171,14 +167,6 @@ impl Progress {
     /// Returns how many hints of an exercise were shown.
     pub(crate) fn hints(&self, exercise: &Exercise) -> usize {
         self.value("hints", &exercise.id).and_then(|it| it.parse().ok()).unwrap_or(0)
-    }
-
-    /// Returns how many hints of an exercise were shown, or of all exercises together.
-    pub(crate) fn hints_of(&self, exercise: Option<&Exercise>) -> Result<usize> {
-        match exercise {
-            Some(exercise) => Ok(self.hints(exercise)),
-            None => Ok(catalog::exercises()?.iter().map(|it| self.hints(it)).sum()),
-        }
     }
 
     /// Returns the rest of the line that begins with `key` and `id`.
@@ -303,6 +291,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::catalog;
 
     #[test]
     fn what_is_written_is_read() {
