@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use exercises::Exercise;
 use serde::Serialize;
 use serde_json::json;
@@ -74,13 +74,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     const INTERVAL: Duration = Duration::from_secs(2);
     let ended = options.watch.then(end_of_input);
     loop {
-        let rows = match read(&options.learners) {
-            Ok(rows) => rows,
-            Err(error) => {
-                eprintln!("xtask: {}", visible(&format!("{error:#}")));
-                return Ok(ExitCode::from(2));
-            }
-        };
+        let complain = |error: &Error| eprintln!("xtask: {}", visible(&format!("{error:#}")));
+        let Ok(rows) = read(&options.learners).inspect_err(complain) else { return Ok(ExitCode::from(2)) };
         if let Some(address) = options.serve {
             return page::serve(address, || read(&options.learners));
         }

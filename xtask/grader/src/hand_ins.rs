@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 use std::{env, thread};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use exercises::{Exercise, Kind, Language};
 use lab::rootfs::Source;
 use serde::Serialize;
@@ -78,13 +78,8 @@ impl Drop for Staging {
 
 /// Grades all hand-ins, and prints a table.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let hand_ins = match find(&options.paths) {
-        Ok(hand_ins) => hand_ins,
-        Err(error) => {
-            eprintln!("xtask: {}", visible(&format!("{error:#}")));
-            return Ok(ExitCode::from(2));
-        }
-    };
+    let complain = |error: &Error| eprintln!("xtask: {}", visible(&format!("{error:#}")));
+    let Ok(hand_ins) = find(&options.paths).inspect_err(complain) else { return Ok(ExitCode::from(2)) };
     let staging = Staging(env::temp_dir().join(format!("mini-docker-grade-{}", std::process::id())));
     DirBuilder::new().mode(0o700).create(&staging.0).with_context(|| format!("making {}", staging.0.display()))?;
     let room = room(options.source.as_ref(), &staging.0)?;
