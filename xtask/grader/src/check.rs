@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::ColorChoice;
 use exercises::{Exercise, Kind};
 use lab::privilege::Privilege;
 use lab::rootfs::Source;
@@ -31,7 +32,7 @@ use lab::{cargo, choice, output, steps, workspace};
 use nix::unistd::geteuid;
 
 use crate::catalog;
-use crate::text::{Color, Request, visible};
+use crate::text::{Request, visible};
 use crate::watch::{clear, end_of_input};
 use crate::workshop::{self, Program, Progress};
 
@@ -94,7 +95,7 @@ pub struct Options {
     pub seed: Option<u64>,
     /// When to colour the report: auto (on a terminal), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: Color,
+    pub color: ColorChoice,
     /// Make the rootfs from alpine (downloaded, verified and kept), busybox or host (this machine's programs), or from the tarball
     /// or directory of that path [default: what ./rootfs was made from, or else the first of alpine, busybox and host that works]
     #[arg(long)]

@@ -15,11 +15,12 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use clap::ColorChoice;
 use lab::privilege::Privilege;
 use lab::{cargo, choice, namespaces, output, rootfs, steps};
 use serde_json::json;
 
-use crate::text::{Color, GREEN, Request, YELLOW, paint};
+use crate::text::{GREEN, Request, YELLOW, is_colored, paint};
 
 mod observe;
 
@@ -39,7 +40,7 @@ pub struct Options {
     pub json: bool,
     /// When to colour the table: auto (on a terminal), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: Color,
+    pub color: ColorChoice,
     /// Compare with this machine instead of with a throwaway host for each step
     #[arg(long)]
     pub real: bool,
@@ -71,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let host = if options.real { "real" } else { "throwaway" };
     output::write(&match options.json {
         true => format!("{:#}\n", json!({ "host": host, "columns": columns })),
-        false => table(&columns, options.color.is_on()),
+        false => table(&columns, is_colored(options.color)),
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use clap::ColorChoice;
 use lab::output;
 use lab::privilege::Privilege;
 use serde_json::Value;
@@ -13,28 +14,15 @@ use serde_json::Value;
 /// The value of `--privilege`; `None` is `auto`.
 pub type Request = Option<Privilege>;
 
-/// When to colour the output.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless NO_COLOR is set.
-    Auto,
-    /// Always, even into a pipe.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl Color {
-    /// True if stdout gets colours.
-    pub fn is_on(self) -> bool {
-        let wants_none = || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        match self {
-            Color::Auto => {
-                io::stdout().is_terminal() && !wants_none() && env::var_os("TERM").is_none_or(|it| it != "dumb")
-            }
-            Color::Always => true,
-            Color::Never => false,
+/// True if stdout gets colours.
+pub(crate) fn is_colored(choice: ColorChoice) -> bool {
+    let wants_none = || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match choice {
+        ColorChoice::Auto => {
+            io::stdout().is_terminal() && !wants_none() && env::var_os("TERM").is_none_or(|it| it != "dumb")
         }
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
     }
 }
 
@@ -71,16 +59,11 @@ fn is_invisible(c: char) -> bool {
 
 /// Returns a path as a shell reads it, so that it can be pasted.
 pub(crate) fn quoted(path: &Path) -> String {
-    let Some(text) = path.to_str() else {
-        return format!("$'{}'", path.as_os_str().as_bytes().escape_ascii());
-    };
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=~".contains(c);
-    if text.chars().any(is_invisible) {
-        format!("$'{}'", text.as_bytes().escape_ascii())
-    } else if !text.is_empty() && !text.starts_with('~') && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
+    match path.to_str().filter(|text| !text.chars().any(is_invisible)) {
+        None => format!("$'{}'", path.as_os_str().as_bytes().escape_ascii()),
+        Some(text) if !text.is_empty() && !text.starts_with('~') && text.chars().all(is_plain) => text.to_owned(),
+        Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 

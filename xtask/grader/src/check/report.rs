@@ -10,7 +10,7 @@ use serde_json::json;
 use super::diagnosis::Diagnosis;
 use super::verdict::{Failure, Verdict};
 use super::{Graded, Options, passed};
-use crate::text::{self, BOLD, GREEN, RED, YELLOW, hanging, markdown, paint, visible};
+use crate::text::{self, BOLD, GREEN, RED, YELLOW, hanging, is_colored, markdown, paint, visible};
 use crate::workshop::{self, Program, Progress};
 
 /// What a check is about, as far as it is known when something goes wrong.
@@ -46,7 +46,7 @@ pub(crate) fn text(report: &Report<'_>) -> Result<String> {
     let mut explained = Vec::new();
     // Exercises after the first failure were not checked: a page of them would push the reason off the screen.
     for it in graded.iter().filter(|it| it.verdicts.iter().any(Option::is_some)) {
-        out += &card(it, color.is_on());
+        out += &card(it, is_colored(color));
         let Some(failure) = it.failure().filter(|_| all) else { continue };
         let same = explained.iter().find(|(_, other)| *other == failure);
         out += &match same {
