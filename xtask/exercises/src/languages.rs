@@ -31,37 +31,29 @@ impl Language {
     /// Every language, in the order in which they are shown.
     pub const ALL: [Language; 5] = [Language::Rust, Language::Python, Language::Go, Language::C, Language::Shell];
 
+    fn facts(self) -> (&'static str, &'static str, Option<&'static str>) {
+        match self {
+            Language::Rust => ("Rust", "rs", None),
+            Language::Python => ("Python", "py", Some("python3")),
+            Language::Go => ("Go", "go", Some("go")),
+            Language::C => ("C", "c", Some("cc")),
+            Language::Shell => ("Shell", "sh", Some("sh")),
+        }
+    }
+
     /// Returns its name for readers.
     pub fn title(self) -> &'static str {
-        match self {
-            Language::Rust => "Rust",
-            Language::Python => "Python",
-            Language::Go => "Go",
-            Language::C => "C",
-            Language::Shell => "Shell",
-        }
+        self.facts().0
     }
 
     /// Returns the extension of its files.
     pub fn extension(self) -> &'static str {
-        match self {
-            Language::Rust => "rs",
-            Language::Python => "py",
-            Language::Go => "go",
-            Language::C => "c",
-            Language::Shell => "sh",
-        }
+        self.facts().1
     }
 
     /// Returns the program that runs or compiles it, if a check needs one.
     pub fn translator(self) -> Option<&'static str> {
-        match self {
-            Language::Rust => None,
-            Language::Python => Some("python3"),
-            Language::Go => Some("go"),
-            Language::C => Some("cc"),
-            Language::Shell => Some("sh"),
-        }
+        self.facts().2
     }
 
     /// Returns the language of a file: by its extension, by the interpreter in its first line, or by a source of the same name.

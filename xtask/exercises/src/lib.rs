@@ -113,11 +113,6 @@ impl Track {
             Track::Network => "Network and limits",
         }
     }
-
-    /// Returns the track with that id.
-    pub fn find(id: &str) -> Option<Track> {
-        Track::ALL.into_iter().find(|track| track.id() == id)
-    }
 }
 
 /// The contract of an exercise's program.

@@ -43,7 +43,8 @@ pub(crate) fn parse(file: &str, id: &str, base: &str, text: &str) -> Result<Exer
         (line, other) => bail!("{file}:{line}: there is no kind `{other}`"),
     };
     let (line, track) = take("track", None)?;
-    let track = Track::find(track).with_context(|| format!("{file}:{line}: there is no track `{track}`"))?;
+    let found = Track::ALL.into_iter().find(|it| it.id() == track);
+    let track = found.with_context(|| format!("{file}:{line}: there is no track `{track}`"))?;
     let mut text = |key, default| take(key, default).map(|(_, value)| value.to_owned());
     let or_base = |path: String| if path.is_empty() { base.to_owned() } else { path };
     let mut exercise = Exercise {
