@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { accessible, check, noConsoleErrors, picture, resize, run, send, session, test, until } from "./driver.mjs";
+import { accessible, cdp, check, fits, noConsoleErrors, picture, resize, run, send, session, test, until } from "./driver.mjs";
 
 const room = await mkdtemp(join(tmpdir(), "class-"));
 async function learner(name, program, ...lines) {
@@ -33,19 +33,16 @@ const url = await new Promise((found, failed) => {
   server.on("exit", () => failed(new Error(`the server ended: ${said}`)));
 });
 
-const emulate = (cmd, params) => send("POST", `${session}/goog/cdp/execute`, { cmd, params });
 const text = (selector) => run("return document.querySelector(arguments[0]).innerText", selector);
 
 async function shows() {
   for (const scheme of ["light", "dark"]) {
     for (const width of [390, 1440]) {
       const where = `class, ${scheme}, ${width} pixels`;
-      await emulate("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: scheme }] });
+      await cdp("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: scheme }] });
       await resize(width);
       await send("POST", `${session}/url`, { url });
-      const [scroll, client] =
-        await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
-      check(scroll <= client, `${where}: the page is ${scroll} wide, its window ${client}`);
+      await fits(where);
       const background = await run("return getComputedStyle(document.body).backgroundColor");
       check((background === "rgb(255, 255, 255)") === (scheme === "light"), `${where}: the background is ${background}`);
       await accessible(where);
@@ -73,11 +70,11 @@ async function shows() {
   check(await text("#stale") === "", "the page is fresh");
 
   // Without script the page is read again as a whole.
-  await emulate("Emulation.setScriptExecutionDisabled", { value: true });
+  await cdp("Emulation.setScriptExecutionDisabled", { value: true });
   await send("POST", `${session}/url`, { url });
   await learner("bo", "mine.go", "hints pid 1");
   await until("return document.querySelector('#board').textContent.startsWith('2 of 5 have ')", "it is read again without script");
-  await emulate("Emulation.setScriptExecutionDisabled", { value: false });
+  await cdp("Emulation.setScriptExecutionDisabled", { value: false });
   await noConsoleErrors("class, changed");
 
   await send("POST", `${session}/url`, { url });

@@ -68,7 +68,6 @@ const { sessionId } = await send("POST", "/session", {
     timeouts: { script: 300_000, pageLoad: 300_000 } } },
 });
 export const session = `/session/${sessionId}`;
-await send("POST", `${session}/timeouts`, { script: 120_000 });
 export const open = (path) => send("POST", `${session}/url`, { url: base + path });
 export const run = (script, ...args) => send("POST", `${session}/execute/sync`, { script, args });
 export const runAsync = (script, ...args) => send("POST", `${session}/execute/async`, { script, args });
@@ -81,11 +80,13 @@ export const until = async (script, what) => {
   check(false, what);
   return false;
 };
+export const cdp = (cmd, params) => send("POST", `${session}/goog/cdp/execute`, { cmd, params });
 export const resize = (width) =>
-  send("POST", `${session}/goog/cdp/execute`, {
-    cmd: "Emulation.setDeviceMetricsOverride",
-    params: { width, height: 900, deviceScaleFactor: 1, mobile: false },
-  });
+  cdp("Emulation.setDeviceMetricsOverride", { width, height: 900, deviceScaleFactor: 1, mobile: false });
+export async function fits(where) {
+  const [scroll, client] = await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
+  check(scroll <= client, `${where}: the page is ${scroll} wide, its window ${client}`);
+}
 export async function noConsoleErrors(where) {
   for (const { level, message } of await send("POST", `${session}/se/log`, { type: "browser" })) {
     check(level !== "SEVERE", `${where}: console: ${message}`);
@@ -107,10 +108,10 @@ export async function accessible(where) {
 export async function picture(name, width, whole = true) {
   if (!screenshots) return;
   await mkdir(screenshots, { recursive: true });
-  const { cssContentSize } = await send("POST", `${session}/goog/cdp/execute`, { cmd: "Page.getLayoutMetrics", params: {} });
+  const { cssContentSize } = await cdp("Page.getLayoutMetrics", {});
   const clip = { x: 0, y: 0, width, height: Math.min(cssContentSize.height, 9000), scale: 1 };
   const params = whole ? { captureBeyondViewport: true, clip } : {};
-  const { data } = await send("POST", `${session}/goog/cdp/execute`, { cmd: "Page.captureScreenshot", params });
+  const { data } = await cdp("Page.captureScreenshot", params);
   await writeFile(join(screenshots, `${name}.png`), Buffer.from(data, "base64"));
 }
 

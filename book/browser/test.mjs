@@ -4,7 +4,7 @@
 // Usage: node test.mjs [BOOK-DIRECTORY [SCREENSHOT-DIRECTORY]]
 
 import {
-  accessible, base, check, noConsoleErrors, open, picture, resize, run, runAsync, send, session, test, until,
+  accessible, base, cdp, check, fits, noConsoleErrors, open, picture, resize, run, runAsync, send, session, test, until,
 } from "./driver.mjs";
 
 const WIDTHS = [390, 800, 1440];
@@ -36,9 +36,7 @@ await test(async () => {
         const where = `${name}, ${theme}, ${width} pixels`;
         check(await run("return document.documentElement.classList.contains(arguments[0])", theme), `${where}: the theme`);
         check(await run("return document.title.length > 0 && document.querySelector('main h1') !== null"), `${where}: a title`);
-        const [scroll, client] =
-          await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
-        check(scroll <= client, `${where}: the page is ${scroll} wide, its window ${client}`);
+        await fits(where);
         const unreachable = await run(
           "return [...document.querySelectorAll('main pre, main pre > code, .table-wrapper')]" +
           ".filter(it => it.scrollWidth > it.clientWidth && !(it.tabIndex === 0 && ['auto', 'scroll'].includes(getComputedStyle(it).overflowX)))" +
@@ -83,6 +81,8 @@ await test(async () => {
   if (await until("return document.querySelectorAll('#mdbook-searchresults a').length > 0", "the search finds chroot")) {
     await run("document.querySelector('#mdbook-searchresults a').click()");
     await until("return location.pathname !== '/index.html'", "a search result leads to its page");
+    await until("return document.querySelector('main code mark') !== null", "the page marks the word that was searched");
+    check(await run("return !document.querySelector('main').innerText.includes('data-markjs')"), "a marked word shows its element");
   }
 
   // The button of a terminal copies what is typed, and no prompt or answer.
@@ -108,11 +108,10 @@ await test(async () => {
   const states = () => run(
     "return [...document.querySelectorAll('.moving .states > div')].map(it => getComputedStyle(it).visibility === 'visible')");
   const isOnly = (list, index) => list.length === 5 && list.every((it, at) => it === (at === index));
-  const emulate = (cmd, params) => send("POST", `${session}/goog/cdp/execute`, { cmd, params });
-  const motion = (value) => emulate("Emulation.setEmulatedMedia", { features: [{ name: "prefers-reduced-motion", value }] });
+  const motion = (value) => cdp("Emulation.setEmulatedMedia", { features: [{ name: "prefers-reduced-motion", value }] });
   const seconds = () => run("return parseFloat(getComputedStyle(document.querySelector('.moving .states > div')).transitionDuration)");
   for (const hasScript of [true, false]) {
-    await emulate("Emulation.setScriptExecutionDisabled", { value: !hasScript });
+    await cdp("Emulation.setScriptExecutionDisabled", { value: !hasScript });
     await motion("reduce");
     await open("introduction.html");
     const where = `the picture, ${hasScript ? "with" : "without"} script`;
@@ -126,7 +125,7 @@ await test(async () => {
     await motion("no-preference");
     check(await seconds() > 0, `${where}: it moves`);
   }
-  await emulate("Emulation.setScriptExecutionDisabled", { value: false });
+  await cdp("Emulation.setScriptExecutionDisabled", { value: false });
 
   // The table of `compare` has the colours of the picture.
   await open("step04.html");
@@ -139,12 +138,12 @@ await test(async () => {
 
   // On paper everything is there: nothing to press, and no line that the edge cuts.
   await open("print.html");
-  await emulate("Emulation.setEmulatedMedia", { media: "print" });
+  await cdp("Emulation.setEmulatedMedia", { media: "print" });
   const [buttons, tooWide] = await run(
     "return [[...document.querySelectorAll('main button')].filter(it => it.offsetParent !== null).length," +
     " [...document.querySelectorAll('main pre')].filter(it => it.scrollWidth > it.clientWidth + 1).map(it => it.textContent.slice(0, 40))]");
   check(buttons === 0 && tooWide.length === 0, `print: ${buttons} buttons; too wide: ${tooWide.join(" | ")}`);
-  await emulate("Emulation.setEmulatedMedia", { media: "" });
+  await cdp("Emulation.setEmulatedMedia", { media: "" });
   await noConsoleErrors("the picture and print");
 
   // The theme is chosen in a menu.

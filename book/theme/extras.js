@@ -53,13 +53,15 @@
 
     // Keys that belong to what is focused: mdBook turns the page at arrow left and right.
     document.querySelector("main")?.addEventListener("keydown", event => {
-        if (event.key.startsWith("Arrow") && event.target.closest("pre, .table-wrapper, input")) {
+        if (event.key.startsWith("Arrow") && event.target.closest("pre, .table-wrapper")) {
             event.stopPropagation();
         }
     });
 
     // CSS can't keep a word with hyphens together, or break flags only between them.
     for (const code of document.querySelectorAll("main :not(pre) > code")) {
+        // Where the search has marked a word, its element would be taken for text.
+        if (code.querySelector("mark")) continue;
         code.innerHTML = code.innerHTML.replace(/(\S*-\S*)|[|,](?=\w)/g,
             (part, word) => word ? `<span class="word">${part}</span>` : `${part}<wbr>`)
             // The name of a test is as long as a sentence.
