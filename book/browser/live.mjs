@@ -1,7 +1,7 @@
 // The machine in the page, as a reader uses it: press Run on three pages, see the output, type, reset, and turn the page; narrow and
 // wide, light and dark, with axe-core. Usage: node live.mjs [BOOK-DIRECTORY [SCREENSHOT-DIRECTORY]]
 
-import { accessible, check, noConsoleErrors, open, picture, resize, run, send, session, sleep, test } from "./driver.mjs";
+import { accessible, cdp, check, fits, noConsoleErrors, open, picture, resize, run, sleep, test } from "./driver.mjs";
 
 // A page, which of its blocks to run, and what the terminal then shows that the page's text before it doesn't.
 const PAGES = [
@@ -14,7 +14,6 @@ const SECONDS = 120;
 
 const screen = () => run("return [...document.querySelectorAll('#live .xterm-rows > div')].map(it => it.textContent).join('\\n')");
 const heard = () => run("return document.querySelector('#live [aria-live=assertive]').textContent");
-const cdp = (cmd, params) => send("POST", `${session}/goog/cdp/execute`, { cmd, params });
 
 // Waits for the terminal to show something, and returns the milliseconds that it took.
 async function shows(pattern, where, read = screen) {
@@ -39,6 +38,7 @@ const button = async (name) => {
   }
 };
 
+const heightOfPanel = () => run("return parseFloat(document.body.style.getPropertyValue('--live-height'))");
 const focused = () => run("return document.activeElement.ariaLabel");
 
 // Turns to a page by its link in the table of contents.
@@ -80,9 +80,7 @@ await test(async () => {
       // Later, a screen reader may hear that there is too much.
       if (first) await shows(expected, `${where}, for a screen reader`, heard);
       check(await loaded() > 0, `${where}: the machine came from nowhere`);
-      const [scroll, client] =
-        await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
-      check(scroll <= client, `${where}: the page is ${scroll} wide, its window ${client}`);
+      await fits(where);
       const isVisible = await run("const box = document.querySelectorAll('.run-typed')[arguments[0]].getBoundingClientRect();" +
         " return box.top >= 0 && box.bottom <= document.querySelector('#live').getBoundingClientRect().top", block);
       check(isVisible, `${where}: the block that runs is not in sight`);
@@ -116,12 +114,18 @@ await test(async () => {
     await shows(/sh mine\.sh ps\s+PID[^]*\s1 .*ps\s/, `${where}, the scratch pad`);
     await accessible(`${where}, the scratch pad`);
     await picture(`live-scratch-${theme}-${width}`, width, false);
+    await cdp("Emulation.setDeviceMetricsOverride", { width, height: 300, deviceScaleFactor: 1, mobile: false });
+    await sleep(200);
+    check(await heightOfPanel() === 240, `${where}: in a low window, the panel's height is ${await heightOfPanel()}`);
+    await resize(width);
+    await sleep(200);
+    check(await heightOfPanel() === 360, `${where}: after a low window, the panel's height is ${await heightOfPanel()}`);
     await button("Close");
     check(await run("return document.querySelector('#live').getClientRects().length === 0"), `${where}: the panel doesn't close`);
     await resize(width - 60);
     await resize(width);
     await sleep(200);
-    const height = Number(await run("return localStorage.getItem('live-height')"));
+    const height = await heightOfPanel();
     check(height === 360, `${where}: while it is closed, the panel's height becomes ${height}`);
     check(await focused() === "Run sh mine.sh ps", `${where}: Close leaves the focus on ${await focused()}`);
     await open("step01.html");

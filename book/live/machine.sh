@@ -6,9 +6,9 @@ out=$1 source=${2:-}
 cd "$(dirname "$0")/../.."
 stop() { echo "book live: $1" >&2; exit 1; }
 need() { command -v "$1" >/dev/null || stop "there is no $1: install $2"; }
+command -v apt-get >/dev/null || stop "there is no apt-get: build the machine on Debian or Ubuntu"
 target=i686-unknown-linux-musl
 [ -d "$(rustc --print target-libdir --target $target)" ] || stop "Rust has no $target: \`rustup target add $target\`"
-need apt-get "it on Debian or Ubuntu"
 need bsdtar libarchive-tools
 need zstd zstd
 need npm "nodejs and npm"
@@ -74,13 +74,9 @@ case $source in
 esac || stop "no rootfs for the machine"
 rm "$root/mini-docker/rootfs/etc/mini-docker"
 
-# Part, version, licence, source, and the sum of the package: the page of licences shows these.
-part() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$out/manifest.tsv"; }
-debian_part() {
-    local package=$1 source=$2 file
-    file=$(echo "$work/${package}"_*.deb)
-    part "$3" "Debian $(dpkg-deb --field "$file" Version)" "$4" "https://sources.debian.org/src/$source/" "sha256:$(sha256sum "$file" | cut -d' ' -f1)"
-}
+# Part, version, licence and source: the page about the machine shows these.
+part() { printf '%s\t%s\t%s\t%s\n' "$@" >>"$out/manifest.tsv"; }
+debian_part() { part "$3" "Debian $(dpkg-deb --field "$work/$1"_*.deb Version)" "$4" "https://sources.debian.org/src/$2/"; }
 : >"$out/manifest.tsv"
 debian_part "$kernel" linux "Linux" GPL-2.0
 debian_part busybox-static busybox BusyBox GPL-2.0
@@ -89,7 +85,7 @@ debian_part libc6 glibc "GNU C library" LGPL-2.1
 debian_part libcap-ng0 libcap-ng libcap-ng LGPL-2.1
 debian_part util-linux util-linux "setpriv and unshare of util-linux" GPL-2.0
 debian_part strace strace strace LGPL-2.1
-part "The rootfs" "$made" "that of each package" "$origin" -
+part "The rootfs" "$made" "that of each package" "$origin"
 
 (cd "$root" && bsdtar --create --format newc --uid 0 --gid 0 --file - .) | zstd --quiet -19 >"$work/initrd"
 (cd book/live && npm ci --silent)

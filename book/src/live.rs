@@ -179,7 +179,7 @@ pub(crate) fn render(workspace: &Workspace) -> Result<String> {
     let manifest = fs::read_to_string(directory(workspace).join("manifest.tsv")).context("the machine's manifest")?;
     let mut text = "| part | version | licence | source |\n|---|---|---|---|\n".to_owned();
     for line in manifest.lines() {
-        let [part, version, licence, source, _sum] = line.split('\t').collect::<Vec<_>>()[..] else {
+        let [part, version, licence, source] = line.split('\t').collect::<Vec<_>>()[..] else {
             bail!("manifest: {line:?}")
         };
         text += &format!("| {part} | {version} | {licence} | <{source}> |\n");

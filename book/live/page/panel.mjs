@@ -20,7 +20,7 @@ document.head.append(styles);
 
 // Opens the panel, and resolves once the machine is there. `local` and `session` remember things, if the browser does.
 export async function open({ local, session }) {
-    const status = element("span", { role: "status", textContent: `Loading a small Linux machine: ${Math.round(ALL / 1e6)} MB, once` });
+    const status = element("span", { role: "status", textContent: "Starting a small Linux machine" });
     const progress = element("progress", { max: 1, value: 0, ariaLabel: "Loading" });
     const reset = element("button", { type: "button", textContent: "Reset", title: "A fresh machine", disabled: true });
     const close = element("button", { type: "button", textContent: "Close" });
@@ -54,17 +54,23 @@ export async function open({ local, session }) {
     terminal.open(screen);
     new MutationObserver(dress).observe(document.documentElement, { attributeFilter: ["class"] });
 
-    // The height, by pointer and by key.
-    const setHeight = wanted => {
+    // The height, by pointer and by key. While the window is too small for it, the panel is smaller.
+    let wanted = Number(local.getItem("live-height")) || Math.round(innerHeight * 0.4);
+    const layOut = () => {
         const largest = Math.round(innerHeight * 0.8);
         const height = Math.max(SMALLEST, Math.min(wanted, largest));
         document.body.style.setProperty("--live-height", `${height}px`);
         Object.assign(handle, { ariaValueMin: SMALLEST, ariaValueMax: largest, ariaValueNow: height });
-        local.setItem("live-height", height);
         fit.fit();
     };
     const height = () => panel.getBoundingClientRect().height;
-    setHeight(Number(local.getItem("live-height")) || Math.round(innerHeight * 0.4));
+    const setHeight = to => {
+        wanted = to;
+        layOut();
+        wanted = height();
+        local.setItem("live-height", wanted);
+    };
+    layOut();
     handle.addEventListener("pointerdown", event => handle.setPointerCapture(event.pointerId));
     handle.addEventListener("pointermove", event => {
         if (handle.hasPointerCapture(event.pointerId)) setHeight(innerHeight - event.clientY);
@@ -77,7 +83,7 @@ export async function open({ local, session }) {
         }
     });
     // A closed panel has no height.
-    addEventListener("resize", () => height() && setHeight(height()));
+    addEventListener("resize", () => height() && layOut());
     // The status takes one line or two.
     new ResizeObserver(() => height() && fit.fit()).observe(screen);
 
@@ -101,7 +107,10 @@ export async function open({ local, session }) {
     };
     const started = new Promise((done, failed) => {
         const on = {
-            progress: value => { progress.value = value; },
+            progress: value => {
+                if (!progress.value) status.textContent = `Loading a small Linux machine: ${Math.round(ALL / 1e6)} MB, once`;
+                progress.value = value;
+            },
             // What was written before may still wait to be drawn, so the reset waits behind it.
             screen: text => terminal.write(`\x1bc${text}`),
             begin: () => {
@@ -113,8 +122,10 @@ export async function open({ local, session }) {
             show: text => terminal.write(text),
             kept: () => turnPage(),
             ran: ({ id, busy }) => {
+                // After a reset nobody waits for it.
+                if (!presses.has(id)) return;
                 status.textContent = busy ? "The shell is busy. End its command with Ctrl-C or exit, or press Reset." : ready;
-                presses.get(id)?.();
+                presses.get(id)();
                 presses.delete(id);
             },
             error: message => {
@@ -147,6 +158,15 @@ export async function open({ local, session }) {
         hide();
         opener?.focus();
     });
+    try {
+        await started;
+    } catch (error) {
+        // The next press tries again.
+        worker.terminate();
+        hide();
+        panel.remove();
+        throw error;
+    }
     // The next page gets the machine as it is now, unless that takes too long.
     document.addEventListener("click", event => {
         const link = event.target.closest("a[href]");
@@ -158,22 +178,13 @@ export async function open({ local, session }) {
         status.textContent = "Keeping the machine for the next page…";
         post("leave");
     });
-    try {
-        await started;
-    } catch (error) {
-        // The next press tries again.
-        worker.terminate();
-        hide();
-        panel.remove();
-        throw error;
-    }
 
     // Types lines, each when the shell waits for one, and resolves when the last has run. `button` was pressed, and `box` is to be
     // seen. A file is written before.
     function run(lines, button, box, file) {
         opener = button;
         show();
-        setHeight(height());
+        layOut();
         box.scrollIntoView({ block: "nearest" });
         if (!byTouch.matches) terminal.focus();
         return new Promise(done => {

@@ -156,7 +156,8 @@ async function typeAll(lines) {
 
 const todo = {
     async start({ size, name, window }) {
-        session = name;
+        // The machine of an older book doesn't fit the pages.
+        session = `${name}-${size}`;
         const kept = await stored("readonly", store => store.get(session)).catch(() => undefined);
         if (!kept) {
             // Of no use any more. Other tabs have sessions, too, so the young ones stay.

@@ -8,7 +8,7 @@ use super::Small;
 
 const TEXT: &str = "# First\n\n{{#transcript step02-b/tests/snapshots/two.snap}}\n\n{{#without-machine}}\n\n{{#machine}}\n\n\
     ```console\n$ step01-a run ps\n```\n\n```console\n$ cargo xtask host\n```\n";
-const SCRIPT: &str = "mkdir -p \"$1\" && cd \"$1\" && printf 'v86\\t1\\tBSD\\thttps://example.org/\\t-\\n' >manifest.tsv && \
+const SCRIPT: &str = "mkdir -p \"$1\" && cd \"$1\" && printf 'v86\\t1\\tBSD\\thttps://example.org/\\n' >manifest.tsv && \
     head -c 3000000 /dev/zero >machine.zst && touch v86.wasm v86.wasm.z libv86.mjs xterm.mjs xterm.css";
 
 fn small() -> Small {
