@@ -82,31 +82,3 @@ macro_rules! require {
 }
 
 pub(crate) use {fail, require};
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn any_verdict_travels_in_one_line(seen in r"(\t|\n|\\|.){0,30}", expected: String) {
-            for verdict in [
-                Verdict::Pass,
-                Verdict::Fail(Failure { diagnosis: Diagnosis::NeverRan, seen: seen.clone(), expected: expected.clone() }),
-                Verdict::CannotRun { why: seen, cure: expected },
-            ] {
-                let line = serde_json::to_string(&verdict).unwrap();
-                prop_assert!(!line.contains('\n'));
-                prop_assert_eq!(serde_json::from_str::<Verdict>(&line).unwrap(), verdict);
-            }
-        }
-
-        #[test]
-        fn any_line_is_a_verdict_or_an_error(line: String) {
-            let _ = serde_json::from_str::<Verdict>(&line);
-            let _ = serde_json::from_str::<Verdict>(&format!("{{\"Fail\":{{\"diagnosis\":{line:?}}}}}"));
-        }
-    }
-}
