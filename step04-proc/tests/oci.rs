@@ -182,15 +182,15 @@ fn the_state_is_what_the_kernel_says() {
          sed -i \"s/:$start/:1/\" /mnt/oci/one/state.json; state
          sed -i \"s/:1}/:$start}/\" /mnt/oci/one/state.json; state
          # A zombie: its parent doesn't wait. Before that, as the control, it's alive.
-         sh -c 'sleep 3 & echo $! >zombie; exec sleep 50' &
+         sh -c 'sleep 50 & echo $! >zombie; exec sleep 50' &
          while [ ! -s zombie ]; do sleep 0.01; done
          pid=$(cat zombie); set -- $(cat /proc/$pid/stat); shift 21
          echo \"{\\\"pid\\\": $pid, \\\"startTime\\\": $1}\" >/mnt/oci/one/state.json; state
-         while ! grep -q 'State:.Z' /proc/$pid/status; do sleep 0.1; done; state",
+         kill $pid; while ! grep -q 'State:.Z' /proc/$pid/status; do sleep 0.01; done; state",
     );
     let states = ["created", "running", "stopped", "running", "running", "stopped"];
     let expected: String = states.map(|it| format!("  \"status\": \"{it}\"\n")).concat();
-    assert_eq!(shown.replace("running\",", "running\""), expected);
+    assert_eq!(shown, expected);
 }
 
 #[test]
@@ -290,9 +290,11 @@ fn the_terminal_is_handed_over_through_a_socket() {
     assert_refused(&bundle, 125, "process.terminal needs --console-socket");
 
     let path = std::env::temp_dir().join(format!("mini-docker-console-{}", std::process::id()));
+    let _ = fs::remove_file(&path);
     let listener = UnixListener::bind(&path).unwrap();
     let socket = quoted(&path.to_string_lossy());
-    let mut shell = bundle.shell(&format!("oci create --console-socket {socket} one && oci start one && sleep 1"));
+    let waits = "while oci state one | grep -q running; do sleep 0.01; done";
+    let mut shell = bundle.shell(&format!("oci create --console-socket {socket} one && oci start one && {waits}"));
     let mut shell = shell.spawn().unwrap();
     let (socket, _) = listener.accept().unwrap();
     fs::remove_file(&path).unwrap();

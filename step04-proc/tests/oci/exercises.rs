@@ -216,7 +216,8 @@ mod as_root {
             "oci pause one; counts",
             "oci state one | grep status",
             "grep frozen $(grep -o '/sys/fs/cgroup[^\"]*' /mnt/oci/one/state.json)/cgroup.events",
-            "oci kill one TERM; grep ShdPnd /proc/$(oci ps one | head -n 1)/status",
+            // Not the digit before, in which the end of a `sleep` may be pending, too.
+            "oci kill one TERM; grep ShdPnd /proc/$(oci ps one | head -n 1)/status | tail -c 5",
             "timeout 9 oci exec one true; oci pause one",
             "oci resume one; counts",
             "oci state one | grep status",
