@@ -88,6 +88,8 @@ fn links_to_the_repository_come_from_its_remote() {
     let small = Small::new(text);
     let git = |args: &[&str]| {
         let mut git = Command::new("git");
+        // A hook of git's runs with these.
+        git.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
         let status = git.args(["-c", "init.defaultBranch=main"]).args(args).current_dir(small.path()).status().unwrap();
         assert!(status.success(), "{args:?}");
     };

@@ -148,8 +148,8 @@ const FUNCTIONS: &str = r#"
             [ "$words" = "$*" ] && echo ${p#/proc/}
         done
     )
-    # Tries $1 until it succeeds, for 5 seconds at most.
-    until_true() { n=0; until eval "$1"; do n=$((n+1)); [ $n -gt 500 ] && echo "never: $1" && exit 1; sleep 0.01; done; }
+    # Tries $1 until it succeeds, for 20 seconds at most.
+    until_true() { n=0; until eval "$1"; do n=$((n+1)); [ $n -gt 2000 ] && echo "never: $1" && exit 1; sleep 0.01; done; }
     until_some() { until_true "[ -n \"\$(pids '$1')\" ]"; }
     until_none() { until_true "[ -z \"\$(pids '$1')\" ]"; }
 "#;
@@ -266,11 +266,11 @@ pub fn a_shell_has_job_control(step: &str) {
     let mut terminal = login();
     terminal.type_keys(&format!("{step} run sh\n"));
     terminal.answer("PS1='ready> '; echo $((6 * 8))\n", "48\r\n");
-    terminal.answer("sleep 4242\n", "sleep 4242");
-    thread::sleep(A_MOMENT);
+    // It prints when it is in the foreground, and again when it has been continued.
+    let job = r#"sh -c 'trap "echo go""on" CONT; echo re""ady; while :; do sleep 0.1; done'"#;
+    terminal.answer(&format!("{job}\n"), "ready\r\n");
     terminal.answer("\x1a", "Stopped");
-    terminal.answer("jobs; fg\n", "sleep 4242");
-    thread::sleep(A_MOMENT);
+    terminal.answer("jobs; fg\n", "goon\r\n");
     terminal.type_keys("\x03");
     let shown = terminal.answer("echo status $?\n", "status 130");
     assert!(!shown.contains("job control turned off"), "{shown}");

@@ -59,10 +59,13 @@ fn without_a_home_the_host_has_no_cargo_home() {
 
 #[test]
 fn a_killed_host_leaves_nothing_behind() {
-    let mut host = Command::new(XTASK).args(["host", "--die-with-parent", "sleep", "4243"]).spawn().unwrap();
+    // A time of its own, because another test run may do the same.
+    let time = format!("4243.{}", std::process::id());
+    let mut host = Command::new(XTASK).args(["host", "--die-with-parent", "sleep", &time]).spawn().unwrap();
+    let sleeping = format!("sleep\0{time}\0").into_bytes();
     let sleeps = || {
         let all = fs::read_dir("/proc").unwrap().flatten();
-        all.filter(|it| fs::read(it.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x004243\0")).count()
+        all.filter(|it| fs::read(it.path().join("cmdline")).is_ok_and(|line| line == sleeping)).count()
     };
     let wait_until = |count| {
         for _ in 0..4000 {

@@ -36,6 +36,8 @@ impl Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(["rootfs", "--to"]).arg(self.rootfs()).args(args);
         command.env("XDG_CACHE_HOME", self.0.join("cache")).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+        // The mirrors are on this machine.
+        command.env("no_proxy", "*");
         command
     }
 
