@@ -5,14 +5,14 @@
 //! done to the machine.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::checker::{self, some_at_a_time};
 use grader::check::diagnosis::Diagnosis::{self, *};
 use grader::check::{Candidate, WALL_LIMIT};
-use lab::{mountinfo, workspace};
+use lab::machine::Machine;
 
 /// These run one at a time, because they slow down everything else.
 const ALONE: [(&str, &str, Diagnosis); 2] =
@@ -37,23 +37,6 @@ const TOGETHER: [(&str, &str, Diagnosis); 13] = [
 
 /// The two sets of sandboxes, each of which ends within a minute however busy the machine is.
 const IN_TIME: Duration = WALL_LIMIT.saturating_mul(2);
-
-/// What a program could have changed on the machine.
-#[derive(Debug, PartialEq, Eq)]
-struct Machine {
-    name: String,
-    mounts: Vec<PathBuf>,
-}
-
-impl Machine {
-    fn snapshot() -> Machine {
-        let places =
-            [workspace::root().to_owned(), lab::cargo::target_directory().unwrap(), "/proc".into(), "/tmp".into()];
-        let mut mounts = mountinfo::own().unwrap().into_iter().map(|it| it.point).collect::<Vec<_>>();
-        mounts.retain(|point| point == Path::new("/") || places.iter().any(|place| point.starts_with(place)));
-        Machine { name: fs::read_to_string("/proc/sys/kernel/hostname").unwrap(), mounts }
-    }
-}
 
 /// Returns the processes of `directory`: each sandbox has it on its command line, and each program starts in it.
 fn processes_of(directory: &Path) -> Vec<String> {
@@ -91,7 +74,7 @@ fn wait_for_no_process(directory: &Path) -> Result<(), String> {
 #[ignore = "slow: waits for time limits"]
 fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
     let _turn = super::turn();
-    let before = Machine::snapshot();
+    let before = Machine::observe().unwrap();
     let directory = checker::own_directory("hostile");
     let sources = checker::file("hostile");
     let compiled = ["fork-bomb.c", "zombies.c", "debugger.c"]
@@ -111,7 +94,7 @@ fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
     faults.extend(some_at_a_time(&TOGETHER, judge).into_iter().flatten());
     faults.extend(wait_for_no_process(&directory).err());
     assert!(faults.is_empty(), "{faults:#?}");
-    assert_eq!(before, Machine::snapshot());
+    assert_eq!(before, Machine::observe().unwrap());
 }
 
 #[test]
