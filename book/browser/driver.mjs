@@ -81,8 +81,8 @@ export const until = async (script, what) => {
   return false;
 };
 export const cdp = (cmd, params) => send("POST", `${session}/goog/cdp/execute`, { cmd, params });
-export const resize = (width) =>
-  cdp("Emulation.setDeviceMetricsOverride", { width, height: 900, deviceScaleFactor: 1, mobile: false });
+export const resize = (width, height = 900) =>
+  cdp("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: false });
 export async function fits(where) {
   const [scroll, client] = await run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]");
   check(scroll <= client, `${where}: the page is ${scroll} wide, its window ${client}`);

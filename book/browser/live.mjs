@@ -114,7 +114,7 @@ await test(async () => {
     await shows(/sh mine\.sh ps\s+PID[^]*\s1 .*ps\s/, `${where}, the scratch pad`);
     await accessible(`${where}, the scratch pad`);
     await picture(`live-scratch-${theme}-${width}`, width, false);
-    await cdp("Emulation.setDeviceMetricsOverride", { width, height: 300, deviceScaleFactor: 1, mobile: false });
+    await resize(width, 300);
     await sleep(200);
     check(await heightOfPanel() === 240, `${where}: in a low window, the panel's height is ${await heightOfPanel()}`);
     await resize(width);
