@@ -1,16 +1,17 @@
 //! What callers of the OCI runtime, `examples/oci`, rely on.
 #![cfg(target_os = "linux")]
 
-use std::fs;
-use std::io::IoSliceMut;
-use std::os::fd::{AsRawFd, RawFd};
+use std::fs::{self, File};
+use std::io::{IoSliceMut, Read};
+use std::mem::MaybeUninit;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::errno::Errno;
 use nix::unistd::geteuid;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde_json::{Value, json};
 use testkit::host::{Host, example};
 use testkit::transcript::typed_to;
@@ -298,13 +299,15 @@ fn the_terminal_is_handed_over_through_a_socket() {
     let mut shell = shell.spawn().unwrap();
     let (socket, _) = listener.accept().unwrap();
     fs::remove_file(&path).unwrap();
-    let (mut name, mut space) = ([0; 64], nix::cmsg_space!(RawFd));
-    let mut data = [IoSliceMut::new(&mut name)];
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut data, Some(&mut space), MsgFlags::empty()).unwrap();
-    let Some(ControlMessageOwned::ScmRights(received)) = message.cmsgs().unwrap().next() else { panic!("{message:?}") };
-    // A shell inherits the number, and reads from it until everyone inside has closed the terminal.
-    let output = Command::new("sh").args(["-c", &format!("exec cat <&{} 2>/dev/null", received[0])]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "/dev/pts/0\r\nthree\r\nmine\r\n/dev/console\r\n");
+    let (mut name, mut space) = ([0; 64], [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))]);
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    recvmsg(&socket, &mut [IoSliceMut::new(&mut name)], &mut ancillary, RecvFlags::CMSG_CLOEXEC).unwrap();
+    let Some(RecvAncillaryMessage::ScmRights(mut received)) = ancillary.drain().next() else { panic!("no descriptor") };
+    let mut output = Vec::new();
+    // The end, when everyone inside has closed the terminal, is EIO.
+    let end = File::from(received.next().unwrap()).read_to_end(&mut output).unwrap_err();
+    assert_eq!(end.raw_os_error(), Some(Errno::EIO as i32));
+    assert_eq!(String::from_utf8_lossy(&output), "/dev/pts/0\r\nthree\r\nmine\r\n/dev/console\r\n");
     assert!(shell.wait().unwrap().success());
 }
 
