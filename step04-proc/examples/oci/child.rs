@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io::{IoSlice, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -18,10 +19,11 @@ use nix::pty::{posix_openpt, ptsname_r, unlockpt};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl::{set_dumpable, set_keepcaps, set_no_new_privs};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, Gid, Uid, access, chdir, close, fchdir, fchown, pivot_root, sethostname, setsid};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setgroups, setresgid, setresuid};
+use rustix::cmsg_space;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
 
 use crate::container::{Container, list, number, open, text};
@@ -197,9 +199,11 @@ fn open_terminal(console: Option<UnixStream>, process: &Value, attach: impl Fn(&
     let slave = File::options().read(true).write(true).open(&name).with_context(|| format!("open({name:?})"))?;
     let user = number(process, "/user/uid").map(|uid| Uid::from_raw(uid as u32));
     fchown(&slave, user, None).context("fchown(terminal)")?;
-    let descriptors = [master.as_raw_fd()];
-    let (data, message) = ([IoSlice::new(name.as_bytes())], [ControlMessage::ScmRights(&descriptors)]);
-    sendmsg::<()>(console.as_raw_fd(), &data, &message, MsgFlags::empty(), None).context("sendmsg(SCM_RIGHTS)")?;
+    let (descriptors, mut space) = ([master.as_fd()], [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))]);
+    let mut message = SendAncillaryBuffer::new(&mut space);
+    message.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(console, &[IoSlice::new(name.as_bytes())], &mut message, SendFlags::empty())
+        .context("sendmsg(SCM_RIGHTS)")?;
     dup2_stdin(&slave).and_then(|()| dup2_stdout(&slave)).and_then(|()| dup2_stderr(&slave)).context("dup2")?;
     attach(&slave)
 }

@@ -97,7 +97,8 @@ path = "step04-proc/examples/oci/main.rs"
 [dependencies]
 anyhow = "1"
 caps = "0.5"
-nix = { version = "0.31", features = ["dir", "fs", "hostname", "inotify", "mount", "poll", "process", "resource", "sched", "signal", "socket", "term", "user"] }
+nix = { version = "0.31", features = ["dir", "fs", "hostname", "inotify", "mount", "poll", "process", "resource", "sched", "signal", "term", "user"] }
+rustix = { version = "1", default-features = false, features = ["net", "std"] }
 serde_json = "1"
 
 [lints.rust]
