@@ -414,7 +414,10 @@ fn every_compression_is_unpacked() {
     let tar = Tar::rootfs().file("etc/x", &b"content\n".repeat(1000)).end();
     // Not every machine has the others. A missing program is named.
     for program in ["gzip", "bzip2", "xz", "zstd"] {
-        if Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok() {
+        // bzip2 also reads its input.
+        let mut version = Command::new(program);
+        version.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if version.status().is_ok() {
             assert_taken(&sandbox, program, &compress(program, &tar));
             assert_eq!(fs::read(sandbox.rootfs().join("etc/x")).unwrap().len(), 8000, "{program}");
         }
