@@ -155,7 +155,7 @@ fn exec_joins_the_container_and_returns_the_commands_status() {
          tr '\\0' ' ' </proc/$(cat pid)/cmdline; echo
          [ $(readlink /proc/$(cat pid)/ns/mnt) = $(readlink /proc/self/ns/mnt) ] || echo elsewhere
          oci ps one | grep -c .
-         oci delete --force one; sleep 1; [ -e /proc/$(cat pid) ] || echo gone",
+         oci delete --force one; while [ -e /proc/$(cat pid) ]; do sleep 0.01; done; echo gone",
     );
     let expected = "mini-docker\n/proc/1 /proc/2\n7\noci: execve(\"no-such\"): ENOENT: No such file or directory\n127\n0\n\
         sleep 50 \nelsewhere\n2\ngone\n";
