@@ -266,8 +266,9 @@ pub fn a_shell_has_job_control(step: &str) {
     let mut terminal = login();
     terminal.type_keys(&format!("{step} run sh\n"));
     terminal.answer("PS1='ready> '; echo $((6 * 8))\n", "48\r\n");
-    // It prints when it is in the foreground, and again when it has been continued.
-    let job = r#"sh -c 'trap "echo go""on" CONT; echo re""ady; while :; do sleep 0.1; done'"#;
+    // It prints when it is in the foreground, and again when it has been continued. For a command that isn't in parentheses dash
+    // calls vfork(2): Ctrl-Z may stop the child before its execve(2), and the parent, which waits for that, can't stop.
+    let job = r#"sh -c 'trap "echo go""on" CONT; echo re""ady; while :; do (sleep 0.1); done'"#;
     terminal.answer(&format!("{job}\n"), "ready\r\n");
     terminal.answer("\x1a", "Stopped");
     terminal.answer("jobs; fg\n", "goon\r\n");
