@@ -72,14 +72,16 @@ export const open = (path) => send("POST", `${session}/url`, { url: base + path 
 export const run = (script, ...args) => send("POST", `${session}/execute/sync`, { script, args });
 export const runAsync = (script, ...args) => send("POST", `${session}/execute/async`, { script, args });
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-export const until = async (script, what) => {
-  for (let i = 0; i < 100; i++) {
-    if (await run(script)) return true;
-    await sleep(50);
+// More than enough, also while other programs keep the machine busy.
+const PATIENCE = 120_000;
+// Waits until a script or a function returns something true. Returns true if it does.
+export async function until(condition, what) {
+  for (const before = Date.now(); Date.now() - before < PATIENCE; await sleep(20)) {
+    if (await (typeof condition === "string" ? run(condition) : condition())) return true;
   }
-  check(false, what);
+  check(false, `not after two minutes: ${what}`);
   return false;
-};
+}
 export const cdp = (cmd, params) => send("POST", `${session}/goog/cdp/execute`, { cmd, params });
 export const resize = (width, height = 900) =>
   cdp("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: false });

@@ -1,7 +1,7 @@
 // The machine in the page, as a reader uses it: press Run on three pages, see the output, type, reset, and turn the page; narrow and
 // wide, light and dark, with axe-core. Usage: node live.mjs [BOOK-DIRECTORY [SCREENSHOT-DIRECTORY]]
 
-import { accessible, cdp, check, fits, noConsoleErrors, open, picture, resize, run, sleep, test } from "./driver.mjs";
+import { accessible, cdp, check, fits, noConsoleErrors, open, picture, resize, run, sleep, test, until } from "./driver.mjs";
 
 // A page, which of its blocks to run, and what the terminal then shows that the page's text before it doesn't.
 const PAGES = [
@@ -9,9 +9,6 @@ const PAGES = [
   ["step02.html", 0, /I am 2, and my parent is 1/],
   ["step04.html", 0, /PID\s+COMMAND\s+1 \/proc\/self\/exe child ps -o pid,args\s+2 ps -o pid,args/],
 ];
-// More than enough, also while other programs keep the machine busy.
-const SECONDS = 120;
-
 const screen = () => run("return [...document.querySelectorAll('#live .xterm-rows > div')].map(it => it.textContent).join('\\n')");
 const heard = () => run("return document.querySelector('#live [aria-live=assertive]').textContent");
 
@@ -19,13 +16,11 @@ const heard = () => run("return document.querySelector('#live [aria-live=asserti
 async function shows(pattern, where, read = screen) {
   const before = Date.now();
   let text;
-  do {
-    text = await read();
-    if (pattern.test(text)) return Date.now() - before;
-    await sleep(20);
-  } while (Date.now() - before < SECONDS * 1000);
+  if (await until(async () => pattern.test(text = await read()), `${where}: the terminal shows ${pattern}`)) {
+    return Date.now() - before;
+  }
   const status = await run("return document.querySelector('#live [role=status]')?.textContent");
-  check(false, `${where}: the terminal doesn't show ${pattern} but\n${text.trim()}\nand the panel says: ${status}`);
+  console.error(`but\n${text.trim()}\nand the panel says: ${status}`);
 }
 
 const PROMPT = /root@host:\/mini-docker#\s*$/;
@@ -33,9 +28,7 @@ const press = (block) => run("document.querySelectorAll('.run-typed')[arguments[
 const button = async (name) => {
   const press = "const it = [...document.querySelectorAll('#live button')].find(it => it.textContent === arguments[0]);" +
     " const can = !it.disabled; it.click(); return can";
-  for (const before = Date.now(); !await run(press, name); await sleep(20)) {
-    if (Date.now() - before > SECONDS * 1000) return check(false, `${name} stays disabled`);
-  }
+  await until(() => run(press, name), `${name} can be pressed`);
 };
 
 const heightOfPanel = () => run("return parseFloat(document.body.style.getPropertyValue('--live-height'))");
@@ -45,9 +38,7 @@ const focused = () => run("return document.activeElement.ariaLabel");
 async function turn(page) {
   await run("document.querySelector(`#mdbook-sidebar a[href$='${arguments[0]}']`).click()", page);
   const script = "return location.pathname.endsWith(arguments[0]) && document.readyState === 'complete'";
-  for (const before = Date.now(); !await run(script, page); await sleep(20)) {
-    if (Date.now() - before > SECONDS * 1000) return check(false, `the page doesn't turn to ${page}`);
-  }
+  await until(() => run(script, page), `the page turns to ${page}`);
 }
 
 async function type(text) {
@@ -114,12 +105,10 @@ await test(async () => {
     await shows(/sh mine\.sh ps\s+PID[^]*\s1 .*ps\s/, `${where}, the scratch pad`);
     await accessible(`${where}, the scratch pad`);
     await picture(`live-scratch-${theme}-${width}`, width, false);
-    await resize(width, 300);
-    await sleep(200);
-    check(await heightOfPanel() === 240, `${where}: in a low window, the panel's height is ${await heightOfPanel()}`);
-    await resize(width);
-    await sleep(200);
-    check(await heightOfPanel() === 360, `${where}: after a low window, the panel's height is ${await heightOfPanel()}`);
+    for (const [window, height] of [[300, 240], [900, 360]]) {
+      await resize(width, window);
+      await until(async () => await heightOfPanel() === height, `${where}: the panel becomes ${height} pixels high`);
+    }
     await button("Close");
     check(await run("return document.querySelector('#live').getClientRects().length === 0"), `${where}: the panel doesn't close`);
     await resize(width - 60);

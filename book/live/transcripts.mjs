@@ -18,7 +18,8 @@ const show = text => {
 const prompt = () => new Promise((done, failed) => {
     const limit = setTimeout(() => failed(new Error(`no prompt after two minutes; the screen shows:\n${screen}`)), LIMIT);
     look = () => {
-        if (PROMPT.test(screen)) {
+        // After the prompt the shell asks for the cursor's position. Before that comes, the prompt isn't complete.
+        if (PROMPT.test(screen) && screen.endsWith("\x1b[6n")) {
             look = () => {};
             clearTimeout(limit);
             done();

@@ -190,7 +190,8 @@ const todo = {
     // `file`, if there is one, is there before the command that reads it is typed. What is typed may run for long, so nothing waits
     // for it except the caller.
     async run({ id, lines, file }) {
-        if (file) await put(file);
+        // A shell that draws its prompt again has done so before process 1 answers.
+        await (file ? put(file) : ask(machine, ":"));
         collect();
         if (typing || !PROMPT.test(screen)) return post("ran", { id, busy: true });
         typeAll(lines).then(() => post("ran", { id }));
