@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use lab::procfs::Pid;
 
-use super::veth::{CONNECT_TIMEOUT, it_has_a_network_namespace};
+use super::veth::{CONNECT_TIMEOUT, connect, it_has_a_network_namespace};
 use super::*;
 
 const FLAG: &str = "-p";
@@ -247,8 +247,7 @@ pub fn it_reaches_the_outside(sandbox: &Sandbox) -> Checked {
     let listener = TcpListener::bind((network.address, 0)).context("bind, on the throwaway host")?;
     let address: SocketAddr = listener.local_addr()?;
     let (evidence, refusal) = observe_more(sandbox, &Invocation::default(), |command| {
-        let connect = || TcpStream::connect_timeout(&address, CONNECT_TIMEOUT);
-        Ok(sandbox.inside(command.pid(), "ns/net", connect)?.err())
+        Ok(sandbox.inside(command.pid(), "ns/net", || connect(&address))?.err())
     })?;
     evidence.command()?;
     it_has_a_network_namespace(&evidence)?;

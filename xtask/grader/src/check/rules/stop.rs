@@ -12,6 +12,8 @@ const FLAG: &str = "--stop-timeout";
 /// How much earlier or later than requested the end may come.
 const SOONER: Duration = Duration::from_millis(200);
 const LATER: Duration = Duration::from_millis(2500);
+/// How long after its command a program may begin to handle SIGTERM.
+const UNREADY: Duration = Duration::from_secs(1);
 /// How long a shell may block signals at most.
 const UNBLOCKED: Duration = Duration::from_millis(500);
 
@@ -29,7 +31,7 @@ pub fn the_command_receives_term(sandbox: &Sandbox) -> Checked {
     let orphan_line = ["sleep", &orphan];
     wait_for(sandbox, &mut run, &orphan_line)?;
     run.wait_until(PATIENCE, |_| Ok(has_term(sandbox, command.pid, "SigCgt")))?;
-    settle(&mut run)?;
+    settle(sandbox, &mut run)?;
     let blocking = || ["SigBlk", "SigIgn"].into_iter().find(|set| has_term(sandbox, command.pid, set));
     // A shell blocks signals itself, for a moment, when it starts a process.
     if !run.wait_until(UNBLOCKED, |_| Ok(blocking().is_none()))? {
@@ -70,7 +72,7 @@ pub fn an_end_by_term_is_143(sandbox: &Sandbox) -> Checked {
     let line = ["sleep", &sandbox.draw.number(1000, 8999).to_string()];
     let mut run = sandbox.start(&Invocation::default(), &line)?;
     let command = wait_for(sandbox, &mut run, &line)?;
-    settle(&mut run)?;
+    settle(sandbox, &mut run)?;
     sandbox.signal(run.pid()?, Signal::SIGTERM)?;
     let expected = "the command killed by SIGTERM, and status 143";
     let Some(status) = run.poll(PATIENCE, |run| Ok(run.status()))? else {
@@ -88,7 +90,7 @@ pub fn then_everything_is_killed(sandbox: &Sandbox) -> Checked {
     let line = ["sh", "-c", r#"trap "" TERM; sleep $0; :"#, &sleep];
     let mut run = sandbox.start(&invocation, &line)?;
     let sleep = wait_for_with(sandbox, &mut run, FLAG, &["sleep", &sleep])?;
-    settle(&mut run)?;
+    settle(sandbox, &mut run)?;
     let (start, timeout) = (Instant::now(), Duration::from_secs(seconds.into()));
     sandbox.signal(run.pid()?, Signal::SIGTERM)?;
     let status = run.poll(timeout + LATER, |run| Ok(run.status()))?;
@@ -143,9 +145,13 @@ fn why_it_was_not_told(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process, 
     }
 }
 
-/// Waits a moment after the command has appeared, so that the program gets to where it waits for signals.
-fn settle(run: &mut Run<'_>) -> Checked {
-    run.wait_until(A_MOMENT, |_| Ok(false)).map(drop)
+/// Waits a moment after the command has appeared, so that the program gets to where it waits for signals, and longer on a busy
+/// machine, where it may neither handle nor block SIGTERM yet.
+fn settle(sandbox: &Sandbox, run: &mut Run<'_>) -> Checked {
+    run.wait_until(A_MOMENT, |_| Ok(false))?;
+    let program = run.pid()?;
+    let is_ready = || ["SigCgt", "SigBlk"].iter().any(|set| has_term(sandbox, program, set));
+    run.wait_until(UNREADY, |run| Ok(run.status().is_some() || is_ready())).map(drop)
 }
 
 /// True if a set of signals in the status of a process contains SIGTERM.

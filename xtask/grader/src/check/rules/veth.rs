@@ -1,7 +1,9 @@
 //! Exercise `veth`: a network of its own. The sandbox makes connections, from inside and to the outside.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use lab::procfs::Pid;
 
@@ -10,9 +12,10 @@ use super::*;
 /// The host's end, and the container's.
 const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const CONTAINER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-/// How long a connection, or what is written to it, may take. The kernel drops packets until it has brought a new veth pair up, and
-/// sends them again after one and three seconds.
+/// How long a connection, or what is written to it, may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_millis(500);
 
 pub fn it_has_a_network_namespace(evidence: &Evidence) -> Checked {
     let command = evidence.command()?;
@@ -26,7 +29,7 @@ pub fn it_has_a_loopback(sandbox: &Sandbox) -> Checked {
     let (evidence, refusal) = observe_more(sandbox, &Invocation::default(), |command| {
         let connected = sandbox.inside(command.pid(), "ns/net", || {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            TcpStream::connect_timeout(&listener.local_addr()?, CONNECT_TIMEOUT)
+            connect(&listener.local_addr()?)
         })?;
         Ok(connected.err())
     })?;
@@ -41,7 +44,7 @@ pub fn it_reaches_the_host(sandbox: &Sandbox) -> Checked {
     let usual = sandbox.interfaces(1)?;
     let (evidence, observed) = observe_more(sandbox, &Invocation::default(), |command| {
         let pid = command.pid();
-        let observed = (connect(sandbox, pid)?, sandbox.interfaces(pid)?, sandbox.interfaces(1)?);
+        let observed = (connect_to_host(sandbox, pid)?, sandbox.interfaces(pid)?, sandbox.interfaces(1)?);
         // Don't check that it is reachable, because both have the same address.
         let another = in_another_container(sandbox, |command| Ok(sandbox.interfaces(command.pid)?))?;
         Ok(Some((observed, another)))
@@ -78,15 +81,27 @@ fn two_can_run(evidence: &Evidence, another: Result<Vec<String>, String>, usual:
     Ok(())
 }
 
+/// Connects, as soon as the link is up. The kernel drops packets until it has brought a new veth pair up, which it does once per
+/// second, and sends them again only after one, three and seven seconds.
+pub fn connect(address: &SocketAddr) -> io::Result<TcpStream> {
+    let start = Instant::now();
+    loop {
+        match TcpStream::connect_timeout(address, ATTEMPT) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && start.elapsed() < CONNECT_TIMEOUT => {}
+            result => return result,
+        }
+    }
+}
+
 /// Connects to the host from the network of `pid`. Returns the address that it came from, or why it failed.
-fn connect(sandbox: &Sandbox, pid: Pid) -> Result<Result<SocketAddr, String>> {
+fn connect_to_host(sandbox: &Sandbox, pid: Pid) -> Result<Result<SocketAddr, String>> {
     let listener = match TcpListener::bind((HOST, 0)) {
         Ok(listener) => listener,
         Err(error) => return Ok(Err(format!("the host doesn't have the address {HOST}: {error}"))),
     };
     let address = listener.local_addr()?;
-    let connect = || TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).and_then(|it| it.local_addr());
-    Ok(sandbox.inside(pid, "ns/net", connect)?.map_err(|error| format!("connecting to {HOST} failed: {error}")))
+    let connected = sandbox.inside(pid, "ns/net", || connect(&address).and_then(|it| it.local_addr()))?;
+    Ok(connected.map_err(|error| format!("connecting to {HOST} failed: {error}")))
 }
 
 /// Checks that this host can create a veth pair.
