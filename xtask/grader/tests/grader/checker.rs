@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use exercises::{Exercise, edits, package};
@@ -146,6 +146,13 @@ pub fn verdict(candidate: &Candidate, exercise: &'static Exercise) -> String {
 /// Prints a line even if the test passes, in contrast to the macros.
 pub fn print(line: &str) {
     io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// Waits until no other test that grades many programs is grading: a fork bomb, or 64 checks at once, would leave another test's
+/// programs no time.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Calls a function with each item, a few at a time because a check mostly waits, and returns the results in order.

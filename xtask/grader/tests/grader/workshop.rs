@@ -728,7 +728,7 @@ mod slow {
         for (name, what) in &attacks {
             fs::write(hand_ins.join(name).with_extension("sh"), tries(what)).unwrap();
         }
-        let stays = "#!/bin/sh\nsetsid sleep 98765 <&- >&- 2>&- &\nshift\nexec \"$@\"\n";
+        let stays = "#!/bin/sh\nsetsid sleep 987654 <&- >&- 2>&- &\nshift\nexec \"$@\"\n";
         fs::write(hand_ins.join("stays.sh"), stays).unwrap();
         let report = parse(&workshop.says(&format!("grade --json --exercise run {}", hand_ins.display())));
         let all = report["hand-ins"].as_array().unwrap();
@@ -739,7 +739,7 @@ mod slow {
             assert!(seen.contains("refused") && !seen.contains("succeeded"), "{name}: {report}");
         }
         assert_eq!(all.len(), attacks.len() + 2, "{report}");
-        let is_left = |line: Vec<u8>| line.starts_with(b"sleep\x0098765");
+        let is_left = |line: Vec<u8>| line.starts_with(b"sleep\x00987654");
         let processes = fs::read_dir("/proc").unwrap().flatten();
         assert!(!processes.filter_map(|it| fs::read(it.path().join("cmdline")).ok()).any(is_left), "a process is left");
         assert!(secret.exists());

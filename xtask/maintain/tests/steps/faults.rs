@@ -20,7 +20,7 @@ const COMMAND: &str = "/bin/sh -c 'exit 7'";
 
 /// Process 1 makes its third wait4(2) when an orphan has died. No other process here makes three.
 const AFTER_AN_ORPHAN: &str =
-    r#"sh -c 'sh -c "$1" 2>&-; exec sleep 0.2; exit 7' sh 'sh -c "kill -9 \$PPID; exec sleep 0.1"; :' 2>&-"#;
+    r#"sh -c 'sh -c "$1" 2>&-; exec sleep 0.5; exit 7' sh 'sh -c "kill -9 \$PPID; exec sleep 0.1"; :' 2>&-"#;
 
 /// One call, and what follows when it fails.
 struct Row {

@@ -187,7 +187,7 @@ fn each_program_gets_the_verdict_that_it_wants() {
     let only = env::var(ONLY).unwrap_or_default();
     cases.retain(|case| case.name.contains(&only));
     let verdict = |case: &Case| checker::verdict(&candidate(&case.file, &directory), case.exercise);
-    let _turn = super::turn();
+    let _turn = checker::turn();
     let outcomes = some_at_a_time(&cases, |case| {
         let got = verdict(case);
         let (first, is_wanted) = outcome(case, &got);

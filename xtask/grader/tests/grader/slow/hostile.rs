@@ -73,7 +73,7 @@ fn wait_for_no_process(directory: &Path) -> Result<(), String> {
 #[test]
 #[ignore = "slow: waits for time limits"]
 fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
-    let _turn = super::turn();
+    let _turn = checker::turn();
     let before = Machine::observe().unwrap();
     let directory = checker::own_directory("hostile");
     let sources = checker::file("hostile");
@@ -100,7 +100,7 @@ fn hostile_programs_get_a_verdict_in_time_and_leave_nothing() {
 #[test]
 #[ignore = "slow: waits for time limits"]
 fn sixty_four_checks_at_once_pass() {
-    let _turn = super::turn();
+    let _turn = checker::turn();
     let exercise = checker::exercise("proc");
     let directory = checker::own_directory("many");
     let source = checker::solution(exercise);
