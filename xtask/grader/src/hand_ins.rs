@@ -5,8 +5,8 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
+use std::thread;
 use std::time::Instant;
-use std::{env, thread};
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use exercises::{Exercise, Kind, Language};
@@ -70,6 +70,21 @@ struct Row {
 /// A directory for copies, which vanishes.
 struct Staging(PathBuf);
 
+impl Staging {
+    /// Makes one, and removes those of processes that were killed. Not in /tmp, where a machine may let no one execute a file.
+    fn new() -> Result<Staging> {
+        let all = lab::cargo::target_directory()?.join("grade");
+        fs::create_dir_all(&all).with_context(|| format!("making {}", all.display()))?;
+        for old in fs::read_dir(&all)?.flatten().filter(|it| !Path::new("/proc").join(it.file_name()).exists()) {
+            let _ = fs::remove_dir_all(old.path());
+        }
+        let own = all.join(std::process::id().to_string());
+        let _ = fs::remove_dir_all(&own);
+        DirBuilder::new().mode(0o700).create(&own).with_context(|| format!("making {}", own.display()))?;
+        Ok(Staging(own))
+    }
+}
+
 impl Drop for Staging {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
@@ -80,8 +95,7 @@ impl Drop for Staging {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let complain = |error: &Error| eprintln!("xtask: {}", visible(&format!("{error:#}")));
     let Ok(hand_ins) = find(&options.paths).inspect_err(complain) else { return Ok(ExitCode::from(2)) };
-    let staging = Staging(env::temp_dir().join(format!("mini-docker-grade-{}", std::process::id())));
-    DirBuilder::new().mode(0o700).create(&staging.0).with_context(|| format!("making {}", staging.0.display()))?;
+    let staging = Staging::new()?;
     let room = room(options.source.as_ref(), &staging.0)?;
     // Copied before a thread starts a process, which would have a copy that is open for writing open, too, and the kernel doesn't
     // execute such a file (ETXTBSY, execve(2)).
