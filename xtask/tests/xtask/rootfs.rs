@@ -22,7 +22,8 @@ impl Sandbox {
     fn new() -> Sandbox {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("mini-docker-rootfs-{}-{number}", std::process::id()));
+        // Not in /tmp, where a machine may not let anyone execute a file.
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rootfs-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         Sandbox(path)
