@@ -136,7 +136,7 @@ fn why_it_was_not_told(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process, 
         "{seconds} s after SIGTERM to `run`, which accepted it, the command, process {pid}, hasn't received it"
     );
     let first = sandbox.guests().unwrap_or_default().into_iter().find(|it| it.inner_pid() == 1);
-    match first.filter(|it| !["SigCgt", "SigBlk"].iter().any(|set| has_term(sandbox, it.pid, set))) {
+    match first.filter(|it| !takes_term(sandbox, it.pid)) {
         Some(first) => {
             let sets = format!("process 1 of the container, {}, neither handles nor blocks SIGTERM", first.pid);
             fail!(TermDropped, expected, "{seen}; {sets}")
@@ -150,8 +150,12 @@ fn why_it_was_not_told(sandbox: &Sandbox, run: &mut Run<'_>, command: &Process, 
 fn settle(sandbox: &Sandbox, run: &mut Run<'_>) -> Checked {
     run.wait_until(A_MOMENT, |_| Ok(false))?;
     let program = run.pid()?;
-    let is_ready = || ["SigCgt", "SigBlk"].iter().any(|set| has_term(sandbox, program, set));
-    run.wait_until(UNREADY, |run| Ok(run.status().is_some() || is_ready())).map(drop)
+    run.wait_until(UNREADY, |run| Ok(run.status().is_some() || takes_term(sandbox, program))).map(drop)
+}
+
+/// True if a process handles or blocks SIGTERM.
+fn takes_term(sandbox: &Sandbox, pid: Pid) -> bool {
+    ["SigCgt", "SigBlk"].iter().any(|set| has_term(sandbox, pid, set))
 }
 
 /// True if a set of signals in the status of a process contains SIGTERM.
