@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sys::stat::{Mode, umask};
 
 use crate::workspace;
-use remove::{refuse_mounts, remove};
+use remove::refuse_mounts;
 
 mod alpine;
 mod archive;
@@ -27,6 +27,7 @@ mod source;
 mod target;
 
 pub use inspect::{flaw, is_missing, is_noexec};
+pub use remove::remove;
 pub use source::Source;
 
 /// The stamp's path in a rootfs.

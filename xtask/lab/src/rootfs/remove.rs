@@ -13,6 +13,9 @@ use crate::mountinfo;
 
 /// Removes a rootfs, or what is left of one, if it exists. Directories in it may lack every permission, and may be deeper than
 /// a path can be long, which rm(1) can remove.
+///
+/// # Errors
+/// If something is mounted in it, or another user made it.
 pub fn remove(path: &Path) -> Result<()> {
     if path.symlink_metadata().is_err() {
         return Ok(());
