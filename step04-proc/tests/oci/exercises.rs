@@ -71,7 +71,11 @@ fn answer(name: &str) -> PathBuf {
         fs::copy(file.path(), sources.join(file.file_name())).unwrap();
     }
     fs::copy(repository.join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
-    fs::write(directory.join("Cargo.toml"), format!("[package]\nname = \"oci-{name}\"\n{MANIFEST}")).unwrap();
+    let workspace = fs::read_to_string(repository.join("Cargo.toml")).unwrap();
+    let is_used = |line: &&str| DEPENDENCIES.iter().any(|it| line.split(" = ").next() == Some(it));
+    let dependencies = workspace.lines().filter(is_used).collect::<Vec<_>>().join("\n");
+    let manifest = format!("[package]\nname = \"oci-{name}\"\n{MANIFEST}\n[dependencies]\n{dependencies}\n");
+    fs::write(directory.join("Cargo.toml"), manifest).unwrap();
 
     let mut apply = Command::new("git");
     apply.arg("apply").arg(repository.join(path).join("exercises").join(name).with_extension("diff"));
@@ -86,6 +90,9 @@ fn answer(name: &str) -> PathBuf {
     program
 }
 
+/// Those of the workspace that the runtime needs.
+const DEPENDENCIES: [&str; 5] = ["anyhow", "caps", "nix", "rustix", "serde_json"];
+
 const MANIFEST: &str = r#"
 version = "0.1.0"
 edition = "2024"
@@ -93,13 +100,6 @@ edition = "2024"
 [[bin]]
 name = "oci"
 path = "step04-proc/examples/oci/main.rs"
-
-[dependencies]
-anyhow = "1"
-caps = "0.5"
-nix = { version = "0.31", features = ["dir", "fs", "hostname", "inotify", "mount", "poll", "process", "resource", "sched", "signal", "term", "user"] }
-rustix = { version = "1", default-features = false, features = ["net", "std"] }
-serde_json = "1"
 
 [lints.rust]
 unsafe_code = "forbid"
