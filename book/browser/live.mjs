@@ -9,6 +9,7 @@ const PAGES = [
   ["step02.html", 0, /I am 2, and my parent is 1/],
   ["step04.html", 0, /PID\s+COMMAND\s+1 \/proc\/self\/exe child ps -o pid,args\s+2 ps -o pid,args/],
 ];
+
 const screen = () => run("return [...document.querySelectorAll('#live .xterm-rows > div')].map(it => it.textContent).join('\\n')");
 const heard = () => run("return document.querySelector('#live [aria-live=assertive]').textContent");
 
